@@ -1,0 +1,40 @@
+# How the folders of core/ become targets.
+
+# Warnings for code of ours; tests and examples take these alone.
+add_library(fastudp_warnings INTERFACE)
+target_compile_options(fastudp_warnings INTERFACE -Wall -Wextra -Wshadow $<$<BOOL:${FASTUDP_WERROR}>:-Werror>)
+
+# What makes core/ and abi/ fit for a library that needs libc alone: no exceptions, no RTTI, nothing visible unless
+# said so, and thread-local storage that needs no call (initial-exec).
+add_library(fastudp_library_flags INTERFACE)
+target_link_libraries(fastudp_library_flags INTERFACE fastudp_warnings)
+target_compile_options(
+  fastudp_library_flags
+  INTERFACE -Wconversion
+            -fno-exceptions
+            -fno-rtti
+            -fvisibility=hidden
+            -fvisibility-inlines-hidden
+            -ffunction-sections
+            -fdata-sections
+            -ftls-model=initial-exec)
+
+# fastudp_core_library(NAME [SOURCES file...] [LIBS target...])
+# The *.cpp of this folder unless named, linked privately to the targets that the arrows allow. A folder of headers
+# alone becomes an interface target.
+function(fastudp_core_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBS")
+  if(NOT DEFINED arg_SOURCES)
+    file(GLOB arg_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  endif()
+  if(NOT arg_SOURCES)
+    add_library(${name} INTERFACE)
+    target_include_directories(${name} INTERFACE ${PROJECT_SOURCE_DIR}/core)
+    target_link_libraries(${name} INTERFACE ${arg_LIBS})
+    return()
+  endif()
+  add_library(${name} STATIC ${arg_SOURCES})
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/core)
+  target_link_libraries(${name} PRIVATE fastudp_library_flags ${arg_LIBS})
+endfunction()
