@@ -1,0 +1,22 @@
+#include "base/counters.h"
+
+namespace fastudp {
+namespace {
+
+struct row {
+  const char* name;
+  const char* text;
+};
+
+constexpr row rows[] = {
+#define FASTUDP_DROP(name, text) {#name, text},
+#include "base/drops.def"
+#undef FASTUDP_DROP
+};
+
+}  // namespace
+
+const char* drop_name(std::size_t reason) { return reason < drop_reasons ? rows[reason].name : nullptr; }
+const char* drop_text(std::size_t reason) { return reason < drop_reasons ? rows[reason].text : nullptr; }
+
+}  // namespace fastudp

@@ -1,0 +1,21 @@
+#include "base/memory.h"
+
+#include <cerrno>
+#include <sys/mman.h>
+
+namespace fastudp {
+
+result<shared_memory> shared_memory::map(std::size_t bytes) {
+  void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED) return error{errno};
+  shared_memory out;
+  out.data_ = static_cast<std::byte*>(at);
+  out.size_ = bytes;
+  return out;
+}
+
+shared_memory::~shared_memory() {
+  if (data_ != nullptr) ::munmap(data_, size_);
+}
+
+}  // namespace fastudp
