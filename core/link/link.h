@@ -1,0 +1,74 @@
+#pragma once
+// The contract of a link: one queue of one device, as the stack sees it.
+//
+// - One thread at a time uses a link; no call blocks, throws or allocates.
+// - Calls are virtual per burst, never per packet.
+// - rx_burst appends to the caller's burst packets that the burst then owns; each goes home to its pool when released.
+//   Frames arrive whole, beginning with the Ethernet header; nothing is appended when nothing has come.
+// - tx_burst takes a prefix of the burst and says how long it was; the caller then forgets that many, the rest stays
+//   its own. Order is kept. A packet that was taken is the link's, whatever becomes of it; the link releases it.
+//   Packets may come from any pool of this stack, and carry their transport checksum in full. What isn't a frame for
+//   this link (see carries) is taken, dropped and counted as link_error.
+// - tx_flush makes sure that whatever was taken leaves: it rings the doorbell, where there is one.
+// - wait_fd, once arm() was called, becomes readable no later than the moment when rx_burst would find packets. When
+//   arm() returns false, packets are there already: don't sleep. A descriptor that became readable may stay so until
+//   the next arm(); rx_burst doesn't take it back, so that nobody who sleeps on it misses what woke him.
+// - Losses on the link itself (receive ring full, device errors) are counted in the counters given at open.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/address.h"
+#include "base/counters.h"
+#include "base/time.h"
+#include "packet/burst.h"
+#include "packet/pool.h"
+
+namespace fastudp {
+
+inline constexpr std::uint32_t ethernet_header_length = 14;
+inline constexpr std::uint32_t vlan_tag_length = 4;
+inline constexpr std::uint32_t longest_link_header = ethernet_header_length + 2 * vlan_tag_length;
+
+struct link_info {
+  const char* name = "";  // scheme and device, for messages; lives as long as the link
+  mac_address mac;
+  std::uint32_t mtu = 1500;  // largest IP datagram in one frame
+  std::uint32_t queues = 1;
+
+  // Whether this is a frame: a whole Ethernet header, its tags if any, and no more than the MTU behind them.
+  bool carries(std::span<const std::byte> frame) const {
+    const bool plain = frame.size() >= ethernet_header_length && frame.size() <= ethernet_header_length + mtu;
+    return plain || carries_tagged(frame);
+  }
+
+ private:
+  bool carries_tagged(std::span<const std::byte> frame) const;
+};
+
+class link {
+ public:
+  virtual ~link() = default;
+
+  virtual std::size_t rx_burst(burst& out) = 0;
+  virtual std::size_t tx_burst(const burst& in) = 0;
+  virtual void tx_flush() = 0;
+
+  virtual int wait_fd() const = 0;
+  virtual bool arm() = 0;
+
+  virtual const link_info& info() const = 0;
+  // Frames to build packets for transmission in; each holds the link's MTU and its headers.
+  virtual pool& frames() = 0;
+
+  // Links that hold frames back on purpose (an impaired one) say when they want to be polled again, and are told the
+  // time before each rx_burst and each tx_burst. For all others time does not exist.
+  virtual time_point deadline() const { return never; }
+  virtual void advance(time_point) {}
+};
+
+using link_ptr = std::unique_ptr<link>;
+
+}  // namespace fastudp

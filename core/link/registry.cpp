@@ -1,0 +1,48 @@
+#include "link/registry.h"
+
+#include <cerrno>
+
+#include "link/wrap/wrap.h"
+
+namespace fastudp {
+
+#define FASTUDP_BACKEND(scheme, text)                              \
+  namespace scheme {                                               \
+  result<link_ptr> open(uri& where, counters& count, reason& why); \
+  }
+#include "link/backends.def"
+#undef FASTUDP_BACKEND
+
+namespace {
+
+struct backend {
+  std::string_view scheme;
+  result<link_ptr> (*open)(uri&, counters&, reason&);
+};
+
+constexpr backend backends[] = {
+#define FASTUDP_BACKEND(scheme, text) {#scheme, &scheme::open},
+#include "link/backends.def"
+#undef FASTUDP_BACKEND
+};
+
+constexpr char known_schemes[] =
+#define FASTUDP_BACKEND(scheme, text) " " #scheme ":"
+#include "link/backends.def"
+#undef FASTUDP_BACKEND
+    ;
+
+}  // namespace
+
+result<link_ptr> open_link(uri& where, counters& count, reason& why) {
+  for (const auto& candidate : backends) {
+    if (candidate.scheme != where.scheme()) continue;
+    auto opened = candidate.open(where, count, why);
+    if (!opened) return opened;
+    return wrap::around(std::move(*opened), where, count, why);
+  }
+  return why.fail(EINVAL, "no link '%.*s:'; there are%s", static_cast<int>(where.scheme().size()),
+                  where.scheme().data(), known_schemes);
+}
+
+}  // namespace fastudp

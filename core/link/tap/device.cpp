@@ -1,0 +1,124 @@
+#include "link/tap/device.h"
+
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace fastudp::tap {
+namespace {
+
+ifreq request_for(std::string_view name) {
+  ifreq out{};
+  name.copy(out.ifr_name, IFNAMSIZ - 1);
+  return out;
+}
+
+// What the kernel allows in a name (dev_valid_name), but for '%', which would make it choose a number.
+bool is_interface_name(std::string_view name) {
+  if (name.empty() || name.size() >= IFNAMSIZ || name == "." || name == "..") return false;
+  return std::none_of(name.begin(), name.end(),
+                      [](char c) { return c <= ' ' || c == '/' || c == ':' || c == '%' || c == 0x7f; });
+}
+
+status check_name(std::string_view name, reason& why) {
+  if (name.empty()) return why.fail(EINVAL, "tap: needs the name of an interface, for instance tap:fast0");
+  if (is_interface_name(name)) return {};
+  return why.fail(EINVAL,
+                  "tap:%.*s: an interface has a name of at most %d characters without spaces, '/', ':' and '%%'",
+                  static_cast<int>(std::min<std::size_t>(name.size(), 64)), name.data(), IFNAMSIZ - 1);
+}
+
+result<descriptor> open_driver(reason& why) {
+  descriptor out(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (out) return out;
+  switch (errno) {
+    case ENOENT:
+    case ENODEV:
+    case ENXIO:
+      return why.fail(errno, "/dev/net/tun is missing: load the driver with 'modprobe tun'");
+    case EACCES:
+    case EPERM:
+      return why.fail(EPERM, "/dev/net/tun may not be opened: run as root, or 'chmod 666 /dev/net/tun'");
+    default:
+      return why.fail(errno, "/dev/net/tun can't be opened: %m");
+  }
+}
+
+status take_interface(int driver, const char* name, reason& why) {
+  ifreq request = request_for(name);
+  request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+  if (::ioctl(driver, TUNSETIFF, &request) == 0) return {};
+  switch (errno) {
+    case EPERM:
+      return why.fail(EPERM,
+                      "tap:%s needs CAP_NET_ADMIN: run as root or under 'unshare -Urn', or have root do "
+                      "'ip tuntap add %s mode tap user $USER'",
+                      name, name);
+    case EBUSY:
+      return why.fail(EBUSY, "tap:%s is in use by another process: stop that one, or choose another name", name);
+    case EINVAL:
+      return why.fail(EINVAL, "%s exists and is not a TAP interface with one queue: choose another name", name);
+    default:
+      return why.fail(errno, "tap:%s can't be made: %m", name);
+  }
+}
+
+// The kernel then leaves transport checksums to us, and says so in the header of each frame; nothing else is agreed on.
+status agree_on_header(int driver, const char* name, reason& why) {
+  const int length = virtio_header_length;
+  if (::ioctl(driver, TUNSETVNETHDRSZ, &length) == 0 && ::ioctl(driver, TUNSETOFFLOAD, TUN_F_CSUM) == 0) return {};
+  return why.fail(errno, "tap:%s takes no virtio-net header: %m", name);
+}
+
+status set_mtu(int control, ifreq& request, std::uint32_t mtu, reason& why) {
+  if (mtu == 0 || request.ifr_mtu == static_cast<int>(mtu)) return {};
+  request.ifr_mtu = static_cast<int>(mtu);
+  if (::ioctl(control, SIOCSIFMTU, &request) == 0) return {};
+  return why.fail(errno, "%s doesn't take mtu=%u: %m", request.ifr_name, mtu);
+}
+
+status bring_up(int control, const char* name, reason& why) {
+  ifreq request = request_for(name);
+  if (::ioctl(control, SIOCGIFFLAGS, &request) == 0) {
+    if ((request.ifr_flags & IFF_UP) != 0) return {};
+    request.ifr_flags |= IFF_UP;
+    if (::ioctl(control, SIOCSIFFLAGS, &request) == 0) return {};
+  }
+  return why.fail(errno, "%s can't be brought up: %m; run as root, or do 'ip link set %s up' first", name, name);
+}
+
+status configure(int control, const char* name, std::uint32_t mtu, device& out, reason& why) {
+  ifreq request = request_for(name);
+  if (::ioctl(control, SIOCGIFMTU, &request) != 0) return why.fail(errno, "%s has no MTU: %m", name);
+  if (auto set = set_mtu(control, request, mtu, why); !set) return set;
+  out.mtu = static_cast<std::uint32_t>(request.ifr_mtu);
+  request = request_for(name);
+  if (::ioctl(control, SIOCGIFHWADDR, &request) != 0) return why.fail(errno, "%s has no MAC address: %m", name);
+  std::memcpy(out.kernel_mac.bytes.data(), request.ifr_hwaddr.sa_data, out.kernel_mac.bytes.size());
+  return bring_up(control, name, why);
+}
+
+}  // namespace
+
+result<device> attach(std::string_view name, std::uint32_t mtu, reason& why) {
+  if (auto checked = check_name(name, why); !checked) return checked.failure();
+  const ifreq named = request_for(name);
+  auto driver = open_driver(why);
+  if (!driver) return driver.failure();
+  device out;
+  out.file = std::move(*driver);
+  if (auto taken = take_interface(out.file.number(), named.ifr_name, why); !taken) return taken.failure();
+  if (auto agreed = agree_on_header(out.file.number(), named.ifr_name, why); !agreed) return agreed.failure();
+  const descriptor control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!control) return why.fail(errno, "no socket to configure %s with: %m", named.ifr_name);
+  if (auto set = configure(control.number(), named.ifr_name, mtu, out, why); !set) return set.failure();
+  return out;
+}
+
+}  // namespace fastudp::tap

@@ -1,0 +1,196 @@
+// The link tap:IFNAME: the stack on one end of a TAP interface, the kernel on the other.
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+#include "base/random.h"
+#include "link/link.h"
+#include "link/tap/device.h"
+#include "link/uri.h"
+
+namespace fastudp::tap {
+namespace {
+
+// Of the virtio-net header the first byte is all that matters without segmentation (virtio 1.2, 5.1.6): what the sender
+// says of the checksum. (The system's header for it isn't C++.)
+constexpr std::byte needs_checksum{1}, checksum_valid{2};
+
+// Frames cost address space until they are used; sockets may keep most of them.
+constexpr std::uint32_t frame_count = 8192;
+
+// One byte more than the longest frame: a read cuts what is longer without a word, and so shows it.
+std::uint32_t frame_size(std::uint32_t mtu) {
+  return (default_headroom + longest_link_header + mtu + 1 + 63) / 64 * 64;
+}
+
+checksum_state said_of_checksum(std::byte flags) {
+  if ((flags & needs_checksum) != std::byte{}) return checksum_state::partial;
+  return (flags & checksum_valid) != std::byte{} ? checksum_state::verified : checksum_state::unknown;
+}
+
+class tap_link final : public link {
+ public:
+  tap_link(device&& opened, const mac_address& mac, std::unique_ptr<pool> frames, counters& count)
+      : file_(std::move(opened.file)), frames_(std::move(frames)), count_(count) {
+    info_ = {.name = name_, .mac = mac, .mtu = opened.mtu};
+  }
+  void set_name(std::string_view name) {
+    std::snprintf(name_, sizeof name_, "tap:%.*s", static_cast<int>(name.size()), name.data());
+  }
+
+  std::size_t rx_burst(burst& out) override;
+  std::size_t tx_burst(const burst& in) override;
+  void tx_flush() override {}
+
+  int wait_fd() const override { return file_.number(); }
+  bool arm() override;
+
+  const link_info& info() const override { return info_; }
+  pool& frames() override { return *frames_; }
+
+ private:
+  bool receive_one(burst& out);
+  bool discard_one();
+  bool read_failed();
+  bool accept(packet& p, std::size_t length);
+  bool transmit(packet& p);
+
+  descriptor file_;
+  std::unique_ptr<pool> frames_;
+  counters& count_;
+  link_info info_;
+  bool gone_ = false;  // the interface was deleted under us
+  char name_[32];
+};
+
+std::size_t tap_link::rx_burst(burst& out) {
+  const std::size_t before = out.size();
+  for (std::size_t budget = out.room(); budget != 0 && receive_one(out); --budget) {
+  }
+  return out.size() - before;
+}
+
+// The virtio-net header comes to stand in the headroom, right before the frame.
+bool tap_link::receive_one(burst& out) {
+  packet* p = frames_->take();
+  if (p == nullptr) return discard_one();
+  std::byte* to = p->data() - virtio_header_length;
+  const ssize_t n = ::read(file_.number(), to, virtio_header_length + p->tailroom());
+  if (n >= 0 && accept(*p, static_cast<std::size_t>(n))) {
+    out.append(p);
+    return true;
+  }
+  release(p);
+  return n >= 0 || read_failed();
+}
+
+bool tap_link::accept(packet& p, std::size_t length) {
+  if (length >= virtio_header_length) {
+    p.length = static_cast<std::uint32_t>(length - virtio_header_length);
+    p.checksum = said_of_checksum(p.data()[-std::ptrdiff_t{virtio_header_length}]);
+    if (info_.carries(p.bytes())) return true;
+  }
+  count_.dropped(drop::link_error);
+  return false;
+}
+
+// All frames are held by sockets. What waits in the interface is dropped, here where it is counted, and so that a wait
+// for the interface doesn't end at once for ever.
+bool tap_link::discard_one() {
+  std::array<std::byte, 64> rest;
+  if (::read(file_.number(), rest.data(), rest.size()) < 0) return read_failed();
+  count_.dropped(drop::no_memory);
+  return true;
+}
+
+// Always false: there is no more to read. An interface that was deleted would be readable for ever; a descriptor that
+// never is takes its place, so that whoever waits sleeps.
+bool tap_link::read_failed() {
+  if (errno == EAGAIN || errno == EINTR || gone_) return false;
+  count_.dropped(drop::link_error);
+  gone_ = true;
+  const descriptor silent(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (silent) ::dup3(silent.number(), file_.number(), O_CLOEXEC);
+  return false;
+}
+
+// Nothing to arm: the descriptor is readable for as long as a frame waits in the interface.
+bool tap_link::arm() {
+  pollfd self{file_.number(), POLLIN, 0};
+  return ::poll(&self, 1, 0) == 0;
+}
+
+std::size_t tap_link::tx_burst(const burst& in) {
+  std::size_t taken = 0;
+  for (packet* p : in.packets()) {
+    if (!transmit(*p)) break;
+    release(p);
+    ++taken;
+  }
+  return taken;
+}
+
+// False when the interface has no room now.
+bool tap_link::transmit(packet& p) {
+  std::array<std::byte, virtio_header_length> header{};  // a whole frame with its checksum in place
+  const std::array<iovec, 2> parts{{{header.data(), header.size()}, {p.data(), p.length}}};
+  if (!gone_ && info_.carries(p.bytes())) {
+    if (::writev(file_.number(), parts.data(), parts.size()) >= 0) return true;
+    if (errno == EAGAIN) return false;
+  }
+  count_.dropped(drop::link_error);
+  return true;
+}
+
+// The same for as long as the interface lives, and as unique as the address that the kernel gave it.
+mac_address address_beside(const mac_address& kernel_mac) {
+  std::uint64_t number = 0;
+  std::memcpy(&number, kernel_mac.bytes.data(), kernel_mac.bytes.size());
+  number = mix(number, 0x66617374756470);
+  mac_address out;
+  std::memcpy(out.bytes.data(), &number, out.bytes.size());
+  out.bytes[0] = static_cast<std::uint8_t>((out.bytes[0] & ~1u) | 2u);  // unicast, locally administered
+  if (out == kernel_mac) out.bytes[5] ^= 1;
+  return out;
+}
+
+result<mac_address> own_address(mac_address asked, const mac_address& kernel_mac, reason& why) {
+  if (asked.is_zero()) return address_beside(kernel_mac);
+  if (asked != kernel_mac) return asked;
+  return why.fail(EINVAL, "mac=%s is the kernel's end of the interface: choose another", to_text(asked).c_str());
+}
+
+}  // namespace
+
+// Keys: mac (ours; the kernel's end has one of its own), mtu (of both ends; by default what the interface has).
+result<link_ptr> open(uri& where, counters& count, reason& why) {
+  const auto asked = where.take_mac("mac", why);
+  if (!asked) return asked.failure();
+  // The range that the driver allows: 68 is IPv4's smallest, 65521 leaves room for an Ethernet header in 64 KiB.
+  const auto mtu = where.take_number("mtu", 68, 65521, 0, why);
+  if (!mtu) return mtu.failure();
+  auto opened = attach(where.device(), static_cast<std::uint32_t>(*mtu), why);
+  if (!opened) return opened.failure();
+  const auto mac = own_address(*asked, opened->kernel_mac, why);
+  if (!mac) return mac.failure();
+  auto frames = pool::create(frame_count, frame_size(opened->mtu));
+  std::unique_ptr<tap_link> out;
+  if (frames) out.reset(new (std::nothrow) tap_link(std::move(*opened), *mac, std::move(*frames), count));
+  if (!out)
+    return why.fail(ENOMEM, "no memory for the frames of tap:%.*s", static_cast<int>(where.device().size()),
+                    where.device().data());
+  out->set_name(where.device());
+  return link_ptr(std::move(out));
+}
+
+}  // namespace fastudp::tap

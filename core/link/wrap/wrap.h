@@ -1,0 +1,16 @@
+#pragma once
+// Links around a link, asked for in the URI: capture (what the stack saw, as pcapng) around impair (a bad network).
+
+#include "base/counters.h"
+#include "base/reason.h"
+#include "base/result.h"
+#include "link/link.h"
+#include "link/uri.h"
+
+namespace fastudp::wrap {
+
+// The link itself when the URI asks for no wrapper. Keys: capture (a file); for what is transmitted, loss, duplicate,
+// reorder, corrupt (percent), delay (microseconds) and seed.
+result<link_ptr> around(link_ptr inner, uri& where, counters& count, reason& why);
+
+}  // namespace fastudp::wrap

@@ -1,0 +1,380 @@
+// tap: what it makes of the kernel's interface, what it says when it can't, and what passes with a kernel's UDP socket
+// at the other end.
+
+#include <gmock/gmock.h>
+#include <linux/if_tun.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+
+#include "unit/link/namespace.h"
+
+namespace fastudp::test {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class tap : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!enter_namespace().empty()) GTEST_SKIP() << enter_namespace();
+  }
+};
+
+int number_of(const char* interface, int request_code) {
+  ifreq request{};
+  std::strncpy(request.ifr_name, interface, IFNAMSIZ - 1);
+  const descriptor control(::socket(AF_INET, SOCK_DGRAM, 0));
+  if (::ioctl(control.number(), static_cast<unsigned long>(request_code), &request) != 0) return -1;
+  return request_code == SIOCGIFMTU ? request.ifr_mtu : request.ifr_flags;
+}
+
+mac_address kernel_mac(const char* interface) {
+  ifreq request{};
+  std::strncpy(request.ifr_name, interface, IFNAMSIZ - 1);
+  const descriptor control(::socket(AF_INET, SOCK_DGRAM, 0));
+  EXPECT_EQ(::ioctl(control.number(), SIOCGIFHWADDR, &request), 0);
+  mac_address out;
+  std::memcpy(out.bytes.data(), request.ifr_hwaddr.sa_data, out.bytes.size());
+  return out;
+}
+
+TEST_F(tap, makes_the_interface_brings_it_up_and_takes_it_away) {
+  {
+    host t("tap:made");
+    ASSERT_TRUE(t) << t.why();
+    EXPECT_NE(number_of("made", SIOCGIFFLAGS) & IFF_UP, 0);
+    EXPECT_EQ(number_of("made", SIOCGIFMTU), 1500);
+    EXPECT_EQ(t->info().mtu, 1500u);
+  }
+  EXPECT_EQ(if_nametoindex("made"), 0u);
+}
+
+TEST_F(tap, has_an_address_of_its_own_that_stays_with_the_interface) {
+  ASSERT_EQ(run("ip tuntap add dev lasting mode tap"), 0);
+  host first("tap:lasting");
+  ASSERT_TRUE(first) << first.why();
+  const auto mac = first->info().mac;
+  EXPECT_NE(mac, kernel_mac("lasting"));
+  EXPECT_EQ(mac.bytes[0] & 3, 2);  // unicast, locally administered
+  first.close();
+  host again("tap:lasting"), other("tap:other");
+  EXPECT_EQ(again->info().mac, mac);
+  EXPECT_NE(other->info().mac, mac);
+  again.close();
+  EXPECT_NE(if_nametoindex("lasting"), 0u);
+  EXPECT_EQ(run("ip link del lasting"), 0);
+}
+
+TEST_F(tap, takes_the_keys_mac_and_mtu) {
+  host t("tap:keyed?mac=02:11:22:33:44:55&mtu=9001");
+  ASSERT_TRUE(t) << t.why();
+  EXPECT_STREQ(to_text(t->info().mac).c_str(), "02:11:22:33:44:55");
+  EXPECT_EQ(t->info().mtu, 9001u);
+  EXPECT_EQ(number_of("keyed", SIOCGIFMTU), 9001);
+}
+
+TEST_F(tap, keeps_the_mtu_that_an_interface_has) {
+  ASSERT_EQ(run("ip tuntap add dev small mode tap && ip link set small mtu 900"), 0);
+  host t("tap:small");
+  EXPECT_EQ(t->info().mtu, 900u);
+  t.close();
+  EXPECT_EQ(run("ip link del small"), 0);
+}
+
+TEST_F(tap, what_cannot_be_opened_is_said) {
+  ASSERT_EQ(run("ip link add bridge type bridge"), 0);
+  ASSERT_EQ(run("ip tuntap add dev tunnel mode tun"), 0);
+  ASSERT_EQ(run("ip tuntap add dev many mode tap multi_queue"), 0);
+  host busy("tap:busy");
+  const auto theirs = std::string("tap:mine?mac=") + to_text(kernel_mac("busy")).c_str();
+  const struct {
+    std::string uri;
+    std::vector<std::string> said;
+  } cases[] = {
+      {"tap:", {"needs the name"}},
+      {"tap:sixteen-letters-", {"sixteen-letters-", "15 characters"}},
+      {"tap:a/b", {"a/b"}},
+      {"tap:a:b", {"a:b"}},
+      {"tap:a b", {"a b"}},
+      {"tap:a%d", {"a%d"}},
+      {"tap:.", {"tap:."}},
+      {"tap:..", {"tap:.."}},
+      {"tap:busy", {"busy", "another process", "another name"}},
+      {"tap:bridge", {"bridge", "not a TAP interface"}},
+      {"tap:tunnel", {"tunnel", "not a TAP interface"}},
+      {"tap:many", {"many", "one queue"}},
+      {"tap:x?mtu=67", {"mtu=67", "68"}},
+      {"tap:x?mtu=65522", {"mtu=65522", "65521"}},
+      {"tap:x?mac=03:00:00:00:00:01", {"mac=03:00:00:00:00:01"}},
+      {"tap:x?queues=2", {"'queues'", "tap:"}},
+  };
+  for (const auto& [uri, said] : cases) {
+    host refused(uri);
+    EXPECT_FALSE(refused) << uri;
+    for (const auto& part : said) EXPECT_THAT(refused.why(), HasSubstr(part)) << uri;
+  }
+  for (const char* left : {"x", "a%d", "sixteen-letters"}) EXPECT_EQ(if_nametoindex(left), 0u) << left;
+  EXPECT_EQ(run("ip link del bridge && ip link del tunnel && ip link del many"), 0);
+}
+
+TEST_F(tap, refuses_the_kernels_own_address) {
+  ASSERT_EQ(run("ip tuntap add dev twins mode tap && ip link set twins address 02:00:00:00:00:42"), 0);
+  host refused("tap:twins?mac=02:00:00:00:00:42");
+  EXPECT_FALSE(refused);
+  EXPECT_THAT(refused.why(), AllOf(HasSubstr("mac=02:00:00:00:00:42"), HasSubstr("choose another")));
+  EXPECT_EQ(run("ip link del twins"), 0);
+}
+
+// A child that gives its privileges up, for that can't be undone.
+TEST_F(tap, says_what_privilege_is_missing) {
+  int channel[2];
+  ASSERT_EQ(::pipe(channel), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool dropped = ::setresgid(65534, 65534, 65534) == 0 && ::setresuid(65534, 65534, 65534) == 0;
+    host refused("tap:unprivileged");
+    const std::string said = !dropped ? "can't drop" : refused ? "opened" : refused.why();
+    ::_exit(::write(channel[1], said.data(), said.size()) == static_cast<ssize_t>(said.size()) ? 0 : 1);
+  }
+  ::close(channel[1]);
+  std::array<char, 512> said{};
+  EXPECT_GT(::read(channel[0], said.data(), said.size() - 1), 0);
+  ::close(channel[0]);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_THAT(said.data(),
+              AllOf(HasSubstr("root"), testing::AnyOf(HasSubstr("CAP_NET_ADMIN"), HasSubstr("/dev/net/tun"))));
+}
+
+// UDP and IPv4 by hand, so that nothing of ours is its own judge.
+std::uint32_t sum_of(std::string_view bytes, std::uint32_t sum = 0) {
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    sum += static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[i])) << (i % 2 == 0 ? 8 : 0);
+  }
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+  return sum;
+}
+
+std::string number16(std::uint32_t value) { return {static_cast<char>(value >> 8), static_cast<char>(value)}; }
+
+std::string pseudo_header(std::string_view addresses, std::size_t udp_length) {
+  return std::string(addresses) + number16(17) + number16(static_cast<std::uint32_t>(udp_length));
+}
+
+std::string udp_datagram(std::string_view addresses, std::uint16_t from, std::uint16_t to, std::string_view payload) {
+  const auto length = static_cast<std::uint32_t>(8 + payload.size());
+  std::string udp = number16(from) + number16(to) + number16(length) + number16(0) + std::string(payload);
+  udp.replace(6, 2, number16(~sum_of(udp, sum_of(pseudo_header(addresses, length))) & 0xffff));
+  std::string ip = std::string("\x45\0", 2) + number16(20 + length) + std::string("\0\0\x40\0\x40\x11\0\0", 8);
+  ip += addresses;
+  ip.replace(10, 2, number16(~sum_of(ip) & 0xffff));
+  return ip + udp;
+}
+
+const std::string kernel_ip("\x0a\x4d\0\1", 4), our_ip("\x0a\x4d\0\2", 4);  // 10.77.0.1 and .2
+
+// A kernel's UDP socket on the interface, connected to 10.77.0.2:7000, for which it has our address.
+class tap_with_kernel_socket : public tap {
+ protected:
+  void SetUp() override {
+    tap::SetUp();
+    if (IsSkipped()) return;
+    link_ = std::make_unique<host>("tap:kernelside");
+    ASSERT_TRUE(*link_) << link_->why();
+    ASSERT_EQ(run("ip addr add 10.77.0.1/24 dev kernelside"), 0);
+    ASSERT_EQ(
+        run(std::string("ip neigh replace 10.77.0.2 dev kernelside lladdr ") + to_text((*link_)->info().mac).c_str()),
+        0);
+    socket_ = descriptor(::socket(AF_INET, SOCK_DGRAM, 0));
+    ASSERT_EQ(call(::bind, kernel_ip, 7001), 0) << std::strerror(errno);
+    ASSERT_EQ(call(::connect, our_ip, 7000), 0) << std::strerror(errno);
+  }
+
+  template <typename Call>
+  int call(Call bind_or_connect, const std::string& ip, std::uint16_t port) {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(port);
+    std::memcpy(&at.sin_addr, ip.data(), 4);
+    return bind_or_connect(socket_.number(), reinterpret_cast<sockaddr*>(&at), sizeof at);
+  }
+
+  // The next packet with IPv4 in it; the kernel may ask for addresses in between.
+  packet* next_ip_packet(burst& in) {
+    while (readable((*link_)->wait_fd(), patience_ms)) {
+      in.release_all();
+      (*link_)->rx_burst(in);
+      for (packet* p : in.packets()) {
+        if (host::text_of(*p).substr(12, 2) == std::string("\x08\0", 2)) return p;
+      }
+    }
+    return nullptr;
+  }
+
+  std::unique_ptr<host> link_;
+  descriptor socket_;
+};
+
+TEST_F(tap_with_kernel_socket, leaves_the_checksum_to_us_and_says_so) {
+  ASSERT_EQ(::send(socket_.number(), "hello", 5, 0), 5);
+  burst in;
+  packet* p = next_ip_packet(in);
+  ASSERT_NE(p, nullptr);
+  EXPECT_EQ(p->checksum, checksum_state::partial);
+  const auto f = host::text_of(*p);
+  ASSERT_EQ(f.size(), 14u + 20 + 8 + 5);
+  EXPECT_EQ(f.substr(14 + 20 + 8), "hello");
+  EXPECT_EQ(f.substr(14 + 20 + 6, 2), number16(sum_of(pseudo_header(kernel_ip + our_ip, 13))));
+}
+
+TEST_F(tap_with_kernel_socket, a_checksum_in_the_bytes_is_left_to_be_verified) {
+  const int off = 1;
+  ASSERT_EQ(::setsockopt(socket_.number(), SOL_SOCKET, SO_NO_CHECK, &off, sizeof off), 0);
+  ASSERT_EQ(::send(socket_.number(), "hello", 5, 0), 5);
+  burst in;
+  packet* p = next_ip_packet(in);
+  ASSERT_NE(p, nullptr);
+  EXPECT_EQ(p->checksum, checksum_state::unknown);
+}
+
+TEST_F(tap_with_kernel_socket, receives_what_we_send_with_a_checksum) {
+  const auto mac = kernel_mac("kernelside");
+  for (const std::string payload : {"", "x", "from the stack"}) {
+    link_->send(ethernet(mac, (*link_)->info().mac, udp_datagram(our_ip + kernel_ip, 7000, 7001, payload), 0x0800));
+    ASSERT_TRUE(readable(socket_.number(), patience_ms)) << payload;
+    std::array<char, 100> got;
+    const auto n = ::recv(socket_.number(), got.data(), got.size(), 0);
+    EXPECT_EQ(std::string(got.data(), static_cast<std::size_t>(n)), payload);
+  }
+}
+
+TEST_F(tap_with_kernel_socket, and_not_what_we_send_with_a_wrong_one) {
+  const auto mac = kernel_mac("kernelside");
+  auto wrong = ethernet(mac, (*link_)->info().mac, udp_datagram(our_ip + kernel_ip, 7000, 7001, "wrong"), 0x0800);
+  wrong.back() ^= 1;
+  link_->send(wrong);
+  link_->send(ethernet(mac, (*link_)->info().mac, udp_datagram(our_ip + kernel_ip, 7000, 7001, "right"), 0x0800));
+  ASSERT_TRUE(readable(socket_.number(), patience_ms));
+  std::array<char, 100> got;
+  EXPECT_EQ(::recv(socket_.number(), got.data(), got.size(), 0), 5);
+  EXPECT_EQ(std::string(got.data(), 5), "right");
+}
+
+// The interface's place is taken by one end of a socket pair, through which a test can say what no kernel says on
+// demand.
+class tap_with_scripted_driver : public tap {
+ protected:
+  void SetUp() override {
+    tap::SetUp();
+    if (IsSkipped()) return;
+    link_ = std::make_unique<host>("tap:scripted?mtu=1000");
+    ASSERT_TRUE(*link_) << link_->why();
+    int ends[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
+    ASSERT_EQ(::dup2(ends[0], (*link_)->wait_fd()), (*link_)->wait_fd());
+    ::close(ends[0]);
+    driver_ = descriptor(ends[1]);
+  }
+  void say(char flags, const frame& f, std::size_t header = 10) {
+    const auto all = (std::string(1, flags) + std::string(9, '\0')).substr(0, header) + f;
+    ASSERT_EQ(::send(driver_.number(), all.data(), all.size(), 0), static_cast<ssize_t>(all.size()));
+  }
+  frame small() { return ethernet((*link_)->info().mac, mac_of(1), "payload"); }
+
+  std::unique_ptr<host> link_;
+  descriptor driver_;
+};
+
+TEST_F(tap_with_scripted_driver, understands_what_the_header_says_of_the_checksum) {
+  for (const char flags : {0, 1, 2, 3, 4}) say(flags, small());
+  burst in;
+  (*link_)->rx_burst(in);
+  std::vector<checksum_state> seen;
+  for (packet* p : in.packets()) seen.push_back(p->checksum);
+  EXPECT_THAT(seen, ElementsAre(checksum_state::unknown, checksum_state::partial, checksum_state::verified,
+                                checksum_state::partial, checksum_state::unknown));
+}
+
+TEST_F(tap_with_scripted_driver, drops_and_counts_what_is_no_frame) {
+  const auto at_rest = (*link_)->frames().available();
+  say(0, "", 3);                                                          // not even a header
+  say(0, "");                                                             // an empty frame
+  say(0, frame(13, 'x'));                                                 // part of one
+  say(0, ethernet((*link_)->info().mac, mac_of(1), frame(1001, 'x')));    // longer than the MTU
+  say(0, ethernet((*link_)->info().mac, mac_of(1), frame(60'000, 'x')));  // longer than a buffer
+  say(0, ethernet((*link_)->info().mac, mac_of(1), frame(1000, 'x')));    // right
+  EXPECT_THAT(link_->receive(), ElementsAre(ethernet((*link_)->info().mac, mac_of(1), frame(1000, 'x'))));
+  EXPECT_EQ(link_->dropped(drop::link_error), 5u);
+  EXPECT_EQ((*link_)->frames().available(), at_rest);
+}
+
+TEST_F(tap_with_scripted_driver, sends_an_empty_header_before_each_frame) {
+  link_->send(small());
+  std::array<char, 100> got;
+  const auto n = ::recv(driver_.number(), got.data(), got.size(), 0);
+  EXPECT_EQ(std::string(got.data(), static_cast<std::size_t>(n)), std::string(10, '\0') + small());
+}
+
+TEST_F(tap_with_scripted_driver, takes_a_prefix_when_the_interface_is_full) {
+  const auto at_rest = (*link_)->frames().available();
+  std::size_t taken = 0;
+  burst out;
+  do {
+    while (out.room() != 0) out.append(link_->make(small()));
+    taken = (*link_)->tx_burst(out);
+    out.forget_front(taken);
+  } while (taken == burst::capacity);
+  EXPECT_EQ(out.size(), burst::capacity - taken);
+  EXPECT_EQ(link_->dropped(drop::link_error), 0u);
+  std::array<char, 100> got;
+  ASSERT_GT(::recv(driver_.number(), got.data(), got.size(), 0), 0);
+  EXPECT_GE((*link_)->tx_burst(out), 1u);
+  out.forget_front(1);
+  out.release_all();
+  EXPECT_EQ((*link_)->frames().available(), at_rest);
+}
+
+TEST_F(tap_with_scripted_driver, drops_and_counts_frames_for_which_it_has_no_memory) {
+  std::vector<packet*> held;
+  while (packet* p = (*link_)->frames().take()) held.push_back(p);
+  for (int i = 0; i < 3; ++i) say(0, small());
+  EXPECT_THAT(link_->receive(), IsEmpty());
+  EXPECT_EQ(link_->dropped(drop::no_memory), 3u);
+  EXPECT_FALSE(readable((*link_)->wait_fd(), 0));  // or a waiting program would spin
+  for (packet* p : held) release(p);
+  say(0, small());
+  EXPECT_EQ(link_->receive().size(), 1u);
+}
+
+TEST_F(tap, a_deleted_interface_is_counted_once_and_wakes_nobody_again) {
+  host t("tap:doomed");
+  ASSERT_TRUE(t) << t.why();
+  ASSERT_EQ(run("ip link del doomed"), 0);
+  EXPECT_THAT(t.receive(), IsEmpty());
+  EXPECT_THAT(t.receive(), IsEmpty());
+  EXPECT_EQ(t.dropped(drop::link_error), 1u);
+  EXPECT_TRUE(t->arm());
+  EXPECT_FALSE(readable(t->wait_fd(), 0));
+  EXPECT_TRUE(t.send(ethernet(broadcast_mac, t->info().mac, "into the void")));
+  EXPECT_EQ(t.dropped(drop::link_error), 2u);
+  EXPECT_FALSE(readable(t->wait_fd(), 0));
+}
+
+TEST_F(tap, an_interface_that_is_down_takes_frames_and_drops_them) {
+  host t("tap:lowered");
+  ASSERT_EQ(run("ip link set lowered down"), 0);
+  EXPECT_TRUE(t.send(ethernet(broadcast_mac, t->info().mac, "nobody there")));
+  EXPECT_EQ(t.dropped(drop::link_error), 1u);
+  EXPECT_THAT(t.receive(), IsEmpty());
+  ASSERT_EQ(run("ip link set lowered up"), 0);
+  packet_socket kernel("lowered");
+  EXPECT_TRUE(t.send(ethernet(broadcast_mac, t->info().mac, "and back")));
+  EXPECT_EQ(kernel.receive(1).size(), 1u);
+}
+
+}  // namespace
+}  // namespace fastudp::test
