@@ -1,0 +1,231 @@
+#include "stack/egress.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "wire/checksum.h"
+#include "wire/icmpv4.h"
+#include "wire/udp.h"
+
+namespace fastudp {
+namespace {
+
+constexpr std::uint16_t dont_fragment = 0x4000, more_fragments = 0x2000;
+constexpr std::uint32_t longest_ip_datagram = 65'535;
+
+// RFC 1112 6.4: the low 23 bits of the group.
+mac_address multicast_mac(ipv4_address group) {
+  return {{0x01, 0x00, 0x5e, static_cast<std::uint8_t>(group.bytes[1] & 0x7f), group.bytes[2], group.bytes[3]}};
+}
+
+bool has_mac(neighbour_state state) {
+  return state == neighbour_state::reachable || state == neighbour_state::stale || state == neighbour_state::delay ||
+         state == neighbour_state::probe || state == neighbour_state::permanent;
+}
+
+}  // namespace
+
+result<path> egress::classify(ipv4_address destination, ipv4_address source) const {
+  if (!source.is_any() && !source.is_loopback() && !with_.addresses.contains(source)) return error{EINVAL};
+  path way;
+  way.destination = way.next_hop = destination;
+  way.mtu = with_.link.info().mtu;
+  if (destination.is_loopback() || with_.addresses.contains(destination)) {
+    way.kind = path_kind::local;
+    way.mtu = longest_ip_datagram;
+    way.source = !source.is_any() ? source : destination.is_loopback() ? ipv4_address{{127, 0, 0, 1}} : destination;
+    return way;
+  }
+  if (destination.is_zero_network() || source.is_loopback()) return error{EINVAL};
+  if (destination.is_multicast()) {
+    way.kind = path_kind::multicast;
+  } else if (destination.is_limited_broadcast() || with_.addresses.is_subnet_broadcast(destination)) {
+    way.kind = path_kind::broadcast;
+  } else {
+    const auto found = with_.routes.lookup(destination);
+    if (!found) return error{ENETUNREACH};
+    if (found->gateway) way.next_hop = *found->gateway;
+  }
+  way.source = source.is_any() ? with_.addresses.source_for(way.next_hop) : source;
+  if (way.source.is_any()) return error{ENETUNREACH};
+  return way;
+}
+
+result<path> egress::find_path(ipv4_address destination, ipv4_address source, time_point now) {
+  // Linux: the any address means this host.
+  if (destination.is_any()) destination = source.is_any() ? ipv4_address{{127, 0, 0, 1}} : source;
+  auto found = classify(destination, source);
+  if (!found) return found;
+  path& way = *found;
+  way.asked_source = source;
+  mac_address to{};
+  switch (way.kind) {
+    case path_kind::local: way.resolved = true; break;
+    case path_kind::broadcast: way.resolved = true, to = broadcast_mac; break;
+    case path_kind::multicast: way.resolved = true, to = multicast_mac(destination); break;
+    case path_kind::unicast: {
+      const neighbour* next = with_.neighbours.use(way.next_hop, now);
+      way.resolved = next != nullptr && has_mac(next->state);
+      if (way.resolved) to = next->mac;
+      const auto learnt = with_.path_mtu.lookup(destination, now);
+      if (learnt.mtu != 0) way.mtu = std::min(way.mtu, learnt.mtu);
+      way.mtu_floor = learnt.floor;
+    }
+  }
+  write_template(way, to);
+  way.generation = generation_;
+  return found;
+}
+
+void egress::write_template(path& way, const mac_address& to) const {
+  const std::span<std::byte> headers(way.headers);
+  const ethernet outer{.destination = to, .source = with_.link.info().mac, .type = ether_type::ipv4};
+  const ipv4 inner{.source = way.source, .destination = way.destination};
+  store(outer, headers);
+  store(inner, headers.subspan(ethernet_size));
+}
+
+packet* egress::take_datagram(std::uint32_t size) {
+  if (size + ipv4_size <= with_.link.info().mtu) return take_frame();
+  return with_.store.take(size);
+}
+
+void egress::push_ipv4(const path& way, packet* p, const ip_choices& choices, std::uint16_t flags_and_offset,
+                       std::uint16_t identification) const {
+  const auto header = p->push(ipv4_size);
+  std::memcpy(header.data(), way.headers.data() + ethernet_size, ipv4_size);
+  const auto view = *mutable_view<ipv4>::parse(header);
+  view.set<&ipv4::dscp>(u<6>::masked(choices.tos >> 2));
+  view.set<&ipv4::ecn>(u<2>::masked(choices.tos));
+  view.set<&ipv4::total_length>(u<16>::masked(p->length));
+  view.set<&ipv4::identification>(identification);
+  view.set<&ipv4::flags>(u<3>::masked(flags_and_offset >> 13));
+  view.set<&ipv4::fragment_offset>(u<13>::masked(flags_and_offset));
+  view.set<&ipv4::ttl>(choices.ttl);
+  view.set<&ipv4::protocol>(choices.protocol);
+  view.set<&ipv4::checksum>(checksum(header));
+  p->network = p->begin;
+}
+
+status egress::send(const path& way, packet* payload, const ip_choices& choices, time_point now) {
+  const std::uint32_t total = payload->length + ipv4_size;
+  if (total > longest_ip_datagram) return release(payload), error{EMSGSIZE};
+  payload->transport = payload->begin;
+  const std::uint32_t limit = choices.ignore_path_mtu ? with_.link.info().mtu : way.mtu;
+  if (way.kind != path_kind::local && total > limit) {
+    if (!choices.may_fragment) return release(payload), error{EMSGSIZE};
+    return send_fragments(way, payload, choices, now);
+  }
+  // RFC 6864 4.1: the identification of a datagram that can't be fragmented has no meaning.
+  const std::uint16_t identification = choices.dont_fragment ? std::uint16_t{0} : static_cast<std::uint16_t>(random_.next());
+  push_ipv4(way, payload, choices, choices.dont_fragment ? dont_fragment : std::uint16_t{0}, identification);
+  return emit(way, payload, now);
+}
+
+// RFC 791 3.2. The pieces are multiples of eight bytes but for the last.
+status egress::send_fragments(const path& way, packet* whole, const ip_choices& choices, time_point now) {
+  const std::uint32_t limit = choices.ignore_path_mtu ? with_.link.info().mtu : way.mtu;
+  const std::uint32_t step = (limit - ipv4_size) & ~std::uint32_t{7};
+  const auto identification = static_cast<std::uint16_t>(random_.next());
+  status outcome;
+  for (std::uint32_t at = 0; at < whole->length && outcome; at += step) {
+    const std::uint32_t size = std::min(step, whole->length - at);
+    packet* piece = take_frame();
+    if (piece == nullptr) {
+      outcome = error{ENOBUFS};
+      break;
+    }
+    std::memcpy(piece->data(), whole->data() + at, size);
+    piece->length = size;
+    const bool last = at + size == whole->length;
+    push_ipv4(way, piece, choices, static_cast<std::uint16_t>((last ? 0 : more_fragments) | at / 8), identification);
+    outcome = emit(way, piece, now);
+  }
+  release(whole);
+  return outcome;
+}
+
+status egress::emit(const path& way, packet* datagram, time_point now) {
+  if (way.kind == path_kind::local) {
+    datagram->checksum = checksum_state::verified;
+    to_ourselves_.push(datagram);
+    return {};
+  }
+  if (way.kind == path_kind::broadcast) send_copy_to_ourselves(*datagram);
+  std::memcpy(datagram->push(ethernet_size).data(), way.headers.data(), ethernet_size);
+  return way.resolved ? try_transmit(datagram) : park(way, datagram, now);
+}
+
+// A broadcast is for this host too.
+void egress::send_copy_to_ourselves(const packet& datagram) {
+  packet* copy = with_.store.copy(datagram);
+  if (copy == nullptr) return with_.count.dropped(drop::no_memory);
+  copy->checksum = checksum_state::verified;
+  to_ourselves_.push(copy);
+}
+
+// The neighbour was unknown when the path was found; by now it may be known.
+status egress::park(const path& way, packet* frame, time_point now) {
+  neighbour* next = with_.neighbours.use(way.next_hop, now);
+  if (next != nullptr && has_mac(next->state)) {
+    release_parked(frame, next->mac);
+    return {};
+  }
+  if (next == nullptr) {
+    with_.count.dropped(drop::neighbour_table);
+    return release(frame), error{ENOBUFS};
+  }
+  // Like Linux, a full queue drops its oldest and says nothing to the sender.
+  with_.neighbours.park(*next, frame);
+  return {};
+}
+
+status egress::try_transmit(packet* frame) {
+  if (burst_.room() == 0) push_burst();
+  if (burst_.room() == 0) {
+    with_.count.dropped(drop::link_tx_full);
+    return release(frame), error{ENOBUFS};
+  }
+  with_.count.tx_frames.add();
+  with_.count.tx_bytes.add(frame->length);
+  burst_.append(frame);
+  return {};
+}
+
+void egress::push_burst() { burst_.forget_front(with_.link.tx_burst(burst_)); }
+
+void egress::flush() {
+  if (burst_.empty()) return;
+  push_burst();
+  with_.link.tx_flush();
+}
+
+void egress::solicit(const ip_address& target, const mac_address* unicast_to) {
+  with_.arp.solicit(target.ipv4(), with_.addresses.source_for(target.ipv4()), unicast_to);
+}
+
+void egress::release_parked(packet* frame, const mac_address& to) {
+  std::memcpy(frame->data(), to.bytes.data(), to.bytes.size());
+  (void)try_transmit(frame);
+}
+
+// RFC 1122 2.3.2.2. Told to the socket as Linux tells it: as an ICMP "host unreachable" of our own.
+void egress::unreachable(packet* frame) {
+  with_.count.dropped(drop::neighbour_failed);
+  const auto ip = view<ipv4>::parse(frame->bytes().subspan(ethernet_size));
+  if (ip && ip->get<&ipv4::protocol>() == ip_protocol::udp && ip->get<&ipv4::fragment_offset>() == 0) {
+    if (const auto header = view<udp>::parse(ip->payload())) {
+      const ipv4_address source = ip->get<&ipv4::source>();
+      with_.sink.report({.about = {{source, header->get<&udp::source_port>()},
+                                   {ip->get<&ipv4::destination>(), header->get<&udp::destination_port>()}},
+                         .type = static_cast<std::uint8_t>(icmpv4_type::unreachable),
+                         .code = static_cast<std::uint8_t>(icmpv4_unreachable_code::host),
+                         .reporter = source,
+                         .payload = header->payload()});
+    }
+  }
+  release(frame);
+}
+
+}  // namespace fastudp

@@ -1,0 +1,89 @@
+#pragma once
+// The way out: finds the path to a destination, writes IPv4 and Ethernet headers, fragments, parks what waits for a
+// neighbour, and fills the link's transmit burst.
+
+#include <cstdint>
+
+#include "base/counters.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "link/link.h"
+#include "packet/burst.h"
+#include "packet/queue.h"
+#include "stack/arp.h"
+#include "stack/frame_store.h"
+#include "stack/local_addresses.h"
+#include "stack/neighbours.h"
+#include "stack/output.h"
+#include "stack/path.h"
+#include "stack/path_mtu.h"
+#include "stack/routes.h"
+#include "stack/sink.h"
+
+namespace fastudp {
+
+class egress final : public frame_output, public neighbour_events {
+ public:
+  // What egress works with; all of it outlives it.
+  struct parts {
+    fastudp::link& link;
+    counters& count;
+    frame_store& store;
+    const local_addresses& addresses;
+    route_table& routes;
+    neighbour_table& neighbours;
+    arp_responder& arp;
+    path_mtu_cache& path_mtu;
+    datagram_sink& sink;
+  };
+  egress(const parts& with, random_source& random) : with_(with), random_(random) {}
+
+  // The path to a destination, from `source` or, when that is the any address, from the address that fits best.
+  // ENETUNREACH: no route; EINVAL: not an address to send to.
+  result<path> find_path(ipv4_address destination, ipv4_address source, time_point now);
+  bool is_current(const path& way) const { return way.generation == generation_; }
+
+  // An empty packet for `size` bytes of IP payload; null when no frame is free.
+  packet* take_datagram(std::uint32_t size);
+  // Sends one IP payload. Takes ownership whatever becomes of it. EMSGSIZE: longer than the path takes, and not to be
+  // fragmented; ENOBUFS: no frame, no room for it at the neighbour or on the link.
+  status send(const path& way, packet* payload, const ip_choices& choices, time_point now);
+  // Everything taken so far leaves.
+  void flush();
+  bool has_unsent() const { return !burst_.empty(); }
+
+  // Datagrams to addresses of our own, beginning with their IP header.
+  packet_queue& to_ourselves() { return to_ourselves_; }
+
+  // Paths that were found before are no longer current.
+  void invalidate_paths() { ++generation_; }
+
+  packet* take_frame() override { return with_.link.frames().take(); }
+  void transmit(packet* frame) override { (void)try_transmit(frame); }
+
+  void solicit(const ip_address& target, const mac_address* unicast_to) override;
+  void release_parked(packet* frame, const mac_address& to) override;
+  void unreachable(packet* frame) override;
+  void changed() override { invalidate_paths(); }
+
+ private:
+  result<path> classify(ipv4_address destination, ipv4_address source) const;
+  void write_template(path& way, const mac_address& to) const;
+  void push_ipv4(const path& way, packet* p, const ip_choices& choices, std::uint16_t flags_and_offset,
+                 std::uint16_t identification) const;
+  status send_fragments(const path& way, packet* whole, const ip_choices& choices, time_point now);
+  status emit(const path& way, packet* datagram, time_point now);
+  void send_copy_to_ourselves(const packet& datagram);
+  status park(const path& way, packet* frame, time_point now);
+  status try_transmit(packet* frame);
+  void push_burst();
+
+  parts with_;
+  random_source& random_;
+  std::uint64_t generation_ = 1;
+  burst burst_;
+  packet_queue to_ourselves_;
+};
+
+}  // namespace fastudp

@@ -1,0 +1,162 @@
+#include "stack/ingress.h"
+
+#include "wire/checksum.h"
+#include "wire/ethernet.h"
+#include "wire/ipv4.h"
+#include "wire/udp.h"
+
+namespace fastudp {
+namespace {
+
+// Why an IPv4 header can't be believed; drop::count when it can.
+drop defect(const view<ipv4>& header, std::size_t available) {
+  if (header.get<&ipv4::version>() != 4) return drop::ip_version;
+  const std::size_t total = header.get<&ipv4::total_length>();
+  if (total < header.size() || total > available) return drop::ip_total_length;
+  if (!verify_checksum(header.header())) return drop::ip_checksum;
+  return drop::count;
+}
+
+// RFC 1122 3.2.1.3: what no datagram may come from. Our own addresses don't come in by the wire either.
+bool is_impossible_source(ipv4_address source, const local_addresses& addresses) {
+  return source.is_multicast() || source.is_reserved() || source.is_loopback() ||
+         (source.is_zero_network() && !source.is_any()) || addresses.contains(source) ||
+         addresses.is_subnet_broadcast(source);
+}
+
+// A local kernel on the other side of a virtual cable leaves the sum to its "hardware": what stands in the field is the
+// pseudo header's, not inverted. The link says so where it can.
+bool udp_checksum_holds(const packet& p, const ip_arrival& ip, const view<udp>& header, std::span<const std::byte> bytes) {
+  if (p.checksum != checksum_state::unknown) return true;
+  if (header.get<&udp::checksum>() == 0) return true;  // RFC 768: the sender computed none
+  auto sum = pseudo_header_sum(ip.source, ip.destination, static_cast<std::uint8_t>(ip_protocol::udp),
+                               header.get<&udp::length>());
+  sum.add(bytes);
+  return sum.verifies();
+}
+
+}  // namespace
+
+void ingress::discard(packet* p, drop why) {
+  with_.count.dropped(why);
+  release(p);
+}
+
+void ingress::receive(burst& frames, time_point now) {
+  for (packet* frame : frames.packets()) {
+    with_.count.rx_frames.add();
+    with_.count.rx_bytes.add(frame->length);
+    receive_frame(frame, now);
+  }
+  frames.forget_all();
+  deliver(now);
+}
+
+void ingress::receive_frame(packet* frame, time_point now) {
+  const auto header = view<ethernet>::parse(frame->bytes());
+  if (!header) return discard(frame, drop::frame_short);
+  const mac_address to = header->get<&ethernet::destination>();
+  if (to != with_.mac && !to.is_group()) return discard(frame, drop::not_for_us);
+  const ether_type type = header->get<&ethernet::type>();
+  switch (type) {
+    case ether_type::ipv4:
+      frame->pull(static_cast<std::uint32_t>(header->size()));
+      return receive_ipv4(frame, !to.is_group(), false, now);
+    case ether_type::arp: return with_.arp.receive(frame, now);
+    case ether_type::vlan: return discard(frame, drop::vlan_tagged);
+    default: return discard(frame, drop::unknown_protocol);
+  }
+}
+
+void ingress::receive_from_ourselves(packet* datagram, time_point now) {
+  if (count_ == arrivals_.size()) deliver(now);
+  receive_ipv4(datagram, true, true, now);
+}
+
+bool ingress::is_for_us(ipv4_address destination, bool local) const {
+  if (with_.addresses.contains(destination) || (local && destination.is_loopback())) return true;
+  return destination.is_limited_broadcast() || with_.addresses.is_subnet_broadcast(destination);
+}
+
+void ingress::receive_ipv4(packet* p, bool link_unicast, bool local, time_point now) {
+  const auto header = view<ipv4>::parse(p->bytes());
+  if (!header) {
+    const bool fixed_part_fits = p->length >= ipv4_size;
+    return discard(p, fixed_part_fits ? drop::ip_header_length : drop::frame_short);
+  }
+  if (const drop why = defect(*header, p->length); why != drop::count) return discard(p, why);
+  ip_arrival ip{.datagram = p,
+                .source = header->get<&ipv4::source>(),
+                .destination = header->get<&ipv4::destination>(),
+                .tos = static_cast<std::uint8_t>(header->get<&ipv4::dscp>() << 2 | header->get<&ipv4::ecn>()),
+                .protocol = header->get<&ipv4::protocol>()};
+  if (!is_for_us(ip.destination, local)) return discard(p, drop::not_for_us);
+  if (!local && is_impossible_source(ip.source, with_.addresses)) return discard(p, drop::ip_source);
+  p->network = p->begin;
+  p->length = header->get<&ipv4::total_length>();  // a short frame was padded to Ethernet's minimum
+  ip.group = !link_unicast || ip.destination.is_limited_broadcast() ||
+             with_.addresses.is_subnet_broadcast(ip.destination);
+  const bool is_fragment =
+      header->get<&ipv4::fragment_offset>() != 0 || (header->get<&ipv4::flags>() & ipv4::more_fragments) != 0;
+  auto size = static_cast<std::uint32_t>(header->size());
+  if (is_fragment) {
+    ip.datagram = p = with_.fragments.add(p, now);
+    if (p == nullptr) return;
+    size = static_cast<std::uint32_t>(view<ipv4>::parse(p->bytes())->size());
+  }
+  p->pull(size);
+  p->transport = p->begin;
+  dispatch(ip, now);
+}
+
+void ingress::dispatch(const ip_arrival& ip, time_point now) {
+  switch (ip.protocol) {
+    case ip_protocol::udp: return receive_udp(ip);
+    case ip_protocol::icmp: return with_.icmp.receive(ip, now);
+    default: break;
+  }
+  // RFC 1122 3.2.2.1
+  if (!ip.group) {
+    with_.icmp.send_error(icmpv4_type::unreachable, static_cast<std::uint8_t>(icmpv4_unreachable_code::protocol),
+                          *ip.datagram, now);
+  }
+  discard(ip.datagram, drop::unknown_protocol);
+}
+
+void ingress::receive_udp(const ip_arrival& ip) {
+  packet* p = ip.datagram;
+  const auto header = view<udp>::parse(p->bytes());
+  if (!header) return discard(p, drop::udp_length);
+  const std::uint16_t length = header->get<&udp::length>();
+  if (length < udp_size || length > p->length) return discard(p, drop::udp_length);
+  p->length = length;
+  if (!udp_checksum_holds(*p, ip, *header, p->bytes())) return discard(p, drop::udp_checksum);
+  arrivals_[count_++] = {.datagram = p,
+                         .where = {{ip.destination, header->get<&udp::destination_port>()},
+                                   {ip.source, header->get<&udp::source_port>()}},
+                         .group = ip.destination.is_multicast() || ip.destination.is_limited_broadcast() ||
+                                  with_.addresses.is_subnet_broadcast(ip.destination),
+                         .answerable = !ip.group};
+  p->pull(udp_size);
+}
+
+void ingress::deliver(time_point now) {
+  if (count_ == 0) return;
+  const std::span<arrival> arrivals(arrivals_.data(), count_);
+  count_ = 0;
+  with_.sink.deliver(arrivals, now);
+  for (arrival& left : arrivals) {
+    if (left.taken) continue;
+    if (left.answerable) {
+      with_.icmp.send_error(icmpv4_type::unreachable, static_cast<std::uint8_t>(icmpv4_unreachable_code::port),
+                            *left.datagram, now);
+    }
+    discard(left.datagram, drop::no_socket);
+  }
+}
+
+void ingress::timed_out(packet* first_fragment, time_point now) {
+  with_.icmp.send_error(icmpv4_type::time_exceeded, 1, *first_fragment, now);
+}
+
+}  // namespace fastudp

@@ -1,0 +1,52 @@
+#pragma once
+// The way in: verifies every header, finds out what a frame is, and hands it to the protocol that it is for.
+
+#include <array>
+
+#include "base/counters.h"
+#include "base/time.h"
+#include "packet/burst.h"
+#include "stack/arp.h"
+#include "stack/icmp.h"
+#include "stack/local_addresses.h"
+#include "stack/reassembly.h"
+#include "stack/sink.h"
+
+namespace fastudp {
+
+class ingress final : public reassembly_events {
+ public:
+  struct parts {
+    const mac_address& mac;
+    counters& count;
+    const local_addresses& addresses;
+    arp_responder& arp;
+    icmp_host& icmp;
+    reassembly& fragments;
+    datagram_sink& sink;
+  };
+  explicit ingress(const parts& with) : with_(with) {}
+
+  // Takes ownership of every frame in the burst and leaves it empty.
+  void receive(burst& frames, time_point now);
+  // The same for a datagram that never left this host; it begins with its IP header.
+  void receive_from_ourselves(packet* datagram, time_point now);
+  // Hands what has been collected to the sockets; at the end of each burst.
+  void deliver(time_point now);
+
+  void timed_out(packet* first_fragment, time_point now) override;
+
+ private:
+  void receive_frame(packet* frame, time_point now);
+  void receive_ipv4(packet* datagram, bool link_unicast, bool local, time_point now);
+  void dispatch(const ip_arrival& datagram, time_point now);
+  void receive_udp(const ip_arrival& datagram);
+  bool is_for_us(ipv4_address destination, bool local) const;
+  void discard(packet* p, drop why);
+
+  parts with_;
+  std::array<arrival, burst::capacity> arrivals_;
+  std::size_t count_ = 0;
+};
+
+}  // namespace fastudp

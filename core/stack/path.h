@@ -1,0 +1,39 @@
+#pragma once
+// How datagrams reach one destination: looked up once, kept by the sender, revalidated by one comparison.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/address.h"
+#include "wire/ethernet.h"
+#include "wire/ipv4.h"
+
+namespace fastudp {
+
+enum class path_kind : std::uint8_t { unicast, broadcast, multicast, local };
+
+inline constexpr std::uint32_t ethernet_size = 14, ipv4_size = 20, udp_size = 8;
+
+struct path {
+  std::uint64_t generation = 0;  // the stack's when this was looked up; 0 is none
+  ipv4_address source, destination, next_hop;
+  ipv4_address asked_source;  // the one that it was looked up with; any: the stack's choice
+  path_kind kind = path_kind::unicast;
+  bool resolved = false;   // the Ethernet header below is complete
+  bool mtu_floor = false;  // a report claimed less than the smallest sensible path MTU: DF would never get through
+  std::uint32_t mtu = 0;   // of the path: the interface's, or less when a router said so
+  std::array<std::byte, ethernet_size + ipv4_size> headers{};  // a template; length, id, DF, TTL, TOS, checksum are patched
+};
+
+// What the sender decides for each datagram.
+struct ip_choices {
+  ip_protocol protocol = ip_protocol::udp;
+  std::uint8_t ttl = 64;
+  std::uint8_t tos = 0;
+  bool dont_fragment = true;   // as DF bit, when the datagram fits
+  bool may_fragment = true;    // here, when it doesn't
+  bool ignore_path_mtu = false;  // only the interface's MTU counts (IP_PMTUDISC_PROBE and _INTERFACE)
+};
+
+}  // namespace fastudp

@@ -1,0 +1,89 @@
+#pragma once
+// Fragments of IPv4 datagrams, put together (RFC 791 3.2) in bounded memory and time. Fragments that overlap are an
+// attack or an error, and discard their datagram (RFC 5722 3 and RFC 8900 for what it says of IPv4).
+
+#include <array>
+#include <cstdint>
+
+#include "base/address.h"
+#include "base/counters.h"
+#include "base/time.h"
+#include "packet/pool.h"
+
+namespace fastudp {
+
+class reassembly_events {
+ public:
+  // The others didn't come in time; `first_fragment` begins with the datagram's start. It stays the caller's.
+  virtual void timed_out(packet* first_fragment, time_point now) = 0;
+
+ protected:
+  ~reassembly_events() = default;
+};
+
+class reassembly {
+ public:
+  static constexpr std::size_t most_datagrams = 64;    // under way at once; a new one displaces the oldest
+  static constexpr std::size_t most_of_a_source = 16;  // of these; one more displaces its own oldest
+  static constexpr std::size_t most_ranges = 64;       // pieces of one datagram that don't touch each other
+  static constexpr duration lifetime = 30 * second;    // as Linux's ipfrag_time
+
+  reassembly(pool& large, reassembly_events& events, counters& count) : large_(large), events_(events), count_(count) {}
+  ~reassembly();
+  reassembly(const reassembly&) = delete;
+  reassembly& operator=(const reassembly&) = delete;
+
+  // A fragment whose IP header, at the packet's beginning, has been verified. Takes ownership. Returns the whole
+  // datagram, IP header first, when this was the last piece; else null.
+  packet* add(packet* fragment, time_point now);
+
+  time_point deadline() const { return deadline_; }
+  void advance(time_point now);
+
+ private:
+  struct key {
+    ipv4_address source, destination;
+    std::uint16_t identification = 0;
+    std::uint8_t protocol = 0;
+    friend bool operator==(const key&, const key&) = default;
+  };
+  struct range {
+    std::uint32_t begin, end;  // of the payload
+  };
+  struct pending {
+    key of;
+    time_point expires = 0;         // 0: this place is free
+    packet* whole = nullptr;        // null: its fragments can't be right, the rest is
+                                    // swallowed until it expires
+    std::uint32_t total = 0;        // of the payload; 0 until the last fragment came
+    std::uint32_t header_size = 0;  // of the first fragment; 0 until it came
+    std::uint32_t first_size = 0;   // of its payload
+    std::uint32_t fragment_count = 0;
+    std::uint32_t range_count = 0;
+    std::uint8_t ecn_seen = 0;              // a bit for each of the four codepoints
+    std::array<range, most_ranges> ranges;  // sorted, apart from each other
+
+    std::uint32_t end() const { return range_count != 0 ? ranges[range_count - 1].end : 0; }
+    bool is_complete() const { return total != 0 && range_count == 1 && ranges[0].begin == 0 && end() == total; }
+  };
+  enum class verdict { kept, duplicate, refused };
+  struct piece;
+
+  pending* find(const key& of);
+  pending* start(const key& of, time_point now);
+  pending& make_room(ipv4_address source);
+  static verdict insert(pending& d, range r);
+  static verdict copy_in(pending& d, const piece& p);
+  packet* take_piece(pending& d, const piece& p);
+  packet* finish(pending& d);
+  void give_up(pending& d, drop why);
+  void expire(pending& d, time_point now);
+
+  pool& large_;
+  reassembly_events& events_;
+  counters& count_;
+  std::array<pending, most_datagrams> pending_;
+  time_point deadline_ = never;
+};
+
+}  // namespace fastudp

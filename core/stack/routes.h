@@ -1,0 +1,50 @@
+#pragma once
+// Where to send what is not on this host: the longest prefix that matches wins.
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "base/address.h"
+#include "base/memory.h"
+#include "base/result.h"
+
+namespace fastudp {
+
+struct route {
+  std::optional<ipv4_address> gateway;  // none: the destination is on the link
+
+  friend bool operator==(const route&, const route&) = default;
+};
+
+class route_table {
+ public:
+  status open(std::uint32_t capacity, std::uint64_t secret);
+
+  // EEXIST: that prefix has a route; EINVAL: bits beyond the prefix, or a gateway that is no host; ENOSPC.
+  status add(const ipv4_prefix& destination, const ipv4_address* gateway);
+  // ESRCH: there is none for exactly that prefix.
+  status remove(const ipv4_prefix& destination);
+  std::optional<route> lookup(ipv4_address destination) const;
+
+ private:
+  // One table for all lengths, with open addressing.
+  struct slot {
+    ipv4_address network, gateway;
+    std::uint8_t length;
+    bool has_gateway;
+    bool taken;
+  };
+
+  std::size_t home(ipv4_address network, std::uint8_t length) const;
+  std::size_t after(std::size_t at) const { return (at + 1) & (slots_.size() - 1); }
+  std::size_t place_of(ipv4_address network, std::uint8_t length) const;
+  void close_gap(std::size_t gap);
+
+  shared_array<slot> slots_;
+  std::array<std::uint32_t, 33> of_length_{};  // how many routes there are of each length
+  std::uint32_t count_ = 0, capacity_ = 0;
+  std::uint64_t secret_ = 0;
+};
+
+}  // namespace fastudp

@@ -1,0 +1,132 @@
+#include "stack/stack.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+
+namespace fastudp {
+
+result<std::unique_ptr<stack>> stack::create(link& device, counters& count, datagram_sink& sink,
+                                             const stack_settings& settings) {
+  auto store = frame_store::create();
+  if (!store) return store.failure();
+  std::unique_ptr<stack> out(new (std::nothrow) stack(device, count, sink, settings, std::move(*store)));
+  if (!out) return error{ENOMEM};
+  if (auto opened = out->open_tables(settings); !opened) return opened.failure();
+  return out;
+}
+
+stack::stack(link& device, counters& count, datagram_sink& sink, const stack_settings& settings, frame_store&& store)
+    : link_(device),
+      count_(count),
+      random_(settings.seed),
+      store_(std::move(store)),
+      announce_(settings.announce),
+      neighbours_(egress_, count, random_),
+      path_mtu_(random_.next()),
+      icmp_limit_(random_.next()),
+      arp_(egress_, addresses_, neighbours_, device.info().mac, random_, count),
+      egress_({device, count, store_, addresses_, routes_, neighbours_, arp_, path_mtu_, sink}, random_),
+      icmp_(egress_, addresses_, path_mtu_, sink, icmp_limit_, device.info().mtu, count),
+      ingress_({device.info().mac, count, addresses_, arp_, icmp_, reassembly_, sink}),
+      reassembly_(store_.large(), ingress_, count) {}
+
+status stack::open_tables(const stack_settings& settings) {
+  // Parked packets may never take so many frames that the link can't receive the answer they wait for.
+  const std::uint32_t most_parked = link_.frames().count() / 8;
+  if (auto opened = neighbours_.open(settings.neighbours, most_parked); !opened) return opened;
+  return routes_.open(settings.routes, random_.next());
+}
+
+std::size_t stack::poll(time_point now, std::size_t budget) {
+  link_.advance(now);
+  std::size_t frames = 0;
+  while (frames < budget) {
+    const std::size_t came = link_.rx_burst(received_);
+    if (came == 0) break;
+    frames += came;
+    ingress_.receive(received_, now);
+  }
+  if (now >= deadline()) run_timers(now);
+  flush(now);
+  return frames;
+}
+
+time_point stack::deadline() const {
+  return std::min({neighbours_.deadline(), arp_.deadline(), reassembly_.deadline(), link_.deadline()});
+}
+
+void stack::run_timers(time_point now) {
+  neighbours_.advance(now);
+  arp_.advance(now);
+  reassembly_.advance(now);
+}
+
+void stack::flush(time_point now) {
+  if (!egress_.to_ourselves().empty()) receive_from_ourselves(now);
+  egress_.flush();
+}
+
+// What these make in turn, an ICMP error to ourselves for one, is delivered too; nothing makes more than it is.
+void stack::receive_from_ourselves(time_point now) {
+  while (packet* p = egress_.to_ourselves().pop()) {
+    ingress_.receive_from_ourselves(p, now);
+    if (egress_.to_ourselves().empty()) ingress_.deliver(now);
+  }
+}
+
+bool stack::frames_are_scarce() {
+  const std::uint32_t few = link_.frames().count() / 4;
+  if (link_.frames().available() >= few) return false;
+  link_.frames().reclaim();
+  return link_.frames().available() < few;
+}
+
+status stack::add_address(const ipv4_prefix& address, time_point now) {
+  if (auto added = addresses_.add(address); !added) return added;
+  const ipv4_prefix on_link{address.network(), address.length};
+  // Two addresses may share a prefix; its route is there already then.
+  if (auto added = routes_.add(on_link, nullptr); !added && added.code() != EEXIST) {
+    (void)addresses_.remove(address.address);
+    return added;
+  }
+  if (announce_) arp_.claim(address.address, now);
+  egress_.invalidate_paths();
+  return {};
+}
+
+status stack::remove_address(ipv4_address address) {
+  const auto removed = addresses_.remove(address);
+  if (!removed) return removed.failure();
+  const ipv4_prefix on_link{removed->network(), removed->length};
+  const bool shared = std::ranges::any_of(addresses_.all(), [&](const ipv4_prefix& p) {
+    return p.length == on_link.length && p.network() == on_link.address;
+  });
+  if (!shared) (void)routes_.remove(on_link);
+  arp_.forget(address);
+  egress_.invalidate_paths();
+  return {};
+}
+
+status stack::add_route(const ipv4_prefix& destination, const ipv4_address* gateway) {
+  if (gateway != nullptr && !addresses_.is_on_link(*gateway)) return error{ENETUNREACH};
+  auto added = routes_.add(destination, gateway);
+  if (added) egress_.invalidate_paths();
+  return added;
+}
+
+status stack::remove_route(const ipv4_prefix& destination) {
+  auto removed = routes_.remove(destination);
+  if (removed) egress_.invalidate_paths();
+  return removed;
+}
+
+status stack::add_neighbour(ipv4_address address, const mac_address& mac) {
+  return neighbours_.set_permanent(address, mac);
+}
+
+status stack::remove_neighbour(ipv4_address address) { return neighbours_.remove(address); }
+
+const neighbour* stack::find_neighbour(ipv4_address address) { return neighbours_.find(address); }
+
+}  // namespace fastudp

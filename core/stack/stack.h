@@ -1,0 +1,95 @@
+#pragma once
+// One host: a link, its addresses, routes and neighbours, and IPv4 on them. Everything that happens is a function of
+// (state, frames, now): no clock, no threads, no system calls but the link's.
+
+#include <cstdint>
+#include <memory>
+
+#include "base/counters.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "link/link.h"
+#include "stack/arp.h"
+#include "stack/egress.h"
+#include "stack/frame_store.h"
+#include "stack/icmp.h"
+#include "stack/ingress.h"
+#include "stack/local_addresses.h"
+#include "stack/neighbours.h"
+#include "stack/path_mtu.h"
+#include "stack/rate_limit.h"
+#include "stack/reassembly.h"
+#include "stack/routes.h"
+#include "stack/sink.h"
+
+namespace fastudp {
+
+struct stack_settings {
+  std::uint64_t seed = 1;
+  std::uint32_t neighbours = 1024;
+  std::uint32_t routes = 1024;
+  bool announce = true;  // probe and announce new addresses (RFC 5227)
+};
+
+class stack {
+ public:
+  // Link, counters and sink outlive the stack. One thread at a time calls it.
+  static result<std::unique_ptr<stack>> create(link& device, counters& count, datagram_sink& sink,
+                                               const stack_settings& settings);
+  stack(const stack&) = delete;
+  stack& operator=(const stack&) = delete;
+
+  // Bounded work: takes at most `budget` frames from the link, and runs what is due. Returns how many frames it took.
+  std::size_t poll(time_point now, std::size_t budget);
+  // When poll has something to do even if no frame arrives.
+  time_point deadline() const;
+  // What has been sent leaves, or, sent to ourselves, arrives.
+  void flush(time_point now);
+
+  // EEXIST, EADDRNOTAVAIL, EINVAL, ENOSPC as the C API says.
+  status add_address(const ipv4_prefix& address, time_point now);
+  status remove_address(ipv4_address address);
+  status add_route(const ipv4_prefix& destination, const ipv4_address* gateway);
+  status remove_route(const ipv4_prefix& destination);
+  status add_neighbour(ipv4_address address, const mac_address& mac);
+  status remove_neighbour(ipv4_address address);
+  const neighbour* find_neighbour(ipv4_address address);
+
+  egress& out() { return egress_; }
+  frame_store& store() { return store_; }
+  pool& frames() { return link_.frames(); }
+  const link_info& device() const { return link_.info(); }
+  const local_addresses& addresses() const { return addresses_; }
+  const neighbour_table& neighbours() const { return neighbours_; }
+  neighbour_table& neighbours() { return neighbours_; }
+  random_source& random() { return random_; }
+  counters& count() { return count_; }
+  // True when frames of the link run short, so that those that lie in queues are better copied out of it.
+  bool frames_are_scarce();
+
+ private:
+  stack(link& device, counters& count, datagram_sink& sink, const stack_settings& settings, frame_store&& store);
+  status open_tables(const stack_settings& settings);
+  void run_timers(time_point now);
+  void receive_from_ourselves(time_point now);
+
+  link& link_;
+  counters& count_;
+  random_source random_;
+  frame_store store_;
+  bool announce_;
+  local_addresses addresses_;
+  route_table routes_;
+  neighbour_table neighbours_;
+  path_mtu_cache path_mtu_;
+  rate_limiter icmp_limit_;
+  arp_responder arp_;
+  egress egress_;
+  icmp_host icmp_;
+  ingress ingress_;
+  reassembly reassembly_;
+  burst received_;
+};
+
+}  // namespace fastudp
