@@ -1,0 +1,28 @@
+#include "socket/error_queue.h"
+
+#include <cstring>
+
+namespace fastudp {
+
+// The record itself stands in the packet's headroom.
+static_assert(sizeof(queued_error) <= default_headroom);
+
+bool error_queue::push(const queued_error& what, std::span<const std::byte> payload, std::uint32_t limit,
+                       frame_store& store) {
+  packet* p = store.take(static_cast<std::uint32_t>(payload.size()));
+  if (p == nullptr) return false;
+  std::memcpy(p->frame, &what, sizeof what);
+  if (!payload.empty()) std::memcpy(p->data(), payload.data(), payload.size());
+  p->length = static_cast<std::uint32_t>(payload.size());
+  if (queue_.push(p, limit)) return true;
+  release(p);
+  return false;
+}
+
+packet* error_queue::pop(queued_error& what) {
+  packet* p = queue_.pop();
+  if (p != nullptr) std::memcpy(&what, p->frame, sizeof what);
+  return p;
+}
+
+}  // namespace fastudp

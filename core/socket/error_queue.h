@@ -1,0 +1,34 @@
+#pragma once
+// What IP_RECVERR collects: each ICMP error about a datagram of ours, with the start of what it quoted.
+
+#include <cstdint>
+
+#include "socket/receive_queue.h"
+#include "stack/frame_store.h"
+#include "stack/sink.h"
+
+namespace fastudp {
+
+struct queued_error {
+  int code = 0;  // errno
+  std::uint8_t origin = 0;  // SO_EE_ORIGIN_ICMP or _LOCAL
+  std::uint8_t type = 0, icmp_code = 0;
+  std::uint32_t info = 0;  // the MTU of "too big" errors
+  endpoint_address destination;  // of the datagram
+  ipv4_address offender;
+};
+
+class error_queue {
+ public:
+  bool empty() const { return queue_.empty(); }
+  // Bounded by the receive buffer, like the datagrams; false: no room or no memory, and nothing is kept.
+  bool push(const queued_error& what, std::span<const std::byte> payload, std::uint32_t limit, frame_store& store);
+  // The oldest, with the quoted payload; null when there is none. The caller releases the packet.
+  packet* pop(queued_error& what);
+  void release_all() { queue_.release_all(); }
+
+ private:
+  receive_queue queue_;
+};
+
+}  // namespace fastudp

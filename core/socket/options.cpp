@@ -1,0 +1,198 @@
+#include "socket/options.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+
+#include "socket/udp_layer.h"
+#include "socket/udp_socket.h"
+
+namespace fastudp {
+namespace {
+
+constexpr int smallest_receive_buffer = 2304, smallest_send_buffer = 4608;
+
+// Values are integers, but for the timeouts.
+using integer_setter = status (*)(udp_socket&, int);
+using integer_getter = result<int> (*)(udp_socket&, time_point);
+
+struct option_row {
+  int level, name;
+  integer_getter get;
+  integer_setter set = nullptr;               // null: can't be set
+  duration socket_settings::*timeout = nullptr;  // a timeval instead of an integer
+};
+
+// A flag of the settings, as both of its functions.
+template <bool socket_settings::*Flag>
+constexpr option_row flag(int level, int name) {
+  return {level, name, [](udp_socket& s, time_point) -> result<int> { return s.settings().*Flag; },
+          [](udp_socket& s, int value) -> status {
+            s.settings().*Flag = value != 0;
+            return {};
+          }};
+}
+
+template <bool port_entry::*Flag>
+constexpr option_row port_flag(int name) {
+  return {SOL_SOCKET, name, [](udp_socket& s, time_point) -> result<int> { return s.entry().*Flag; },
+          [](udp_socket& s, int value) -> status {
+            s.entry().*Flag = value != 0;
+            return {};
+          }};
+}
+
+template <int Value>
+constexpr option_row constant(int name) {
+  return {SOL_SOCKET, name, [](udp_socket&, time_point) -> result<int> { return Value; }};
+}
+
+// Linux doubles the number, for its own bookkeeping, and so do we, as we charge like it.
+std::uint32_t buffer_size(int wanted, std::uint32_t most, int least) {
+  const std::uint32_t granted = std::min(static_cast<std::uint32_t>(wanted), std::min(most, INT32_MAX / 2u));
+  return std::max(granted * 2, static_cast<std::uint32_t>(least));
+}
+
+constexpr option_row options[] = {
+    constant<SOCK_DGRAM>(SO_TYPE),
+    constant<AF_INET>(SO_DOMAIN),
+    constant<IPPROTO_UDP>(SO_PROTOCOL),
+    constant<0>(SO_ACCEPTCONN),
+    {SOL_SOCKET, SO_ERROR, [](udp_socket& s, time_point) -> result<int> { return s.take_error(); }},
+    {SOL_SOCKET, SO_RCVBUF,
+     [](udp_socket& s, time_point) -> result<int> { return static_cast<int>(s.settings().receive_buffer); },
+     [](udp_socket& s, int value) -> status {
+       s.settings().receive_buffer = buffer_size(value, s.layer().limits().receive_max, smallest_receive_buffer);
+       return {};
+     }},
+    {SOL_SOCKET, SO_SNDBUF,
+     [](udp_socket& s, time_point) -> result<int> { return static_cast<int>(s.settings().send_buffer); },
+     [](udp_socket& s, int value) -> status {
+       s.settings().send_buffer = buffer_size(value, s.layer().limits().send_max, smallest_send_buffer);
+       return {};
+     }},
+    {SOL_SOCKET, SO_RCVTIMEO, nullptr, nullptr, &socket_settings::receive_timeout},
+    {SOL_SOCKET, SO_SNDTIMEO, nullptr, nullptr, &socket_settings::send_timeout},
+    port_flag<&port_entry::reuse_address>(SO_REUSEADDR),
+    port_flag<&port_entry::reuse_port>(SO_REUSEPORT),
+    flag<&socket_settings::broadcast>(SOL_SOCKET, SO_BROADCAST),
+    {IPPROTO_IP, IP_TTL,
+     [](udp_socket& s, time_point) -> result<int> { return s.settings().ttl < 0 ? default_ttl : s.settings().ttl; },
+     [](udp_socket& s, int value) -> status {
+       if (value != -1 && (value < 1 || value > 255)) return error{EINVAL};
+       s.settings().ttl = value;
+       return {};
+     }},
+    {IPPROTO_IP, IP_MULTICAST_TTL,
+     [](udp_socket& s, time_point) -> result<int> { return s.settings().multicast_ttl; },
+     [](udp_socket& s, int value) -> status {
+       if (value < -1 || value > 255) return error{EINVAL};
+       s.settings().multicast_ttl = value == -1 ? 1 : value;
+       return {};
+     }},
+    {IPPROTO_IP, IP_TOS, [](udp_socket& s, time_point) -> result<int> { return s.settings().tos; },
+     [](udp_socket& s, int value) -> status {
+       s.settings().tos = static_cast<std::uint8_t>(value);
+       return {};
+     }},
+    {IPPROTO_IP, IP_MTU_DISCOVER, [](udp_socket& s, time_point) -> result<int> { return s.settings().mtu_discover; },
+     [](udp_socket& s, int value) -> status {
+       if (value < IP_PMTUDISC_DONT || value > IP_PMTUDISC_OMIT) return error{EINVAL};
+       s.settings().mtu_discover = value;
+       return {};
+     }},
+    {IPPROTO_IP, IP_MTU,
+     [](udp_socket& s, time_point now) -> result<int> {
+       const auto mtu = s.path_mtu(now);
+       if (!mtu) return mtu.failure();
+       return static_cast<int>(*mtu);
+     }},
+    {IPPROTO_IP, IP_RECVERR, [](udp_socket& s, time_point) -> result<int> { return s.settings().receive_errors; },
+     [](udp_socket& s, int value) -> status {
+       s.settings().receive_errors = value != 0;
+       if (value == 0) s.errors().release_all();
+       return {};
+     }},
+    flag<&socket_settings::receive_packet_info>(IPPROTO_IP, IP_PKTINFO),
+    flag<&socket_settings::receive_ttl>(IPPROTO_IP, IP_RECVTTL),
+    flag<&socket_settings::receive_tos>(IPPROTO_IP, IP_RECVTOS),
+};
+
+const option_row* find(int level, int name) {
+  const auto* row = std::ranges::find_if(options, [&](const option_row& r) { return r.level == level && r.name == name; });
+  return row == std::end(options) ? nullptr : row;
+}
+
+// Linux takes a single byte for an IP option; socket options are always whole integers.
+result<int> integer_of(int level, std::span<const std::byte> value) {
+  int out = 0;
+  if (value.size() >= sizeof out) {
+    std::memcpy(&out, value.data(), sizeof out);
+    return out;
+  }
+  if (level != IPPROTO_IP || value.empty()) return error{EINVAL};
+  return static_cast<int>(value[0]);
+}
+
+result<duration> timeout_of(std::span<const std::byte> value) {
+  timeval given;
+  if (value.size() < sizeof given) return error{EINVAL};
+  std::memcpy(&given, value.data(), sizeof given);
+  if (given.tv_usec < 0 || given.tv_usec >= 1'000'000) return error{EDOM};
+  if (given.tv_sec < 0) return duration{0};
+  if (given.tv_sec == 0 && given.tv_usec == 0) return never;
+  if (given.tv_sec >= never / second) return never;
+  return given.tv_sec * second + given.tv_usec * microsecond;
+}
+
+std::size_t copy_out(const void* from, std::size_t size, std::span<std::byte> to) {
+  const std::size_t written = std::min(size, to.size());
+  std::memcpy(to.data(), from, written);
+  return written;
+}
+
+// An IP option that fits into a byte may be read as one.
+std::size_t write_integer(int level, int value, std::span<std::byte> to) {
+  if (level == IPPROTO_IP && !to.empty() && to.size() < sizeof value && value >= 0 && value <= 255) {
+    to[0] = static_cast<std::byte>(value);
+    return 1;
+  }
+  return copy_out(&value, sizeof value, to);
+}
+
+std::size_t write_timeout(duration timeout, std::span<std::byte> to) {
+  timeval out{};
+  if (timeout != never) out = {timeout / second, timeout % second / microsecond};
+  return copy_out(&out, sizeof out, to);
+}
+
+}  // namespace
+
+status set_option(udp_socket& socket, int level, int name, std::span<const std::byte> value) {
+  const option_row* row = find(level, name);
+  if (row == nullptr || (row->set == nullptr && row->timeout == nullptr)) return error{ENOPROTOOPT};
+  if (row->timeout != nullptr) {
+    const auto timeout = timeout_of(value);
+    if (!timeout) return timeout.failure();
+    socket.settings().*row->timeout = *timeout;
+    return {};
+  }
+  const auto number = integer_of(level, value);
+  return number ? row->set(socket, *number) : number.failure();
+}
+
+result<std::size_t> get_option(udp_socket& socket, int level, int name, std::span<std::byte> value, time_point now) {
+  const option_row* row = find(level, name);
+  if (row == nullptr) return error{ENOPROTOOPT};
+  if (row->timeout != nullptr) return write_timeout(socket.settings().*row->timeout, value);
+  const auto number = row->get(socket, now);
+  if (!number) return number.failure();
+  return write_integer(level, *number, value);
+}
+
+}  // namespace fastudp

@@ -1,0 +1,30 @@
+#pragma once
+// What socket options change: plain values, with Linux's defaults.
+
+#include <cstdint>
+
+#include "base/time.h"
+
+namespace fastudp {
+
+// Limits that the host's administrator sets for kernel sockets (net.core.rmem_default and so on), and ours with them.
+struct buffer_limits {
+  std::uint32_t receive_default = 212'992, receive_max = 212'992;
+  std::uint32_t send_default = 212'992, send_max = 212'992;
+};
+
+struct socket_settings {
+  std::uint32_t receive_buffer = 212'992, send_buffer = 212'992;
+  duration receive_timeout = never, send_timeout = never;
+  bool broadcast = false;
+  int ttl = -1;  // -1: the host's default
+  int multicast_ttl = 1;
+  std::uint8_t tos = 0;
+  int mtu_discover = 1;  // IP_PMTUDISC_WANT
+  bool receive_errors = false;
+  bool receive_packet_info = false, receive_ttl = false, receive_tos = false;
+};
+
+inline constexpr std::uint8_t default_ttl = 64;
+
+}  // namespace fastudp

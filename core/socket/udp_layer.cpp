@@ -1,0 +1,56 @@
+#include "socket/udp_layer.h"
+
+namespace fastudp {
+
+status udp_layer::open(stack& below) {
+  below_ = &below;
+  return ports_.open(below.random().next());
+}
+
+// Frames of the link are for packets in flight. When they run short, what waits for a slow program is copied out, so that
+// nothing is lost that SO_RCVBUF has room for.
+packet* udp_layer::keep(packet* datagram) {
+  if (datagram->home != &below_->frames() || !below_->frames_are_scarce()) return datagram;
+  packet* copy = below_->store().copy(*datagram);
+  if (copy == nullptr) return datagram;
+  release(datagram);
+  return copy;
+}
+
+void udp_layer::deliver(std::span<arrival> arrivals, time_point) {
+  for (arrival& each : arrivals) {
+    if (each.group) {
+      each.taken = deliver_to_group(each);
+      continue;
+    }
+    port_entry* found = ports_.find(each.where);
+    if (found == nullptr) continue;
+    each.taken = true;
+    found->owner->accept(keep(each.datagram));
+  }
+}
+
+// Each socket has a copy of its own; the last gets the original.
+bool udp_layer::deliver_to_group(const arrival& datagram) {
+  port_entry* entry = ports_.find_next(datagram.where, nullptr);
+  if (entry == nullptr) return false;
+  while (port_entry* next = ports_.find_next(datagram.where, entry)) {
+    if (packet* copy = below_->store().copy(*datagram.datagram)) {
+      entry->owner->accept(copy);
+    } else {
+      count_.dropped(drop::no_memory);
+    }
+    entry = next;
+  }
+  entry->owner->accept(keep(datagram.datagram));
+  return true;
+}
+
+bool udp_layer::report(const icmp_report& what) {
+  port_entry* found = ports_.find(what.about);
+  if (found == nullptr) return false;
+  found->owner->report(what);
+  return true;
+}
+
+}  // namespace fastudp

@@ -1,0 +1,51 @@
+#pragma once
+// All UDP sockets of one stack: the sink of its datagrams and of its errors.
+
+#include "base/counters.h"
+#include "base/result.h"
+#include "socket/port_table.h"
+#include "socket/settings.h"
+#include "socket/udp_socket.h"
+#include "stack/sink.h"
+#include "stack/stack.h"
+
+namespace fastudp {
+
+class socket_events {
+ public:
+  // A datagram came to a socket that had none, or an error to any. Inside poll or flush: only takes a note.
+  virtual void became_ready(udp_socket& socket) = 0;
+
+ protected:
+  ~socket_events() = default;
+};
+
+class udp_layer final : public datagram_sink {
+ public:
+  udp_layer(counters& count, socket_events& events, const buffer_limits& limits)
+      : count_(count), events_(events), limits_(limits) {}
+
+  // The stack below; layer and stack need each other, so one of them learns of the other later.
+  status open(stack& below);
+
+  void deliver(std::span<arrival> arrivals, time_point now) override;
+  bool report(const icmp_report& what) override;
+
+  stack& below() { return *below_; }
+  port_table& ports() { return ports_; }
+  counters& count() { return count_; }
+  socket_events& events() { return events_; }
+  const buffer_limits& limits() const { return limits_; }
+
+ private:
+  bool deliver_to_group(const arrival& datagram);
+  packet* keep(packet* datagram);
+
+  counters& count_;
+  socket_events& events_;
+  buffer_limits limits_;
+  stack* below_ = nullptr;
+  port_table ports_;
+};
+
+}  // namespace fastudp

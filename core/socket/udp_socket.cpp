@@ -1,0 +1,243 @@
+#include "socket/udp_socket.h"
+
+#include <cerrno>
+#include <cstring>
+#include <linux/errqueue.h>
+#include <netinet/in.h>
+#include <utility>
+
+#include "socket/icmp_errno.h"
+#include "socket/udp_layer.h"
+#include "wire/checksum.h"
+#include "wire/udp.h"
+
+namespace fastudp {
+namespace {
+
+constexpr std::size_t longest_payload = 65'535 - ipv4_size - udp_size;
+
+// What IP_MTU_DISCOVER says: whether DF is set, whether we fragment, whose MTU counts.
+struct discovery {
+  bool always_df, df_when_it_fits, may_fragment, ignore_path;
+};
+constexpr discovery discovery_modes[] = {
+    {false, false, true, false},   // IP_PMTUDISC_DONT
+    {false, true, true, false},    // IP_PMTUDISC_WANT
+    {true, false, false, false},   // IP_PMTUDISC_DO
+    {true, false, false, true},    // IP_PMTUDISC_PROBE
+    {false, false, false, true},   // IP_PMTUDISC_INTERFACE
+    {false, false, true, true},    // IP_PMTUDISC_OMIT
+};
+
+}  // namespace
+
+endpoint_address sender_of(const packet& datagram) {
+  endpoint_address out;
+  std::memcpy(out.address.bytes.data(), datagram.frame + datagram.network + 12, 4);
+  out.port = load_network<std::uint16_t>(datagram.frame + datagram.transport);
+  return out;
+}
+
+ipv4_address destination_of(const packet& datagram) {
+  ipv4_address out;
+  std::memcpy(out.bytes.data(), datagram.frame + datagram.network + 16, 4);
+  return out;
+}
+
+udp_socket::udp_socket(udp_layer& layer) : layer_(layer) {
+  entry_.owner = this;
+  settings_.receive_buffer = layer.limits().receive_default;
+  settings_.send_buffer = layer.limits().send_default;
+}
+
+udp_socket::~udp_socket() {
+  layer_.ports().unbind(entry_);
+  received_.release_all();
+  errors_.release_all();
+}
+
+status udp_socket::bind(endpoint_address where) {
+  const local_addresses& ours = layer_.below().addresses();
+  const ipv4_address address = where.address;
+  const bool to_many = address.is_multicast() || address.is_limited_broadcast() || ours.is_subnet_broadcast(address);
+  if (!address.is_any() && !address.is_loopback() && !to_many && !ours.contains(address)) return error{EADDRNOTAVAIL};
+  if (entry_.local.port != 0) return error{EINVAL};
+  const auto bound = where.port == 0 ? layer_.ports().bind_ephemeral(entry_, address, layer_.below().random())
+                                     : layer_.ports().bind(entry_, where);
+  if (!bound) return bound;
+  address_is_chosen_ = !address.is_any();
+  // A socket bound to a group receives for it, and sends from an address of ours.
+  if (!to_many) source_ = address;
+  port_is_chosen_ = where.port != 0;
+  return {};
+}
+
+status udp_socket::bind_ephemeral() {
+  if (entry_.local.port != 0) return {};
+  const auto bound = layer_.ports().bind_ephemeral(entry_, entry_.local.address, layer_.below().random());
+  return bound ? bound : error{EAGAIN};
+}
+
+status udp_socket::connect(endpoint_address peer, time_point now) {
+  if (auto bound = bind_ephemeral(); !bound) return bound;
+  auto way = path_to(peer.address, source_, now);
+  if (!way) return way.failure();
+  if ((*way)->kind == path_kind::broadcast && !settings_.broadcast) return error{EACCES};
+  source_ = (*way)->source;
+  const ipv4_address local = entry_.local.address.is_any() ? source_ : entry_.local.address;
+  layer_.ports().connect(entry_, {local, entry_.local.port}, {(*way)->destination, peer.port});
+  return {};
+}
+
+void udp_socket::disconnect() {
+  if (entry_.local.port == 0) return;
+  endpoint_address keep = entry_.local;
+  if (!address_is_chosen_) keep.address = source_ = {};
+  if (!port_is_chosen_) keep.port = 0;
+  layer_.ports().disconnect(entry_, keep);
+}
+
+status udp_socket::shut_down(bool reading, bool writing) {
+  shut_reading_ |= reading;
+  shut_writing_ |= writing;
+  layer_.events().became_ready(*this);
+  return entry_.connected ? status{} : error{ENOTCONN};
+}
+
+result<path*> udp_socket::path_to(ipv4_address destination, ipv4_address source, time_point now) {
+  egress& out = layer_.below().out();
+  if (out.is_current(path_) && path_.destination == destination && path_.asked_source == source) return &path_;
+  auto found = out.find_path(destination, source, now);
+  if (!found) return found.failure();
+  path_ = *found;
+  return &path_;
+}
+
+ip_choices udp_socket::choices_for(const path& way, const send_choices& choices, std::size_t total) const {
+  const discovery& mode = discovery_modes[settings_.mtu_discover];
+  const int own_ttl = choices.ttl >= 0 ? choices.ttl : settings_.ttl;
+  const int ttl = way.kind == path_kind::multicast ? settings_.multicast_ttl : own_ttl >= 0 ? own_ttl : default_ttl;
+  return {.ttl = static_cast<std::uint8_t>(ttl),
+          .tos = choices.tos >= 0 ? static_cast<std::uint8_t>(choices.tos) : settings_.tos,
+          .dont_fragment = mode.always_df || (mode.df_when_it_fits && total <= way.mtu && !way.mtu_floor),
+          .may_fragment = mode.may_fragment,
+          .ignore_path_mtu = mode.ignore_path};
+}
+
+// Fails here, before anything is built, and says so in the error queue as Linux does.
+status udp_socket::check_size(const path& way, const ip_choices& ip, std::size_t total, const endpoint_address& to) {
+  const bool is_local = way.kind == path_kind::local;
+  const std::uint32_t mtu = ip.ignore_path_mtu && !is_local ? layer_.below().device().mtu : way.mtu;
+  if (total <= (ip.may_fragment ? longest_payload + ipv4_size + udp_size : mtu)) return {};
+  if (settings_.receive_errors) {
+    errors_.push({.code = EMSGSIZE, .origin = SO_EE_ORIGIN_LOCAL, .info = mtu, .destination = to, .offender = {}}, {},
+                 settings_.receive_buffer, layer_.below().store());
+  }
+  return error{EMSGSIZE};
+}
+
+result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoint_address* to,
+                                                  const send_choices& choices, time_point now) {
+  if (size > longest_payload) return error{EMSGSIZE};
+  if (to != nullptr && to->port == 0) return error{EINVAL};
+  if (to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
+  if (auto bound = bind_ephemeral(); !bound) return bound.failure();
+  const endpoint_address destination = to != nullptr ? *to : entry_.remote;
+  auto way = path_to(destination.address, choices.source.is_any() ? source_ : choices.source, now);
+  if (!way) return way.failure();
+  if ((*way)->kind == path_kind::broadcast && !settings_.broadcast) return error{EACCES};
+  const std::size_t total = size + ipv4_size + udp_size;
+  const ip_choices ip = choices_for(**way, choices, total);
+  if (auto fits = check_size(**way, ip, total, destination); !fits) return fits.failure();
+  if (const int pending = take_error()) return error{pending};
+  if (shut_writing_) return error{EPIPE};
+  if (choices.confirm) layer_.below().neighbours().confirm((*way)->next_hop, now);
+  return departure{destination, *way, ip};
+}
+
+void udp_socket::write_header(const departure& by, packet* p, std::span<const std::byte> payload_to_copy) {
+  const auto length = static_cast<std::uint16_t>(udp_size + p->length);
+  auto sum = pseudo_header_sum(by.way->source, by.way->destination, static_cast<std::uint8_t>(ip_protocol::udp), length);
+  const auto header = *store(
+      udp{.source_port = entry_.local.port, .destination_port = by.to.port, .length = length}, p->push(udp_size));
+  sum.add(header.header());
+  if (payload_to_copy.empty()) {
+    sum.add(p->bytes().subspan(udp_size));
+  } else {
+    sum.add_copy(p->data() + udp_size, payload_to_copy);
+  }
+  header.set<&udp::checksum>(as_udp_checksum(sum.finish()));
+}
+
+status udp_socket::send(std::span<const std::byte> payload, const endpoint_address* to, const send_choices& choices,
+                        time_point now) {
+  const auto by = prepare(payload.size(), to, choices, now);
+  if (!by) return by.failure();
+  packet* p = layer_.below().out().take_datagram(static_cast<std::uint32_t>(udp_size + payload.size()));
+  if (p == nullptr) return error{ENOBUFS};
+  p->length = static_cast<std::uint32_t>(payload.size());
+  write_header(*by, p, payload);
+  return depart(*by, p, now);
+}
+
+status udp_socket::send_packet(packet* payload, const endpoint_address* to, const send_choices& choices,
+                               time_point now) {
+  const auto by = prepare(payload->length, to, choices, now);
+  if (!by) return by.failure();
+  payload->checksum = checksum_state::unknown;
+  write_header(*by, payload, {});
+  // From here on the packet is gone, and so a full link is a loss, as on Linux.
+  (void)depart(*by, payload, now);
+  return {};
+}
+
+status udp_socket::depart(const departure& by, packet* datagram, time_point now) {
+  const auto sent = layer_.below().out().send(*by.way, datagram, by.ip, now);
+  if (sent) layer_.count().tx_datagrams.add();
+  return sent;
+}
+
+int udp_socket::take_error() { return std::exchange(pending_error_, 0); }
+
+void udp_socket::accept(packet* datagram) {
+  const bool was_empty = received_.empty();
+  if (shut_reading_ || !received_.push(datagram, settings_.receive_buffer)) {
+    layer_.count().dropped(shut_reading_ ? drop::shut_down : drop::queue_full);
+    release(datagram);
+    return;
+  }
+  layer_.count().rx_datagrams.add();
+  if (was_empty) layer_.events().became_ready(*this);
+}
+
+// RFC 1122 4.1.3.3; which errors a socket hears of unasked is Linux's.
+void udp_socket::report(const icmp_report& what) {
+  socket_error meaning = errno_of_icmp(what.type, what.code);
+  if (meaning.code == EMSGSIZE) {
+    if (settings_.mtu_discover == IP_PMTUDISC_DONT) return;
+    meaning.fatal = true;
+  }
+  if (settings_.receive_errors) {
+    errors_.push({.code = meaning.code,
+                  .origin = SO_EE_ORIGIN_ICMP,
+                  .type = what.type,
+                  .icmp_code = what.code,
+                  .info = what.mtu,
+                  .destination = what.about.remote,
+                  .offender = what.reporter},
+                 what.payload, settings_.receive_buffer, layer_.below().store());
+  } else if (!meaning.fatal || !entry_.connected) {
+    return;
+  }
+  pending_error_ = meaning.code;
+  layer_.events().became_ready(*this);
+}
+
+result<std::uint32_t> udp_socket::path_mtu(time_point now) {
+  if (!entry_.connected) return error{ENOTCONN};
+  const auto way = path_to(entry_.remote.address, source_, now);
+  if (!way) return way.failure();
+  return (*way)->mtu;
+}
+
+}  // namespace fastudp

@@ -1,0 +1,103 @@
+#pragma once
+// One UDP socket on the stack: RFC 768 and the rules of Linux's sockets. It never waits; who waits is the endpoint's affair.
+
+#include <cstdint>
+#include <span>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "socket/error_queue.h"
+#include "socket/port_table.h"
+#include "socket/receive_queue.h"
+#include "socket/settings.h"
+#include "stack/path.h"
+
+namespace fastudp {
+
+class udp_layer;
+
+// What one datagram may have of its own, instead of the socket's settings.
+struct send_choices {
+  ipv4_address source;    // any: the socket's
+  int ttl = -1, tos = -1;  // -1: the socket's
+  bool confirm = false;   // the peer is known to be alive (MSG_CONFIRM)
+};
+
+class udp_socket {
+ public:
+  explicit udp_socket(udp_layer& layer);
+  udp_socket(const udp_socket&) = delete;
+  udp_socket& operator=(const udp_socket&) = delete;
+  ~udp_socket();
+
+  status bind(endpoint_address where);
+  status connect(endpoint_address peer, time_point now);
+  void disconnect();
+  // ENOTCONN when not connected; it is shut down all the same.
+  status shut_down(bool reading, bool writing);
+
+  endpoint_address local() const { return entry_.local; }
+  endpoint_address peer() const { return entry_.remote; }
+  bool is_connected() const { return entry_.connected; }
+  bool is_shut_for_reading() const { return shut_reading_; }
+  bool is_shut_for_writing() const { return shut_writing_; }
+
+  // Sends a copy of the payload. `to` is null for the connected peer. Errors as fastudp_send says.
+  status send(std::span<const std::byte> payload, const endpoint_address* to, const send_choices& choices, time_point now);
+  // Sends a packet that holds the payload already, with headroom for all headers. Takes ownership when it succeeds.
+  status send_packet(packet* payload, const endpoint_address* to, const send_choices& choices, time_point now);
+
+  // The oldest datagram, or null. pop() gives it to the caller.
+  packet* front() const { return received_.front(); }
+  packet* pop() { return received_.pop(); }
+  error_queue& errors() { return errors_; }
+  // The pending error, as a positive errno or 0; it is cleared.
+  int take_error();
+  bool has_pending_error() const { return pending_error_ != 0; }
+  bool errors_waiting() const { return !errors_.empty(); }
+  bool has_datagram() const { return !received_.empty(); }
+
+  // From the layer. A datagram that is not wanted after all is dropped with its reason.
+  void accept(packet* datagram);
+  void report(const icmp_report& what);
+
+  // The path MTU to the connected peer (IP_MTU).
+  result<std::uint32_t> path_mtu(time_point now);
+
+  socket_settings& settings() { return settings_; }
+  const socket_settings& settings() const { return settings_; }
+  port_entry& entry() { return entry_; }
+  udp_layer& layer() { return layer_; }
+  void* tag = nullptr;  // the endpoint's own
+
+ private:
+  struct departure {
+    endpoint_address to;
+    path* way;
+    ip_choices ip;
+  };
+  result<departure> prepare(std::size_t size, const endpoint_address* to, const send_choices& choices, time_point now);
+  status bind_ephemeral();
+  result<path*> path_to(ipv4_address destination, ipv4_address source, time_point now);
+  ip_choices choices_for(const path& way, const send_choices& choices, std::size_t total) const;
+  status check_size(const path& way, const ip_choices& ip, std::size_t total, const endpoint_address& to);
+  status depart(const departure& by, packet* datagram, time_point now);
+  void write_header(const departure& by, packet* p, std::span<const std::byte> payload_to_copy);
+
+  udp_layer& layer_;
+  socket_settings settings_;
+  port_entry entry_;
+  receive_queue received_;
+  error_queue errors_;
+  path path_;
+  ipv4_address source_;  // to send from; any: the path's choice
+  int pending_error_ = 0;
+  bool address_is_chosen_ = false, port_is_chosen_ = false;  // by bind, so that disconnecting keeps them
+  bool shut_reading_ = false, shut_writing_ = false;
+};
+
+// Who sent a queued datagram, and what it was sent to; read from its headers.
+endpoint_address sender_of(const packet& datagram);
+ipv4_address destination_of(const packet& datagram);
+
+}  // namespace fastudp
