@@ -1,0 +1,71 @@
+#include "endpoint/control.h"
+
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+
+namespace fastudp {
+namespace {
+
+status read_packet_info(const std::byte* value, std::size_t size, send_choices& out) {
+  in_pktinfo info;
+  if (size != sizeof info) return error{EINVAL};
+  std::memcpy(&info, value, sizeof info);
+  std::memcpy(out.source.bytes.data(), &info.ipi_spec_dst, out.source.bytes.size());
+  return {};
+}
+
+status read_integer(const std::byte* value, std::size_t size, int low, int& out) {
+  if (size == 1) {
+    out = static_cast<int>(*value);
+  } else if (size == sizeof out) {
+    std::memcpy(&out, value, sizeof out);
+  } else {
+    return error{EINVAL};
+  }
+  return out >= low && out <= 255 ? status{} : error{EINVAL};
+}
+
+status read_one(const cmsghdr& header, const std::byte* value, std::size_t size, send_choices& out) {
+  if (header.cmsg_level == SOL_SOCKET) return error{EINVAL};
+  if (header.cmsg_level != IPPROTO_IP) return {};  // Linux passes over what is for other protocols
+  switch (header.cmsg_type) {
+    case IP_PKTINFO: return read_packet_info(value, size, out);
+    case IP_TTL: return size == sizeof(int) ? read_integer(value, size, 1, out.ttl) : error{EINVAL};
+    case IP_TOS: return read_integer(value, size, 0, out.tos);
+    default: return error{EINVAL};
+  }
+}
+
+}  // namespace
+
+void control_writer::put_bytes(int level, int type, const void* value, std::size_t size) {
+  const std::size_t left = room_.size() - used_;
+  if (left < sizeof(cmsghdr)) {
+    truncated_ = true;
+    return;
+  }
+  const std::size_t wanted = CMSG_LEN(size), written = std::min(wanted, left);
+  if (written < wanted) truncated_ = true;
+  const cmsghdr header{.cmsg_len = written, .cmsg_level = level, .cmsg_type = type};
+  std::memcpy(room_.data() + used_, &header, sizeof header);
+  std::memcpy(room_.data() + used_ + sizeof header, value, written - sizeof header);
+  used_ += std::min(CMSG_SPACE(size), left);
+}
+
+result<send_choices> read_control(std::span<const std::byte> control) {
+  send_choices out;
+  while (control.size() >= sizeof(cmsghdr)) {
+    cmsghdr header;
+    std::memcpy(&header, control.data(), sizeof header);
+    if (header.cmsg_len < sizeof header || header.cmsg_len > control.size()) return error{EINVAL};
+    const auto outcome = read_one(header, control.data() + sizeof header, header.cmsg_len - sizeof header, out);
+    if (!outcome) return outcome.failure();
+    control = control.subspan(std::min<std::size_t>(CMSG_ALIGN(header.cmsg_len), control.size()));
+  }
+  return out;
+}
+
+}  // namespace fastudp

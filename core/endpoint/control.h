@@ -1,0 +1,38 @@
+#pragma once
+// Control messages in Linux's cmsg layout: written on receive, read on send.
+
+#include <sys/socket.h>
+
+#include <cstddef>
+#include <cstring>
+#include <span>
+
+#include "base/result.h"
+#include "socket/udp_socket.h"
+
+namespace fastudp {
+
+class control_writer {
+ public:
+  explicit control_writer(std::span<std::byte> room) : room_(room) {}
+
+  // As put_cmsg of Linux: what doesn't fit is cut, and said to be.
+  template <typename T>
+  void put(int level, int type, const T& value) {
+    put_bytes(level, type, &value, sizeof value);
+  }
+  std::size_t size() const { return used_; }
+  bool is_truncated() const { return truncated_; }
+
+ private:
+  void put_bytes(int level, int type, const void* value, std::size_t size);
+
+  std::span<std::byte> room_;
+  std::size_t used_ = 0;
+  bool truncated_ = false;
+};
+
+// IP_PKTINFO, IP_TTL and IP_TOS. EINVAL: a message that UDP over IPv4 doesn't know, or of a wrong size.
+result<send_choices> read_control(std::span<const std::byte> control);
+
+}  // namespace fastudp

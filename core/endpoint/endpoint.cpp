@@ -1,0 +1,347 @@
+#include "endpoint/endpoint.h"
+
+#include <linux/errqueue.h>
+#include <netinet/in.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "endpoint/control.h"
+#include "endpoint/explain.h"
+#include "socket/options.h"
+
+namespace fastudp {
+namespace {
+
+constexpr int known_receive_flags = message_flag::peek | message_flag::truncated | message_flag::dont_wait |
+                                    message_flag::error_queue | message_flag::no_signal | message_flag::wait_for_one;
+constexpr int known_send_flags = message_flag::dont_wait | message_flag::confirm | message_flag::no_signal;
+constexpr std::uint32_t all_headers = ethernet_size + ipv4_size + udp_size;
+
+// IP_RECVERR's control message: the error, then the address of whoever reported it.
+struct error_report {
+  sock_extended_err what;
+  sockaddr_in offender;
+};
+
+error_report to_report(const queued_error& e) {
+  error_report out{};
+  out.what.ee_errno = static_cast<std::uint32_t>(e.code);
+  out.what.ee_origin = e.origin;
+  out.what.ee_type = e.type;
+  out.what.ee_code = e.icmp_code;
+  out.what.ee_info = e.info;
+  if (e.origin == SO_EE_ORIGIN_ICMP) {
+    out.offender.sin_family = AF_INET;
+    std::memcpy(&out.offender.sin_addr, e.offender.bytes.data(), e.offender.bytes.size());
+  }
+  return out;
+}
+
+}  // namespace
+
+endpoint::~endpoint() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+status endpoint::refuse(const char* call, status outcome, endpoint_address about) {
+  if (!outcome) explain(why_, call, outcome.code(), about);
+  return outcome;
+}
+
+status endpoint::bind(endpoint_address where) {
+  host::turn t(host_);
+  return refuse("bind", socket_.bind(where), where);
+}
+
+status endpoint::connect(endpoint_address peer) {
+  host::turn t(host_);
+  return refuse("connect", socket_.connect(peer, t.now()), peer);
+}
+
+void endpoint::disconnect() {
+  host::turn t(host_);
+  socket_.disconnect();
+}
+
+status endpoint::shut_down(bool reading, bool writing) {
+  host::turn t(host_);
+  return socket_.shut_down(reading, writing);
+}
+
+endpoint_address endpoint::local() {
+  host::turn t(host_);
+  return socket_.local();
+}
+
+result<endpoint_address> endpoint::peer() {
+  host::turn t(host_);
+  if (!socket_.is_connected()) return error{ENOTCONN};
+  return socket_.peer();
+}
+
+status endpoint::set_option(int level, int name, std::span<const std::byte> value) {
+  host::turn t(host_);
+  return fastudp::set_option(socket_, level, name, value);
+}
+
+result<std::size_t> endpoint::get_option(int level, int name, std::span<std::byte> value) {
+  host::turn t(host_);
+  return fastudp::get_option(socket_, level, name, value, t.now());
+}
+
+// ---- Sending
+
+status endpoint::send_one(const message& m, int flags, time_point now) {
+  auto choices = read_control(m.control);
+  if (!choices) return choices.failure();
+  choices->confirm = (flags & message_flag::confirm) != 0;
+  const endpoint_address* to = m.has_peer ? &m.peer : nullptr;
+  if (m.frame == nullptr) return socket_.send(m.data, to, *choices, now);
+  packet* p = m.frame;
+  p->begin = static_cast<std::uint32_t>(m.data.data() - p->frame);
+  p->length = static_cast<std::uint32_t>(m.data.size());
+  auto* holder = static_cast<endpoint*>(p->holder);
+  const auto sent = socket_.send_packet(p, to, *choices, now);
+  if (sent) holder->frames_out_.fetch_sub(1, std::memory_order_release);
+  return sent;
+}
+
+result<std::size_t> endpoint::send(std::span<message> messages, int flags) {
+  if ((flags & ~known_send_flags) != 0) return error{EOPNOTSUPP};
+  host::turn t(host_);
+  std::size_t sent = 0;
+  status outcome;
+  while (sent < messages.size() && (outcome = send_one(messages[sent], flags, t.now()))) ++sent;
+  host_.finish_sending(t);
+  if (sent > 0 || outcome) return sent;
+  return refuse("send", outcome, messages[0].peer).failure();
+}
+
+result<std::size_t> endpoint::allocate(std::span<message> messages) {
+  host::turn t(host_);
+  std::size_t made = 0;
+  for (message& m : messages) {
+    if (m.data.size() > 65'507) return made > 0 ? result<std::size_t>(made) : error{EMSGSIZE};
+    packet* p = host_.stack().out().take_datagram(static_cast<std::uint32_t>(udp_size + m.data.size()));
+    if (p == nullptr) break;
+    p->holder = this;
+    frames_out_.fetch_add(1, std::memory_order_relaxed);
+    m.frame = p;
+    m.data = {p->data(), m.data.size()};
+    ++made;
+  }
+  if (made == 0 && !messages.empty()) return error{ENOBUFS};
+  return made;
+}
+
+// The program may have moved `data` within the frame; all headers must still fit in front of it.
+status endpoint::check_frame(const message& m) const {
+  const packet* p = m.frame;
+  if (p == nullptr || !host_.owns(*p)) return error{EINVAL};
+  const std::byte* first = p->frame + all_headers;
+  const std::byte* end = p->frame + p->capacity;
+  if (m.data.data() < first || m.data.data() > end || m.data.size() > static_cast<std::size_t>(end - m.data.data())) {
+    return error{EINVAL};
+  }
+  return {};
+}
+
+result<std::size_t> endpoint::submit(std::span<message> messages, int flags) {
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const auto valid = check_frame(messages[i]);
+    if (!valid && i == 0) return valid.failure();
+    if (!valid) messages = messages.first(i);
+  }
+  const auto sent = send(messages, flags);
+  for (std::size_t i = 0; sent && i < *sent; ++i) messages[i].frame = nullptr;
+  return sent;
+}
+
+void endpoint::give_back(packet* borrowed) {
+  auto* holder = static_cast<endpoint*>(borrowed->holder);
+  borrowed->home->release_from_any_thread(borrowed);
+  holder->frames_out_.fetch_sub(1, std::memory_order_release);
+}
+
+// ---- Receiving
+
+bool endpoint::has_input(bool error_queue) const {
+  if (error_queue) return socket_.errors_waiting();
+  return socket_.has_datagram() || socket_.has_pending_error() || socket_.is_shut_for_reading();
+}
+
+status endpoint::wait_for_input(host::turn& t, int flags) {
+  const bool from_errors = (flags & message_flag::error_queue) != 0;
+  // Reading the error queue never waits.
+  const bool dont_wait = from_errors || (flags & message_flag::dont_wait) != 0;
+  const duration timeout = dont_wait ? 0 : socket_.settings().receive_timeout;
+  if (timeout == 0) {
+    host_.work(t);
+    return has_input(from_errors) ? status{} : error{EAGAIN};
+  }
+  const time_point limit = timeout == never ? never : host_.time().precise() + timeout;
+  return host_.wait_until(t, this, limit, [&] { return has_input(from_errors); });
+}
+
+// The descriptor is readable exactly while there is something.
+void endpoint::end_of_input(host::turn&) {
+  if (readiness() & (ready::readable | ready::error)) {
+    // One thread was woken for all that came; it passes the rest on.
+    host_.pass_on(this);
+    return;
+  }
+  if (!descriptor_is_readable_) return;
+  std::uint64_t count;
+  (void)!::read(descriptor_, &count, sizeof count);
+  descriptor_is_readable_ = false;
+}
+
+void endpoint::fill(message& m, packet& datagram) {
+  const std::size_t stored = std::min<std::size_t>(m.data.size(), datagram.length);
+  if (stored != 0) std::memcpy(m.data.data(), datagram.data(), stored);
+  m.data = m.data.first(stored);
+  m.length = datagram.length;
+  m.flags = stored < datagram.length ? message_flag::truncated : 0;
+  m.peer = sender_of(datagram);
+  fill_control(m, datagram);
+}
+
+void endpoint::fill_control(message& m, const packet& datagram) const {
+  const socket_settings& wanted = socket_.settings();
+  control_writer out(m.control);
+  const auto header = *view<ipv4>::parse({datagram.frame + datagram.network, ipv4_size});
+  if (wanted.receive_packet_info) {
+    in_pktinfo info{};
+    const ipv4_address to = header.get<&ipv4::destination>();
+    std::memcpy(&info.ipi_addr, to.bytes.data(), to.bytes.size());
+    info.ipi_spec_dst = info.ipi_addr;
+    out.put(IPPROTO_IP, IP_PKTINFO, info);
+  }
+  if (wanted.receive_ttl) out.put(IPPROTO_IP, IP_TTL, static_cast<int>(header.get<&ipv4::ttl>()));
+  if (wanted.receive_tos) {
+    out.put(IPPROTO_IP, IP_TOS,
+            static_cast<std::uint8_t>(header.get<&ipv4::dscp>() << 2 | header.get<&ipv4::ecn>()));
+  }
+  m.control = m.control.first(out.size());
+  if (out.is_truncated()) m.flags |= message_flag::control_truncated;
+}
+
+// As Linux: the payload that was quoted, where the datagram was going, and who reported it in a control message.
+status endpoint::fill_error(message& m) {
+  queued_error e;
+  packet* quoted = socket_.errors().pop(e);
+  if (quoted == nullptr) return error{EAGAIN};
+  const std::size_t stored = std::min<std::size_t>(m.data.size(), quoted->length);
+  if (stored != 0) std::memcpy(m.data.data(), quoted->data(), stored);
+  m.data = m.data.first(stored);
+  m.length = quoted->length;
+  m.peer = e.destination;
+  m.flags = message_flag::error_queue | (stored < quoted->length ? message_flag::truncated : 0);
+  control_writer out(m.control);
+  out.put(IPPROTO_IP, IP_RECVERR, to_report(e));
+  m.control = m.control.first(out.size());
+  if (out.is_truncated()) m.flags |= message_flag::control_truncated;
+  release(quoted);
+  return {};
+}
+
+result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
+  if ((flags & ~known_receive_flags) != 0) return error{EOPNOTSUPP};
+  if (messages.empty()) return std::size_t{0};
+  host::turn t(host_);
+  if (auto input = wait_for_input(t, flags); !input) return input.failure();
+  std::size_t count = 0;
+  if (flags & message_flag::error_queue) {
+    while (count < messages.size() && fill_error(messages[count])) ++count;
+  } else if (const int pending = socket_.take_error()) {
+    end_of_input(t);
+    return error{pending};
+  } else if (flags & message_flag::peek) {
+    if (packet* first = socket_.front()) fill(messages[count++], *first);
+  } else {
+    while (count < messages.size()) {
+      packet* p = socket_.pop();
+      if (p == nullptr) break;
+      fill(messages[count++], *p);
+      release(p);
+    }
+  }
+  end_of_input(t);
+  return count;
+}
+
+result<std::size_t> endpoint::borrow(std::span<message> messages, int flags) {
+  if ((flags & ~(message_flag::dont_wait | message_flag::no_signal | message_flag::wait_for_one)) != 0) {
+    return error{EOPNOTSUPP};
+  }
+  if (messages.empty()) return std::size_t{0};
+  host::turn t(host_);
+  if (auto input = wait_for_input(t, flags); !input) return input.failure();
+  if (const int pending = socket_.take_error()) {
+    end_of_input(t);
+    return error{pending};
+  }
+  std::size_t count = 0;
+  while (count < messages.size()) {
+    packet* p = socket_.pop();
+    if (p == nullptr) break;
+    message& m = messages[count++];
+    m.data = p->bytes();
+    fill(m, *p);
+    p->holder = this;
+    m.frame = p;
+  }
+  frames_out_.fetch_add(static_cast<std::uint32_t>(count), std::memory_order_relaxed);
+  end_of_input(t);
+  return count;
+}
+
+// ---- Waiting
+
+int endpoint::readiness() const {
+  int out = 0;
+  if (socket_.has_datagram() || socket_.is_shut_for_reading()) out |= ready::readable;
+  if (!socket_.is_shut_for_writing()) out |= ready::writable;
+  if (socket_.has_pending_error() || socket_.errors_waiting()) out |= ready::error | ready::readable;
+  if (socket_.is_shut_for_reading() && socket_.is_shut_for_writing()) out |= ready::hang_up;
+  return out;
+}
+
+int endpoint::poll() {
+  host::turn t(host_);
+  host_.work(t);
+  return readiness();
+}
+
+result<int> endpoint::wait(int events, time_point limit) {
+  host::turn t(host_);
+  events |= ready::error | ready::hang_up;
+  const auto waited = host_.wait_until(t, this, limit, [&] { return (readiness() & events) != 0; });
+  if (!waited && waited.code() != EAGAIN) return waited.failure();
+  return readiness() & events;
+}
+
+result<int> endpoint::descriptor() {
+  host::turn t(host_);
+  if (descriptor_ < 0) {
+    const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (fd < 0) return error{errno};
+    descriptor_ = fd;
+    if (readiness() & (ready::readable | ready::error)) became_ready();
+  }
+  if (auto started = host_.start_helper(); !started) return started.failure();
+  return descriptor_;
+}
+
+void endpoint::became_ready() {
+  if (descriptor_ < 0 || descriptor_is_readable_) return;
+  const std::uint64_t one = 1;
+  descriptor_is_readable_ = ::write(descriptor_, &one, sizeof one) == sizeof one;
+}
+
+}  // namespace fastudp

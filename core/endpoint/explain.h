@@ -1,0 +1,12 @@
+#pragma once
+// Errno values in the words of the person who has to do something about them.
+
+#include "base/reason.h"
+#include "stack/flow.h"
+
+namespace fastudp {
+
+// One line on why `call` on an address was refused with `code`.
+void explain(reason& why, const char* call, int code, const endpoint_address& about);
+
+}  // namespace fastudp

@@ -1,0 +1,199 @@
+#include "endpoint/host.h"
+
+#include <signal.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <fcntl.h>
+#include <charconv>
+#include <new>
+
+#include "endpoint/endpoint.h"
+#include "link/registry.h"
+
+namespace fastudp {
+namespace {
+
+constexpr std::size_t helper_stack_size = 256 * 1024;
+// A program that only sends is looked after this often, in send calls.
+constexpr unsigned sends_between_work = 32;
+
+// A number that the administrator has set for kernel sockets holds for ours.
+std::uint32_t sysctl(const char* path, std::uint32_t fallback) {
+  char text[32];
+  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return fallback;
+  const ssize_t size = ::read(fd, text, sizeof text);
+  ::close(fd);
+  std::uint32_t value = fallback;
+  if (size > 0) std::from_chars(text, text + size, value);
+  return value;
+}
+
+buffer_limits limits_of_the_host() {
+  return {.receive_default = sysctl("/proc/sys/net/core/rmem_default", 212'992),
+          .receive_max = sysctl("/proc/sys/net/core/rmem_max", 212'992),
+          .send_default = sysctl("/proc/sys/net/core/wmem_default", 212'992),
+          .send_max = sysctl("/proc/sys/net/core/wmem_max", 212'992)};
+}
+
+std::uint64_t random_seed() {
+  std::uint64_t seed = 0;
+  return ::getrandom(&seed, sizeof seed, 0) == sizeof seed && seed != 0 ? seed : 1;
+}
+
+int width(std::string_view text) { return static_cast<int>(std::min<std::size_t>(text.size(), 64)); }
+
+}  // namespace
+
+result<std::unique_ptr<host>> host::open(std::string_view text, host_settings settings, reason& why) {
+  auto where = uri::parse(text, why);
+  if (!where) return where.failure();
+  const auto spin = where->take_number("spin", 0, 1'000'000, static_cast<std::uint64_t>(settings.spin / microsecond), why);
+  if (!spin) return spin.failure();
+  settings.spin = static_cast<duration>(*spin) * microsecond;
+  auto count = shared_array<counters>::map(1);
+  if (!count) return why.fail(ENOMEM, "no memory for counters");
+  std::unique_ptr<host> out(new (std::nothrow) host(settings, std::move(*count), limits_of_the_host()));
+  if (!out) return why.fail(ENOMEM, "no memory for a stack");
+  if (auto opened = out->open_parts(*where, settings, why); !opened) return opened.failure();
+  return out;
+}
+
+status host::open_parts(uri& where, const host_settings& settings, reason& why) {
+  const auto announce = where.take("announce");
+  if (announce && *announce != "on" && *announce != "off") {
+    return why.fail(EINVAL, "announce=%.*s: write on or off", width(*announce), announce->data());
+  }
+  if (auto opened = room_.open(); !opened) return why.fail(opened.code(), "eventfd: %s", std::strerror(opened.code()));
+  auto device = open_link(where, count(), why);
+  if (!device) return device.failure();
+  link_ = std::move(*device);
+  stack_settings wanted{.seed = settings.seed != 0 ? settings.seed : random_seed()};
+  if (settings.neighbours != 0) wanted.neighbours = settings.neighbours;
+  wanted.announce = !announce || *announce == "on";
+  auto made = stack::create(*link_, count(), sockets_, wanted);
+  if (!made) return why.fail(made.code(), "no memory for the stack's tables: %s", std::strerror(made.code()));
+  stack_ = std::move(*made);
+  if (auto opened = sockets_.open(*stack_); !opened) return why.fail(opened.code(), "no memory for the port table");
+  return configure(where, why);
+}
+
+// The keys that give a stack its addresses.
+status host::configure(uri& where, reason& why) {
+  const auto address = where.take("address");
+  const auto gateway = where.take("gateway");
+  if (auto known = where.expect_all_taken(why); !known) return known;
+  if (address) {
+    const auto parsed = parse_ipv4_prefix(*address);
+    const status added = parsed ? stack_->add_address(*parsed, clock_.precise()) : error{EINVAL};
+    if (!added) {
+      return why.fail(EINVAL, "address=%.*s: write an IPv4 host address and its prefix length, such as 10.0.0.2/24",
+                      width(*address), address->data());
+    }
+  } else if (where.scheme() != "mem") {
+    return why.fail(EINVAL, "%.*s: needs an address of its own: add ?address=A.B.C.D/LEN",
+                    width(where.scheme()), where.scheme().data());
+  }
+  if (!gateway) return {};
+  const auto parsed = parse_ipv4(*gateway);
+  if (!parsed) {
+    return why.fail(EINVAL, "gateway=%.*s: write an IPv4 address, such as 10.0.0.1", width(*gateway), gateway->data());
+  }
+  if (auto added = stack_->add_route(ipv4_prefix{}, &*parsed); !added) {
+    return why.fail(added.code(), "gateway=%.*s: not within the prefix of address=", width(*gateway), gateway->data());
+  }
+  return {};
+}
+
+host::~host() {
+  if (!helper_runs_) return;
+  lock_.acquire();
+  helper_must_stop_ = true;
+  room_.wake_one(nullptr);
+  lock_.give_up();
+  pthread_join(helper_, nullptr);
+}
+
+std::size_t host::work(turn& t, std::size_t budget) {
+  sends_since_work_ = 0;
+  std::size_t frames = stack_->poll(t.now(), budget);
+  while (frames == 0 && program_waits_ && !link_->arm()) frames = stack_->poll(t.now(), budget);
+  return frames;
+}
+
+void host::finish_sending(turn& t) {
+  stack_->flush(t.now());
+  if (stack_->neighbours().parked() != 0 || ++sends_since_work_ >= sends_between_work) work(t);
+}
+
+result<bool> host::wait_for_work(turn& t, time_point limit) {
+  if (clock_.is_hand_held()) return !link_->arm() || stack_->deadline() <= t.now();
+  waiter w;
+  room_.enter(w);
+  const auto slept = room_.sleep(w, *link_, limit, stack_->deadline());
+  t.look_at_clock();
+  room_.leave(w);
+  if (!slept) return slept.failure();
+  return t.now() < limit || stack_->deadline() <= t.now();
+}
+
+status host::out_of_time(turn& t, time_point limit) {
+  if (clock_.is_hand_held()) return error{EAGAIN};
+  if (limit != never) t.look_at_clock();
+  return t.now() < limit ? status{} : error{EAGAIN};
+}
+
+time_point host::limit_after(duration timeout) {
+  const turn t(*this);
+  const time_point now = clock_.precise();
+  return timeout < 0 || timeout >= never - now ? never : now + timeout;
+}
+
+int host::announce_work() {
+  program_waits_ = true;
+  // Nothing is lost when this says that frames are there already: the program polls before it waits.
+  (void)link_->arm();
+  return link_->wait_fd();
+}
+
+void host::became_ready(udp_socket& socket) {
+  if (socket.tag == nullptr) return;
+  room_.wake_one(socket.tag);
+  static_cast<endpoint*>(socket.tag)->became_ready();
+}
+
+bool host::owns(const packet& p) const { return p.home == &link_->frames() || stack_->store().owns(*p.home); }
+
+void* host::run_helper(void* self) {
+  host& h = *static_cast<host*>(self);
+  turn t(h);
+  waiter w;
+  h.room_.enter(w);
+  while (!h.helper_must_stop_) {
+    h.work(t);
+    (void)h.room_.sleep(w, *h.link_, never, h.stack_->deadline());
+    t.look_at_clock();
+  }
+  h.room_.leave(w);
+  return nullptr;
+}
+
+// Signals are the program's: none is delivered to this thread.
+status host::start_helper() {
+  if (helper_runs_ || clock_.is_hand_held()) return {};
+  sigset_t all, before;
+  ::sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, helper_stack_size);
+  const int problem = pthread_create(&helper_, &attributes, &run_helper, this);
+  pthread_attr_destroy(&attributes);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  helper_runs_ = problem == 0;
+  return problem == 0 ? status{} : error{problem};
+}
+
+}  // namespace fastudp

@@ -1,0 +1,106 @@
+#include "endpoint/waiting.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <linux/futex.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace fastudp {
+namespace {
+
+// A sleeper without a limit still looks up now and then: a futex wait with a time is never restarted behind our back, so
+// that a handled signal is always seen.
+constexpr duration longest_sleep = 3600 * second;
+
+timespec to_timespec(duration span) {
+  return {static_cast<time_t>(span / second), static_cast<long>(span % second)};
+}
+
+}  // namespace
+
+waiting_room::~waiting_room() {
+  if (kick_fd_ >= 0) ::close(kick_fd_);
+}
+
+status waiting_room::open() {
+  kick_fd_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  return kick_fd_ >= 0 ? status{} : error{errno};
+}
+
+void waiting_room::enter(waiter& w) {
+  w.next = first_;
+  w.previous = nullptr;
+  if (first_ != nullptr) first_->previous = &w;
+  first_ = &w;
+}
+
+void waiting_room::leave(waiter& w) {
+  (w.previous != nullptr ? w.previous->next : first_) = w.next;
+  if (w.next != nullptr) w.next->previous = w.previous;
+  if (leader_ == nullptr && first_ != nullptr) wake(*first_);
+}
+
+status waiting_room::sleep(waiter& w, link& device, time_point limit, time_point work_due) {
+  if (w.woken.exchange(0, std::memory_order_relaxed) != 0) return {};
+  const time_point latest = clock_.precise() + longest_sleep;
+  if (leader_ != nullptr) return follow(w, std::min(limit, latest));
+  if (!device.arm()) return {};
+  return lead(w, device, std::min({limit, work_due, latest}));
+}
+
+status waiting_room::lead(waiter& w, link& device, time_point until) {
+  leader_ = &w;
+  leader_until_ = until;
+  const timespec span = to_timespec(std::max<duration>(until - clock_.precise(), 0));
+  pollfd watched[] = {{device.wait_fd(), POLLIN, 0}, {kick_fd_, POLLIN, 0}};
+  w.asleep = true;
+  guard_.give_up();
+  const int ready = ::ppoll(watched, 2, &span, nullptr);
+  const int problem = ready < 0 ? errno : 0;
+  guard_.acquire();
+  w.asleep = false;
+  leader_ = nullptr;
+  std::uint64_t kicks;
+  if (w.woken.exchange(0, std::memory_order_relaxed) != 0) (void)!::read(kick_fd_, &kicks, sizeof kicks);
+  return problem == 0 ? status{} : error{problem};
+}
+
+status waiting_room::follow(waiter& w, time_point until) {
+  const timespec span = to_timespec(std::max<duration>(until - clock_.precise(), 0));
+  w.asleep = true;
+  guard_.give_up();
+  int problem = 0;
+  if (w.woken.load(std::memory_order_acquire) == 0 &&
+      ::syscall(SYS_futex, &w.woken, FUTEX_WAIT_PRIVATE, 0, &span, nullptr, 0) < 0) {
+    problem = errno;
+  }
+  guard_.acquire();
+  w.asleep = false;
+  w.woken.store(0, std::memory_order_relaxed);
+  return problem == EINTR ? status(error{EINTR}) : status{};
+}
+
+void waiting_room::wake_one(const void* interest) {
+  waiter* general = nullptr;
+  for (waiter* w = first_; w != nullptr; w = w->next) {
+    if (w->woken.load(std::memory_order_relaxed) != 0) continue;
+    if (w->interest == interest) return wake(*w);
+    if (w->interest == nullptr) general = w;
+  }
+  if (general != nullptr) wake(*general);
+}
+
+void waiting_room::wake(waiter& w) {
+  if (w.woken.exchange(1, std::memory_order_release) != 0 || !w.asleep) return;
+  if (&w == leader_) {
+    const std::uint64_t one = 1;
+    (void)!::write(kick_fd_, &one, sizeof one);
+  } else {
+    ::syscall(SYS_futex, &w.woken, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+  }
+}
+
+}  // namespace fastudp
