@@ -1,0 +1,29 @@
+// glibc 2.32 and 2.34 gave functions of libpthread a newer symbol version when they moved into libc. Code linked on
+// such a system wouldn't load on an older one, though nothing else changed. The linker's --wrap sends each call made in
+// libfastudp.so to the pin below, which is bound to the first version. The build reads the rows of this table.
+
+#include <pthread.h>
+#include <signal.h>
+
+#if defined(__x86_64__)
+#define FIRST_VERSION "GLIBC_2.2.5"
+#elif defined(__aarch64__)
+#define FIRST_VERSION "GLIBC_2.17"
+#else
+#error "which version of glibc was the first on this processor?"
+#endif
+
+#define PIN(function, result, parameters, arguments)                   \
+  extern "C" result first_##function parameters;                       \
+  __asm__(".symver first_" #function "," #function "@" FIRST_VERSION); \
+  extern "C" result __wrap_##function parameters { return first_##function arguments; }
+
+// clang-format off
+PIN(pthread_create, int, (pthread_t* t, const pthread_attr_t* a, void* (*f)(void*), void* p), (t, a, f, p))
+PIN(pthread_join, int, (pthread_t t, void** out), (t, out))
+PIN(pthread_attr_setstacksize, int, (pthread_attr_t* a, size_t size), (a, size))
+PIN(pthread_detach, int, (pthread_t t), (t))
+PIN(pthread_sigmask, int, (int how, const sigset_t* set, sigset_t* old), (how, set, old))
+PIN(pthread_once, int, (pthread_once_t* once, void (*f)()), (once, f))
+PIN(pthread_kill, int, (pthread_t t, int signal), (t, signal))
+// clang-format on

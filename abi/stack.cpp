@@ -1,0 +1,211 @@
+// fastudp_stack_*
+
+#include <new>
+
+#include "abi/guard.h"
+#include "abi/versioned.h"
+
+using namespace fastudp;
+using namespace fastudp::abi;
+
+namespace {
+
+result<host*> open_host(const char* uri, const fastudp_stack_config* config, reason& why) {
+  const auto wanted = read_versioned(config);
+  if (!wanted) return why.fail(wanted.code(), "fastudp_stack_config: its size or a field is not of this version");
+  const host_settings settings{.seed = wanted->seed,
+                               .hand_clock = wanted->hand_clock != 0,
+                               .neighbours = wanted->neighbours,
+                               .spin = wanted->spin_us * microsecond};
+  auto made = host::open(uri, settings, why);
+  if (!made) return made.failure();
+  return made->release();
+}
+
+int close_host(host& h) {
+  {
+    host::turn t(h);
+    if (h.open_sockets != 0) return -EBUSY;
+  }
+  delete &h;
+  return 0;
+}
+
+fastudp_stack_info info_of(host& h) {
+  fastudp_stack_info out{};
+  const link_info& device = h.stack().device();
+  copy_text(device.name, out.link, sizeof out.link);
+  std::memcpy(out.mac, device.mac.bytes.data(), sizeof out.mac);
+  out.mtu = device.mtu;
+  h.stack().frames().reclaim();
+  out.frames = h.stack().frames().count();
+  out.frames_free = h.stack().frames().available();
+  return out;
+}
+
+fastudp_stack_stats stats_of(host& h) {
+  const counters& c = h.count();
+  fastudp_stack_stats out{};
+  out.rx_datagrams = c.rx_datagrams.get();
+  out.tx_datagrams = c.tx_datagrams.get();
+  out.rx_frames = c.rx_frames.get();
+  out.rx_bytes = c.rx_bytes.get();
+  out.tx_frames = c.tx_frames.get();
+  out.tx_bytes = c.tx_bytes.get();
+  for (const counter& drops : c.drops) out.dropped += drops.get();
+  out.neighbours = h.stack().neighbours().size();
+  out.parked = h.stack().neighbours().parked();
+  out.sockets = h.open_sockets;
+  out.address_conflicts = c.address_conflicts.get();
+  out.lock_acquisitions = h.acquisitions();
+  return out;
+}
+
+int drops_of(host& h, uint64_t* drops, size_t count) {
+  for (size_t i = 0; i < std::min(count, drop_reasons); ++i) drops[i] = h.count().drops[i].get();
+  return static_cast<int>(drop_reasons);
+}
+
+int neighbour_of(host& h, ipv4_address address, uint8_t* mac, uint32_t* state) {
+  host::turn t(h);
+  const neighbour* found = h.stack().find_neighbour(address);
+  if (found == nullptr) return -ENOENT;
+  if (mac != nullptr) std::memcpy(mac, found->mac.bytes.data(), found->mac.bytes.size());
+  if (state != nullptr) *state = static_cast<uint32_t>(found->state);
+  return 0;
+}
+
+// Runs `call` with a prefix, if it can be one.
+template <typename Call>
+int with_prefix(const fastudp_addr* addr, unsigned length, const Call& call) {
+  if (length > 32) return -EINVAL;
+  return with_ipv4(addr, [&](const endpoint_address& a) {
+    return call(ipv4_prefix{a.address, static_cast<uint8_t>(length)});
+  });
+}
+
+}  // namespace
+
+int fastudp_stack_open(fastudp_stack** stack, const char* uri, const fastudp_stack_config* config, char* why,
+                       size_t why_size) {
+  if (stack == nullptr || uri == nullptr) return -EFAULT;
+  reason text;
+  const auto made = open_host(uri, config, text);
+  copy_text(text.c_str(), why, why_size);
+  *stack = made ? seal(*made) : nullptr;
+  return -made.code();
+}
+
+int fastudp_stack_close(fastudp_stack* stack) { return stack == nullptr ? 0 : close_host(open(stack)); }
+
+int fastudp_stack_add_address(fastudp_stack* stack, const fastudp_addr* address, unsigned prefix_length) {
+  if (stack == nullptr) return -EFAULT;
+  return with_prefix(address, prefix_length, [&](const ipv4_prefix& prefix) {
+    host::turn t(open(stack));
+    return open(stack).stack().add_address(prefix, t.now());
+  });
+}
+
+int fastudp_stack_remove_address(fastudp_stack* stack, const fastudp_addr* address) {
+  if (stack == nullptr) return -EFAULT;
+  return with_ipv4(address, [&](const endpoint_address& a) {
+    host::turn t(open(stack));
+    return open(stack).stack().remove_address(a.address);
+  });
+}
+
+int fastudp_stack_add_route(fastudp_stack* stack, const fastudp_addr* destination, unsigned prefix_length,
+                            const fastudp_addr* gateway) {
+  if (stack == nullptr) return -EFAULT;
+  if (gateway != nullptr && gateway->family != FASTUDP_IPV4) return -EAFNOSUPPORT;
+  return with_prefix(destination, prefix_length, [&](const ipv4_prefix& prefix) {
+    host::turn t(open(stack));
+    const ipv4_address by = gateway != nullptr ? from_c(*gateway).address : ipv4_address{};
+    return open(stack).stack().add_route(prefix, gateway != nullptr ? &by : nullptr);
+  });
+}
+
+int fastudp_stack_remove_route(fastudp_stack* stack, const fastudp_addr* destination, unsigned prefix_length) {
+  if (stack == nullptr) return -EFAULT;
+  return with_prefix(destination, prefix_length, [&](const ipv4_prefix& prefix) {
+    host::turn t(open(stack));
+    return open(stack).stack().remove_route(prefix);
+  });
+}
+
+int fastudp_stack_add_neighbour(fastudp_stack* stack, const fastudp_addr* address, const uint8_t* mac) {
+  if (stack == nullptr || mac == nullptr) return -EFAULT;
+  return with_ipv4(address, [&](const endpoint_address& a) {
+    mac_address to;
+    std::memcpy(to.bytes.data(), mac, to.bytes.size());
+    host::turn t(open(stack));
+    return open(stack).stack().add_neighbour(a.address, to);
+  });
+}
+
+int fastudp_stack_remove_neighbour(fastudp_stack* stack, const fastudp_addr* address) {
+  if (stack == nullptr) return -EFAULT;
+  return with_ipv4(address, [&](const endpoint_address& a) {
+    host::turn t(open(stack));
+    return open(stack).stack().remove_neighbour(a.address);
+  });
+}
+
+int fastudp_stack_get_neighbour(fastudp_stack* stack, const fastudp_addr* address, uint8_t* mac, uint32_t* state) {
+  if (stack == nullptr || address == nullptr) return -EFAULT;
+  if (address->family != FASTUDP_IPV4) return -EAFNOSUPPORT;
+  return neighbour_of(open(stack), from_c(*address).address, mac, state);
+}
+
+int fastudp_stack_poll(fastudp_stack* stack, unsigned budget) {
+  if (stack == nullptr) return -EFAULT;
+  host::turn t(open(stack));
+  t.look_at_clock();
+  return static_cast<int>(open(stack).work(t, budget == 0 ? burst::capacity : budget));
+}
+
+int fastudp_stack_wait(fastudp_stack* stack, int64_t timeout_ns) {
+  if (stack == nullptr) return -EFAULT;
+  const time_point limit = open(stack).limit_after(timeout_ns);
+  host::turn t(open(stack));
+  return to_int(open(stack).wait_for_work(t, limit));
+}
+
+int fastudp_stack_fd(fastudp_stack* stack) {
+  if (stack == nullptr) return -EFAULT;
+  host::turn t(open(stack));
+  return open(stack).announce_work();
+}
+
+int64_t fastudp_stack_deadline(fastudp_stack* stack) {
+  if (stack == nullptr) return -EFAULT;
+  host::turn t(open(stack));
+  t.look_at_clock();
+  const time_point due = open(stack).stack().deadline();
+  return due == never ? INT64_MAX : std::max<int64_t>(due - t.now(), 0);
+}
+
+int fastudp_stack_set_time(fastudp_stack* stack, int64_t now) {
+  if (stack == nullptr) return -EFAULT;
+  host::turn t(open(stack));
+  fastudp::clock& time = open(stack).time();
+  return time.is_hand_held() && time.set(now) ? 0 : -EINVAL;
+}
+
+int fastudp_stack_get_info(fastudp_stack* stack, fastudp_stack_info* info) {
+  if (stack == nullptr || info == nullptr) return -EFAULT;
+  host::turn t(open(stack));
+  return to_int(write_versioned(info_of(open(stack)), info));
+}
+
+int fastudp_stack_get_stats(fastudp_stack* stack, fastudp_stack_stats* stats) {
+  if (stack == nullptr || stats == nullptr) return -EFAULT;
+  host::turn t(open(stack));
+  return to_int(write_versioned(stats_of(open(stack)), stats));
+}
+
+int fastudp_stack_get_drops(fastudp_stack* stack, uint64_t* drops, size_t count) {
+  if (stack == nullptr || (drops == nullptr && count != 0)) return -EFAULT;
+  host::turn t(open(stack));
+  return drops_of(open(stack), drops, count);
+}
