@@ -239,10 +239,13 @@ int fastudp_socket_wait(fastudp_socket* socket, int events, int64_t timeout_ns) 
   return to_int(open(socket).wait(events, open(socket).home().limit_after(timeout_ns)));
 }
 
-int fastudp_socket_fd(fastudp_socket* socket) { return socket == nullptr ? -EFAULT : to_int(open(socket).descriptor()); }
+int fastudp_socket_fd(fastudp_socket* socket) {
+  return socket == nullptr ? -EFAULT : to_int(open(socket).descriptor());
+}
 
 int fastudp_socket_why(fastudp_socket* socket, char* text, size_t size) {
   if (socket == nullptr) return -EFAULT;
-  copy_text(open(socket).why().c_str(), text, size);
-  return static_cast<int>(std::strlen(open(socket).why().c_str()));
+  const reason why = open(socket).why();
+  copy_text(why.c_str(), text, size);
+  return static_cast<int>(std::strlen(why.c_str()));
 }

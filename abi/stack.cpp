@@ -195,13 +195,13 @@ int fastudp_stack_set_time(fastudp_stack* stack, int64_t now) {
 int fastudp_stack_get_info(fastudp_stack* stack, fastudp_stack_info* info) {
   if (stack == nullptr || info == nullptr) return -EFAULT;
   host::turn t(open(stack));
-  return to_int(write_versioned(info_of(open(stack)), info));
+  return to_int(write_versioned(info_of(open(stack)), info, offsetof(fastudp_stack_info, mac)));
 }
 
 int fastudp_stack_get_stats(fastudp_stack* stack, fastudp_stack_stats* stats) {
   if (stack == nullptr || stats == nullptr) return -EFAULT;
   host::turn t(open(stack));
-  return to_int(write_versioned(stats_of(open(stack)), stats));
+  return to_int(write_versioned(stats_of(open(stack)), stats, offsetof(fastudp_stack_stats, tx_datagrams)));
 }
 
 int fastudp_stack_get_drops(fastudp_stack* stack, uint64_t* drops, size_t count) {

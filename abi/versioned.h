@@ -25,11 +25,11 @@ result<T> read_versioned(const T* from) {
   return out;
 }
 
-// As much of `from` as the caller's struct has room for. What it has beyond becomes zero.
+// As much of `from` as the caller's struct has room for, `least` bytes at least. What it has beyond becomes zero.
 template <typename T>
-status write_versioned(const T& from, T* to) {
+status write_versioned(const T& from, T* to, std::size_t least) {
   const std::size_t size = to->size;
-  if (size <= sizeof to->size) return error{EINVAL};
+  if (size < least) return error{EINVAL};
   auto* bytes = reinterpret_cast<unsigned char*>(to);
   std::memset(bytes, 0, size);
   std::memcpy(bytes, &from, std::min(size, sizeof(T)));

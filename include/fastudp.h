@@ -9,11 +9,9 @@
  *   Blocking  Only the functions that say "may block" do. They block as a blocking Linux socket does: until there is
  *             something to return, the socket's timeout has passed (-EAGAIN) or a signal was handled (-EINTR).
  *   Memory    Pointers are read or written during the call only. A null pointer where one is needed is -EFAULT.
- *   Progress  A stack does its work - receiving, answering ARP and ping, retransmitting - inside calls: any receive, send,
- *             poll or wait on it or on one of its sockets. A stack whose fastudp_socket_fd is in use has a helper thread
- *             that works for it while no call does.
- *   Time      Nanoseconds, as int64_t.
- *   Since     0.1 for everything in this file.
+ *   Progress  A stack does its work - receiving, answering ARP and ping, retransmitting - inside calls: any receive,
+ * send, poll or wait on it or on one of its sockets. A stack whose fastudp_socket_fd is in use has a helper thread that
+ * works for it while no call does. Time      Nanoseconds, as int64_t. Since     0.1 for everything in this file.
  *
  * Structs that begin with `size` are set to zero and then `size = sizeof the struct` by the caller; zero means the
  * default in every field, and they may grow at their end. All other structs are frozen.
@@ -56,30 +54,30 @@ typedef struct fastudp_addr {
 
 /* One datagram of a burst. What each call reads and writes is said there. */
 typedef struct fastudp_msg {
-  void *data;           /* the payload, or room for it */
+  void* data;           /* the payload, or room for it */
   uint32_t size;        /* bytes at `data` */
   uint32_t length;      /* received: the datagram's full length, which may exceed what was stored */
   fastudp_addr peer;    /* received: the sender; to send: the destination, or family 0 for the connected peer */
-  void *control;        /* control messages in Linux's cmsg layout, or null */
+  void* control;        /* control messages in Linux's cmsg layout, or null */
   uint32_t control_len; /* bytes at `control`; received: bytes written */
   uint32_t flags;       /* received: FASTUDP_TRUNC when length > what was stored, FASTUDP_CTRUNC likewise */
-  fastudp_frame *frame; /* zero copy: the borrowed frame that `data` points into */
+  fastudp_frame* frame; /* zero copy: the borrowed frame that `data` points into */
 } fastudp_msg;
 
 /* Flags of send and receive: Linux's MSG_ values under our names. Flags that are not in this list are -EOPNOTSUPP. */
-#define FASTUDP_PEEK 0x2          /* receive: leave the datagram in the queue */
-#define FASTUDP_CTRUNC 0x8        /* in msg.flags: control messages did not fit */
-#define FASTUDP_TRUNC 0x20        /* receive, single form: return the full length; in msg.flags: payload did not fit */
-#define FASTUDP_DONTWAIT 0x40     /* this call does not block */
-#define FASTUDP_CONFIRM 0x800     /* send: the peer is known to be alive, don't probe it */
-#define FASTUDP_ERRQUEUE 0x2000   /* receive: from the error queue (IP_RECVERR) */
-#define FASTUDP_NOSIGNAL 0x4000   /* accepted; UDP raises no signal */
+#define FASTUDP_PEEK 0x2           /* receive: leave the datagram in the queue */
+#define FASTUDP_CTRUNC 0x8         /* in msg.flags: control messages did not fit */
+#define FASTUDP_TRUNC 0x20         /* receive, single form: return the full length; in msg.flags: payload did not fit */
+#define FASTUDP_DONTWAIT 0x40      /* this call does not block */
+#define FASTUDP_CONFIRM 0x800      /* send: the peer is known to be alive, don't probe it */
+#define FASTUDP_ERRQUEUE 0x2000    /* receive: from the error queue (IP_RECVERR) */
+#define FASTUDP_NOSIGNAL 0x4000    /* accepted; UDP raises no signal */
 #define FASTUDP_WAITFORONE 0x10000 /* accepted; receiving never waits for a second datagram */
 
 /* Events of fastudp_socket_poll and fastudp_socket_wait: Linux's POLL values. */
 #define FASTUDP_READABLE 0x1
 #define FASTUDP_WRITABLE 0x4
-#define FASTUDP_ERROR 0x8  /* a socket error or a queued ICMP error is waiting */
+#define FASTUDP_ERROR 0x8   /* a socket error or a queued ICMP error is waiting */
 #define FASTUDP_HANGUP 0x10 /* shut down in both directions */
 
 /* Arguments of fastudp_socket_shutdown: Linux's SHUT_ values. */
@@ -110,10 +108,10 @@ typedef struct fastudp_stack_stats {
   size_t size;
   uint64_t rx_datagrams, tx_datagrams;
   uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
-  uint64_t dropped;      /* the sum over all reasons */
-  uint64_t neighbours;   /* entries in the neighbour table now */
-  uint64_t parked;       /* packets that wait for address resolution now */
-  uint64_t sockets;      /* sockets open now */
+  uint64_t dropped;           /* the sum over all reasons */
+  uint64_t neighbours;        /* entries in the neighbour table now */
+  uint64_t parked;            /* packets that wait for address resolution now */
+  uint64_t sockets;           /* sockets open now */
   uint64_t address_conflicts; /* how often another host was heard to use an address of ours (RFC 5227) */
   uint64_t lock_acquisitions; /* how often a call had to take the stack: once per burst, never per packet */
 } fastudp_stack_stats;
@@ -130,207 +128,211 @@ typedef struct fastudp_stack_stats {
 /* ---- Library ------------------------------------------------------------------------------------------------- */
 
 /* The library's version, "MAJOR.MINOR.PATCH". The text is static. */
-FASTUDP_API const char *fastudp_version(void);
+FASTUDP_API const char* fastudp_version(void);
 
 /* Reads "10.0.0.1", "10.0.0.1:53" or ":53" (any address) into *addr. -EINVAL: not such a text. */
-FASTUDP_API int fastudp_addr_parse(const char *text, fastudp_addr *addr);
+FASTUDP_API int fastudp_addr_parse(const char* text, fastudp_addr* addr);
 
 /* Writes "10.0.0.1:53" with its terminator. Returns the length without it; -ENOSPC: `size` bytes are too few;
  * -EAFNOSUPPORT: no family that has a text form. */
-FASTUDP_API int fastudp_addr_format(const fastudp_addr *addr, char *text, size_t size);
+FASTUDP_API int fastudp_addr_format(const fastudp_addr* addr, char* text, size_t size);
 
 /* The name of drop reason `index`, such as "udp_checksum", or null past the last. The text is static. */
-FASTUDP_API const char *fastudp_drop_name(size_t index);
+FASTUDP_API const char* fastudp_drop_name(size_t index);
 
 /* What drop reason `index` means and where to look, in one line, or null past the last. The text is static. */
-FASTUDP_API const char *fastudp_drop_text(size_t index);
+FASTUDP_API const char* fastudp_drop_text(size_t index);
 
 /* ---- Stacks -------------------------------------------------------------------------------------------------- */
 
 /* Opens a stack on the link that `uri` names, as scheme:device?key=value&key=value.
  *
  * Links: tap:IFNAME (a TAP interface) and mem:NAME (a hub in this process; all that name it share it).
- * Keys for every link: address=A/LEN (ours; may be left out on mem: and added later), gateway=A, mac=M, mtu=N, spin=USEC,
- * announce=off (do not probe and announce the address), capture=FILE (pcapng), and a bad network on what we transmit:
- * loss=, duplicate=, reorder=, corrupt= (percent), delay= (microseconds), seed=. The README lists what each link adds.
+ * Keys for every link: address=A/LEN (ours; may be left out on mem: and added later), gateway=A, mac=M, mtu=N,
+ * spin=USEC, announce=off (do not probe and announce the address), capture=FILE (pcapng), and a bad network on what we
+ * transmit: loss=, duplicate=, reorder=, corrupt= (percent), delay= (microseconds), seed=. The README lists what each
+ * link adds.
  *
- * `config` may be null. On failure one line that says what is wrong and what to do about it is stored in `why` (`why_size`
- * bytes; may be null and 0). On success *stack belongs to the caller until fastudp_stack_close.
- * -EINVAL: not a URI, an unknown scheme or key (named), a value that can't be; -ENODEV, -EPERM, -EBUSY, -ENOENT: from the
+ * `config` may be null. On failure one line that says what is wrong and what to do about it is stored in `why`
+ * (`why_size` bytes; may be null and 0). On success *stack belongs to the caller until fastudp_stack_close. -EINVAL:
+ * not a URI, an unknown scheme or key (named), a value that can't be; -ENODEV, -EPERM, -EBUSY, -ENOENT: from the
  * device; -ENOMEM; -E2BIG: `config` is of a newer version and asks for something that this library doesn't know. */
-FASTUDP_API int fastudp_stack_open(fastudp_stack **stack, const char *uri, const fastudp_stack_config *config,
-                                   char *why, size_t why_size);
+FASTUDP_API int fastudp_stack_open(fastudp_stack** stack, const char* uri, const fastudp_stack_config* config,
+                                   char* why, size_t why_size);
 
 /* Closes the stack, its link and what is parked or queued. Null is allowed.
  * -EBUSY: sockets are open or frames borrowed; nothing has happened then. */
-FASTUDP_API int fastudp_stack_close(fastudp_stack *stack);
+FASTUDP_API int fastudp_stack_close(fastudp_stack* stack);
 
-/* Adds an address of ours with the length of its on-link prefix, and its connected route. Unless announce=off, the address
- * is probed for and announced as RFC 5227 says. -EEXIST: have it; -EINVAL: not an address that a host may have;
+/* Adds an address of ours with the length of its on-link prefix, and its connected route. Unless announce=off, the
+ * address is probed for and announced as RFC 5227 says. -EEXIST: have it; -EINVAL: not an address that a host may have;
  * -EAFNOSUPPORT: not IPv4; -ENOSPC: 16 addresses are there. */
-FASTUDP_API int fastudp_stack_add_address(fastudp_stack *stack, const fastudp_addr *address, unsigned prefix_length);
+FASTUDP_API int fastudp_stack_add_address(fastudp_stack* stack, const fastudp_addr* address, unsigned prefix_length);
 
-/* Removes an address and its connected route; sockets bound to it stay and receive nothing. -EADDRNOTAVAIL: not ours. */
-FASTUDP_API int fastudp_stack_remove_address(fastudp_stack *stack, const fastudp_addr *address);
+/* Removes an address and its connected route; sockets bound to it stay and receive nothing. -EADDRNOTAVAIL: not ours.
+ */
+FASTUDP_API int fastudp_stack_remove_address(fastudp_stack* stack, const fastudp_addr* address);
 
 /* Sends what matches `destination`/`prefix_length` by `gateway`, or on-link when that is null. Longest prefix wins.
  * -EEXIST: that prefix has a route; -ENETUNREACH: the gateway is not on-link; -EINVAL: bits beyond the prefix;
  * -ENOSPC: the table is full. */
-FASTUDP_API int fastudp_stack_add_route(fastudp_stack *stack, const fastudp_addr *destination, unsigned prefix_length,
-                                        const fastudp_addr *gateway);
+FASTUDP_API int fastudp_stack_add_route(fastudp_stack* stack, const fastudp_addr* destination, unsigned prefix_length,
+                                        const fastudp_addr* gateway);
 
 /* Removes the route of exactly that prefix. -ESRCH: there is none. */
-FASTUDP_API int fastudp_stack_remove_route(fastudp_stack *stack, const fastudp_addr *destination,
+FASTUDP_API int fastudp_stack_remove_route(fastudp_stack* stack, const fastudp_addr* destination,
                                            unsigned prefix_length);
 
 /* Adds or replaces a permanent neighbour, which is never resolved or probed. `mac` is 6 bytes. -ENOSPC: table full. */
-FASTUDP_API int fastudp_stack_add_neighbour(fastudp_stack *stack, const fastudp_addr *address, const uint8_t *mac);
+FASTUDP_API int fastudp_stack_add_neighbour(fastudp_stack* stack, const fastudp_addr* address, const uint8_t* mac);
 
 /* Forgets a neighbour, whatever its state; packets that wait for it are dropped. -ENOENT: not in the table. */
-FASTUDP_API int fastudp_stack_remove_neighbour(fastudp_stack *stack, const fastudp_addr *address);
+FASTUDP_API int fastudp_stack_remove_neighbour(fastudp_stack* stack, const fastudp_addr* address);
 
 /* Looks a neighbour up: its address on the link in `mac` (6 bytes; zero while unknown) and its state, one of
  * FASTUDP_NEIGHBOUR_*, in *state. Either may be null. -ENOENT: not in the table. */
-FASTUDP_API int fastudp_stack_get_neighbour(fastudp_stack *stack, const fastudp_addr *address, uint8_t *mac,
-                                            uint32_t *state);
+FASTUDP_API int fastudp_stack_get_neighbour(fastudp_stack* stack, const fastudp_addr* address, uint8_t* mac,
+                                            uint32_t* state);
 
 /* Does the work that is due: takes up to `budget` frames from the link (0: one burst), delivers, answers, runs timers,
  * transmits. Returns how many frames it took. */
-FASTUDP_API int fastudp_stack_poll(fastudp_stack *stack, unsigned budget);
+FASTUDP_API int fastudp_stack_poll(fastudp_stack* stack, unsigned budget);
 
 /* May block: sleeps until polling may find work or `timeout_ns` has passed (negative: no limit). Returns 1 or 0.
  * -EINTR: a signal was handled. With a hand-held clock it looks and returns at once. */
-FASTUDP_API int fastudp_stack_wait(fastudp_stack *stack, int64_t timeout_ns);
+FASTUDP_API int fastudp_stack_wait(fastudp_stack* stack, int64_t timeout_ns);
 
 /* A descriptor for the caller's own event loop: readable when fastudp_stack_poll may find work. Poll until it returns 0
  * before waiting on it. It belongs to the stack; don't read, write or close it. */
-FASTUDP_API int fastudp_stack_fd(fastudp_stack *stack);
+FASTUDP_API int fastudp_stack_fd(fastudp_stack* stack);
 
 /* Nanoseconds until a timer makes fastudp_stack_poll necessary: 0 when it is due, INT64_MAX when none is set. */
-FASTUDP_API int64_t fastudp_stack_deadline(fastudp_stack *stack);
+FASTUDP_API int64_t fastudp_stack_deadline(fastudp_stack* stack);
 
 /* Sets the hand-held clock to `now` (nanoseconds, its origin is the caller's). Polling then acts on it.
  * -EINVAL: the stack has a clock of its own, or `now` lies before the time that was set last. */
-FASTUDP_API int fastudp_stack_set_time(fastudp_stack *stack, int64_t now);
+FASTUDP_API int fastudp_stack_set_time(fastudp_stack* stack, int64_t now);
 
 /* Fills *info, as far as info->size goes. -EINVAL: size too small for its first field. */
-FASTUDP_API int fastudp_stack_get_info(fastudp_stack *stack, fastudp_stack_info *info);
+FASTUDP_API int fastudp_stack_get_info(fastudp_stack* stack, fastudp_stack_info* info);
 
 /* Fills *stats, as far as stats->size goes. -EINVAL: size too small for its first field. */
-FASTUDP_API int fastudp_stack_get_stats(fastudp_stack *stack, fastudp_stack_stats *stats);
+FASTUDP_API int fastudp_stack_get_stats(fastudp_stack* stack, fastudp_stack_stats* stats);
 
 /* Stores how many packets were dropped for each of the first `count` reasons. Returns how many reasons there are. */
-FASTUDP_API int fastudp_stack_get_drops(fastudp_stack *stack, uint64_t *drops, size_t count);
+FASTUDP_API int fastudp_stack_get_drops(fastudp_stack* stack, uint64_t* drops, size_t count);
 
 /* ---- Sockets ------------------------------------------------------------------------------------------------- */
 
 /* Opens a UDP socket. On success *socket belongs to the caller until fastudp_socket_close.
  * -EAFNOSUPPORT: family is not FASTUDP_IPV4; -ENOMEM. */
-FASTUDP_API int fastudp_socket_open(fastudp_stack *stack, int family, fastudp_socket **socket);
+FASTUDP_API int fastudp_socket_open(fastudp_stack* stack, int family, fastudp_socket** socket);
 
 /* Closes the socket; what is queued is gone. Null is allowed. -EBUSY: frames borrowed through it are still out. */
-FASTUDP_API int fastudp_socket_close(fastudp_socket *socket);
+FASTUDP_API int fastudp_socket_close(fastudp_socket* socket);
 
 /* Binds to an address of ours, to the any address, to a broadcast or multicast address; port 0 picks a free one from
  * 32768..60999. -EADDRINUSE: taken, by Linux's rules for wildcards, SO_REUSEADDR and SO_REUSEPORT; -EADDRNOTAVAIL: not
  * ours; -EINVAL: bound already; -EAFNOSUPPORT: another family. */
-FASTUDP_API int fastudp_socket_bind(fastudp_socket *socket, const fastudp_addr *addr);
+FASTUDP_API int fastudp_socket_bind(fastudp_socket* socket, const fastudp_addr* addr);
 
 /* Fixes the peer: sends go there by default, only its datagrams are received from now on (what is queued stays). Binds
  * first when unbound. Family FASTUDP_UNSPEC disconnects. -ENETUNREACH: no route; -EACCES: a broadcast address without
  * SO_BROADCAST; -EAGAIN: no free port; -EAFNOSUPPORT. */
-FASTUDP_API int fastudp_socket_connect(fastudp_socket *socket, const fastudp_addr *addr);
+FASTUDP_API int fastudp_socket_connect(fastudp_socket* socket, const fastudp_addr* addr);
 
 /* The address and port that the socket is bound to, 0.0.0.0 and 0 before that. */
-FASTUDP_API int fastudp_socket_local_addr(fastudp_socket *socket, fastudp_addr *addr);
+FASTUDP_API int fastudp_socket_local_addr(fastudp_socket* socket, fastudp_addr* addr);
 
 /* The connected peer. -ENOTCONN: none. */
-FASTUDP_API int fastudp_socket_peer_addr(fastudp_socket *socket, fastudp_addr *addr);
+FASTUDP_API int fastudp_socket_peer_addr(fastudp_socket* socket, fastudp_addr* addr);
 
 /* Ends receiving, sending or both, by FASTUDP_SHUT_*: then an empty receive gives 0 datagrams and a send -EPIPE.
  * -ENOTCONN: not connected (it is shut down all the same, as on Linux); -EINVAL: another `how`. */
-FASTUDP_API int fastudp_socket_shutdown(fastudp_socket *socket, int how);
+FASTUDP_API int fastudp_socket_shutdown(fastudp_socket* socket, int how);
 
 /* Sets an option by Linux's numbers and layouts (SOL_SOCKET, IPPROTO_IP, IPPROTO_UDP of the system's headers).
  * The README lists them. -ENOPROTOOPT: not an option of this socket; -EINVAL: value or size; other errno as Linux. */
-FASTUDP_API int fastudp_socket_set_option(fastudp_socket *socket, int level, int name, const void *value, size_t size);
+FASTUDP_API int fastudp_socket_set_option(fastudp_socket* socket, int level, int name, const void* value, size_t size);
 
 /* Reads an option into `value`, which has *size bytes; stores how many were written in *size. Errors as above. */
-FASTUDP_API int fastudp_socket_get_option(fastudp_socket *socket, int level, int name, void *value, size_t *size);
+FASTUDP_API int fastudp_socket_get_option(fastudp_socket* socket, int level, int name, void* value, size_t* size);
 
 /* Sends a burst: of each message data[0..size) to its peer (family 0: the connected one). When it returns, all that it
- * counted has left or stands on the link's ring with the bell rung. Binds first when unbound. Returns how many were sent;
- * a failure after the first shows in the next call. Doesn't wait for address resolution: such a datagram is parked. May
- * block when the link takes no more, unless FASTUDP_DONTWAIT or SO_SNDTIMEO say otherwise.
- * -EDESTADDRREQ: no destination; -EMSGSIZE: longer than a datagram, or than the path takes under IP_PMTUDISC_DO;
- * -ENETUNREACH: no route; -EACCES: broadcast without SO_BROADCAST; -EINVAL: port 0, or a control message that isn't known;
- * -EPIPE: shut down; -ENOBUFS: the link took no more; -EOPNOTSUPP: a flag; or a pending ICMP error (-ECONNREFUSED, …). */
-FASTUDP_API int fastudp_send(fastudp_socket *socket, const fastudp_msg *msgs, size_t count, int flags);
+ * counted has left or stands on the link's ring with the bell rung. Binds first when unbound. Returns how many were
+ * sent; a failure after the first shows in the next call. Doesn't block: a datagram whose next hop isn't resolved yet
+ * is parked. -EDESTADDRREQ: no destination; -EMSGSIZE: longer than a datagram, or than the path takes under
+ * IP_PMTUDISC_DO; -ENETUNREACH: no route; -EACCES: broadcast without SO_BROADCAST; -EINVAL: port 0, or a control
+ * message that isn't known; -EPIPE: shut down; -ENOBUFS: the link took no more; -EOPNOTSUPP: a flag; or a pending ICMP
+ * error (-ECONNREFUSED, …). */
+FASTUDP_API int fastudp_send(fastudp_socket* socket, const fastudp_msg* msgs, size_t count, int flags);
 
-/* Receives a burst by copy: fills data[0..size), length, peer, flags and control of up to `count` messages, and sets size
- * to what was stored. May block until there is one; never waits for a second. Returns how many; 0 after shutdown.
+/* Receives a burst by copy: fills data[0..size), length, peer, flags and control of up to `count` messages, and sets
+ * size to what was stored. May block until there is one; never waits for a second. Returns how many; 0 after shutdown.
  * -EAGAIN: none, and FASTUDP_DONTWAIT or SO_RCVTIMEO; -EINTR; or a pending ICMP error, once (-ECONNREFUSED, …). */
-FASTUDP_API int fastudp_recv(fastudp_socket *socket, fastudp_msg *msgs, size_t count, int flags);
+FASTUDP_API int fastudp_recv(fastudp_socket* socket, fastudp_msg* msgs, size_t count, int flags);
 
 /* Sends one datagram; `to` may be null when connected. Returns `size`. Errors as fastudp_send. */
-FASTUDP_API int64_t fastudp_sendto(fastudp_socket *socket, const void *data, size_t size, int flags,
-                                   const fastudp_addr *to);
+FASTUDP_API int64_t fastudp_sendto(fastudp_socket* socket, const void* data, size_t size, int flags,
+                                   const fastudp_addr* to);
 
-/* Receives one datagram; `from` may be null. Returns the bytes stored, or the datagram's full length with FASTUDP_TRUNC.
- * May block. Errors as fastudp_recv. */
-FASTUDP_API int64_t fastudp_recvfrom(fastudp_socket *socket, void *data, size_t size, int flags, fastudp_addr *from);
+/* Receives one datagram; `from` may be null. Returns the bytes stored, or the datagram's full length with
+ * FASTUDP_TRUNC. May block. Errors as fastudp_recv. */
+FASTUDP_API int64_t fastudp_recvfrom(fastudp_socket* socket, void* data, size_t size, int flags, fastudp_addr* from);
 
 /* Receives a burst without copying: each message's data and size are the payload in the frame it came in, frame is the
- * handle; the caller may read and write data[0..size) until it gives the message to fastudp_release. Frames are limited:
- * holding many makes others be copied. May block; result and errors as fastudp_recv. FASTUDP_PEEK is -EOPNOTSUPP. */
-FASTUDP_API int fastudp_borrow(fastudp_socket *socket, fastudp_msg *msgs, size_t count, int flags);
+ * handle; the caller may read and write data[0..size) until it gives the message to fastudp_release. Frames are
+ * limited: holding many makes others be copied. May block; result and errors as fastudp_recv. FASTUDP_PEEK is
+ * -EOPNOTSUPP. */
+FASTUDP_API int fastudp_borrow(fastudp_socket* socket, fastudp_msg* msgs, size_t count, int flags);
 
 /* Takes empty frames to be filled and submitted: data points to room for size bytes (on entry: how many are wanted).
  * Returns how many messages got one. -EMSGSIZE: more than a frame holds; -ENOBUFS: no frame free. */
-FASTUDP_API int fastudp_alloc(fastudp_socket *socket, fastudp_msg *msgs, size_t count);
+FASTUDP_API int fastudp_alloc(fastudp_socket* socket, fastudp_msg* msgs, size_t count);
 
-/* Sends messages from fastudp_alloc or fastudp_borrow without copying: of each data[0..size), where data must still lie in
- * its frame with at least 42 bytes before it. Frames of messages that were sent are gone (frame is set to null); the rest
- * stay the caller's. Returns how many were sent; errors as fastudp_send; -EINVAL: data outside of its frame. */
-FASTUDP_API int fastudp_submit(fastudp_socket *socket, fastudp_msg *msgs, size_t count, int flags);
+/* Sends messages from fastudp_alloc or fastudp_borrow without copying: of each data[0..size), where data must still lie
+ * in its frame with at least 42 bytes before it. Frames of messages that were sent are gone (frame is set to null); the
+ * rest stay the caller's. Returns how many were sent; errors as fastudp_send; -EINVAL: data outside of its frame. */
+FASTUDP_API int fastudp_submit(fastudp_socket* socket, fastudp_msg* msgs, size_t count, int flags);
 
-/* Gives borrowed or allocated frames back, without waiting for the stack: messages with a null frame are passed over, and
- * frame is set to null. Returns how many were given back. */
-FASTUDP_API int fastudp_release(fastudp_msg *msgs, size_t count);
+/* Gives borrowed or allocated frames back, without waiting for the stack: messages with a null frame are passed over,
+ * and frame is set to null. Returns how many were given back. */
+FASTUDP_API int fastudp_release(fastudp_msg* msgs, size_t count);
 
 /* What is ready now, as a sum of FASTUDP_READABLE, _WRITABLE, _ERROR, _HANGUP. Looks at the link first. */
-FASTUDP_API int fastudp_socket_poll(fastudp_socket *socket);
+FASTUDP_API int fastudp_socket_poll(fastudp_socket* socket);
 
 /* May block: until one of `events` is there or `timeout_ns` has passed (negative: no limit). FASTUDP_ERROR and _HANGUP
  * always count. Returns what is ready, 0 at the deadline; -EINTR. */
-FASTUDP_API int fastudp_socket_wait(fastudp_socket *socket, int events, int64_t timeout_ns);
+FASTUDP_API int fastudp_socket_wait(fastudp_socket* socket, int events, int64_t timeout_ns);
 
-/* A descriptor that is readable exactly while the socket has something to receive (or an error). The first call starts the
- * stack's helper thread, except with a hand-held clock. It belongs to the socket; don't read, write or close it.
+/* A descriptor that is readable exactly while the socket has something to receive (or an error). The first call starts
+ * the stack's helper thread, except with a hand-held clock. It belongs to the socket; don't read, write or close it.
  * -EAGAIN: no thread could be started; -EMFILE. */
-FASTUDP_API int fastudp_socket_fd(fastudp_socket *socket);
+FASTUDP_API int fastudp_socket_fd(fastudp_socket* socket);
 
 /* One line on why the last refused call on this socket was refused and what to do about it. Returns its length, 0 when
  * there is nothing to say. Stored with its terminator, cut at `size`. */
-FASTUDP_API int fastudp_socket_why(fastudp_socket *socket, char *text, size_t size);
+FASTUDP_API int fastudp_socket_why(fastudp_socket* socket, char* text, size_t size);
 
 /* ---- Raw frames ---------------------------------------------------------------------------------------------- */
 
-/* Opens a link without a stack: whole Ethernet frames in and out. Same URIs, without address, gateway, spin and announce;
- * on mem: it sees every frame of the hub. `why` as in fastudp_stack_open. */
-FASTUDP_API int fastudp_link_open(fastudp_link **link, const char *uri, char *why, size_t why_size);
+/* Opens a link without a stack: whole Ethernet frames in and out. Same URIs, without address, gateway, spin and
+ * announce; on mem: it sees every frame of the hub. `why` and errors as in fastudp_stack_open. On success *link belongs
+ * to the caller until fastudp_link_close. */
+FASTUDP_API int fastudp_link_open(fastudp_link** link, const char* uri, char* why, size_t why_size);
 
-/* Null is allowed. */
-FASTUDP_API int fastudp_link_close(fastudp_link *link);
+/* Closes the link; received frames that nobody has taken are gone. Null is allowed. */
+FASTUDP_API int fastudp_link_close(fastudp_link* link);
 
 /* Transmits one frame. Returns `size`. -EMSGSIZE: longer than the link's MTU and headers; -ENOBUFS: not taken. */
-FASTUDP_API int64_t fastudp_link_send(fastudp_link *link, const void *frame, size_t size);
+FASTUDP_API int64_t fastudp_link_send(fastudp_link* link, const void* frame, size_t size);
 
 /* Stores one received frame, cut at `size`, and returns its full length. -EAGAIN: none is there. */
-FASTUDP_API int64_t fastudp_link_recv(fastudp_link *link, void *frame, size_t size);
+FASTUDP_API int64_t fastudp_link_recv(fastudp_link* link, void* frame, size_t size);
 
 /* May block: until a frame is there or `timeout_ns` has passed (negative: no limit). Returns 1 or 0; -EINTR. */
-FASTUDP_API int fastudp_link_wait(fastudp_link *link, int64_t timeout_ns);
+FASTUDP_API int fastudp_link_wait(fastudp_link* link, int64_t timeout_ns);
 
 #ifdef __cplusplus
 }

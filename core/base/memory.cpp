@@ -1,7 +1,7 @@
 #include "base/memory.h"
 
-#include <cerrno>
 #include <sys/mman.h>
+#include <cerrno>
 
 namespace fastudp {
 

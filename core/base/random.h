@@ -25,17 +25,13 @@ class random_source {
   }
 
   // Uniform in [0, bound); bound > 0.
-  std::uint32_t below(std::uint32_t bound) {
-    return static_cast<std::uint32_t>(((next() >> 32) * bound) >> 32);
-  }
+  std::uint32_t below(std::uint32_t bound) { return static_cast<std::uint32_t>(((next() >> 32) * bound) >> 32); }
 
   // True once in so many parts per million.
   bool chance(std::uint32_t parts_per_million) { return below(1'000'000) < parts_per_million; }
 
  private:
-  static constexpr std::uint64_t rotate(std::uint64_t value, int by) {
-    return (value << by) | (value >> (64 - by));
-  }
+  static constexpr std::uint64_t rotate(std::uint64_t value, int by) { return (value << by) | (value >> (64 - by)); }
   static constexpr std::uint64_t split_mix(std::uint64_t& seed) {
     std::uint64_t z = (seed += 0x9e3779b97f4a7c15);
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;

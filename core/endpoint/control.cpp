@@ -32,10 +32,14 @@ status read_one(const cmsghdr& header, const std::byte* value, std::size_t size,
   if (header.cmsg_level == SOL_SOCKET) return error{EINVAL};
   if (header.cmsg_level != IPPROTO_IP) return {};  // Linux passes over what is for other protocols
   switch (header.cmsg_type) {
-    case IP_PKTINFO: return read_packet_info(value, size, out);
-    case IP_TTL: return size == sizeof(int) ? read_integer(value, size, 1, out.ttl) : error{EINVAL};
-    case IP_TOS: return read_integer(value, size, 0, out.tos);
-    default: return error{EINVAL};
+    case IP_PKTINFO:
+      return read_packet_info(value, size, out);
+    case IP_TTL:
+      return size == sizeof(int) ? read_integer(value, size, 1, out.ttl) : error{EINVAL};
+    case IP_TOS:
+      return read_integer(value, size, 0, out.tos);
+    default:
+      return error{EINVAL};
   }
 }
 

@@ -53,6 +53,11 @@ status endpoint::refuse(const char* call, status outcome, endpoint_address about
   return outcome;
 }
 
+reason endpoint::why() {
+  host::turn t(host_);
+  return why_;
+}
+
 status endpoint::bind(endpoint_address where) {
   host::turn t(host_);
   return refuse("bind", socket_.bind(where), where);
@@ -84,14 +89,24 @@ result<endpoint_address> endpoint::peer() {
   return socket_.peer();
 }
 
+status endpoint::refuse_option(int level, int name, status outcome) {
+  if (!outcome) explain_option(why_, level, name, outcome.code());
+  return outcome;
+}
+
 status endpoint::set_option(int level, int name, std::span<const std::byte> value) {
   host::turn t(host_);
-  return fastudp::set_option(socket_, level, name, value);
+  const auto set = fastudp::set_option(socket_, level, name, value);
+  settle_descriptor();
+  return refuse_option(level, name, set);
 }
 
 result<std::size_t> endpoint::get_option(int level, int name, std::span<std::byte> value) {
   host::turn t(host_);
-  return fastudp::get_option(socket_, level, name, value, t.now());
+  const auto got = fastudp::get_option(socket_, level, name, value, t.now());
+  settle_descriptor();
+  if (!got) return refuse_option(level, name, got.failure()).failure();
+  return got;
 }
 
 // ---- Sending
@@ -118,6 +133,7 @@ result<std::size_t> endpoint::send(std::span<message> messages, int flags) {
   status outcome;
   while (sent < messages.size() && (outcome = send_one(messages[sent], flags, t.now()))) ++sent;
   host_.finish_sending(t);
+  settle_descriptor();  // sending takes a pending error
   if (sent > 0 || outcome) return sent;
   return refuse("send", outcome, messages[0].peer).failure();
 }
@@ -189,16 +205,17 @@ status endpoint::wait_for_input(host::turn& t, int flags) {
 }
 
 // The descriptor is readable exactly while there is something.
-void endpoint::end_of_input(host::turn&) {
-  if (readiness() & (ready::readable | ready::error)) {
-    // One thread was woken for all that came; it passes the rest on.
-    host_.pass_on(this);
-    return;
-  }
-  if (!descriptor_is_readable_) return;
+void endpoint::settle_descriptor() {
+  if (!descriptor_is_readable_ || has_something()) return;
   std::uint64_t count;
   (void)!::read(descriptor_, &count, sizeof count);
   descriptor_is_readable_ = false;
+}
+
+// One thread was woken for all that came; it passes the rest on.
+void endpoint::end_of_input() {
+  if (has_something()) host_.pass_on(this);
+  settle_descriptor();
 }
 
 void endpoint::fill(message& m, packet& datagram) {
@@ -224,8 +241,7 @@ void endpoint::fill_control(message& m, const packet& datagram) const {
   }
   if (wanted.receive_ttl) out.put(IPPROTO_IP, IP_TTL, static_cast<int>(header.get<&ipv4::ttl>()));
   if (wanted.receive_tos) {
-    out.put(IPPROTO_IP, IP_TOS,
-            static_cast<std::uint8_t>(header.get<&ipv4::dscp>() << 2 | header.get<&ipv4::ecn>()));
+    out.put(IPPROTO_IP, IP_TOS, static_cast<std::uint8_t>(header.get<&ipv4::dscp>() << 2 | header.get<&ipv4::ecn>()));
   }
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;
@@ -234,7 +250,7 @@ void endpoint::fill_control(message& m, const packet& datagram) const {
 // As Linux: the payload that was quoted, where the datagram was going, and who reported it in a control message.
 status endpoint::fill_error(message& m) {
   queued_error e;
-  packet* quoted = socket_.errors().pop(e);
+  packet* quoted = socket_.pop_error(e);
   if (quoted == nullptr) return error{EAGAIN};
   const std::size_t stored = std::min<std::size_t>(m.data.size(), quoted->length);
   if (stored != 0) std::memcpy(m.data.data(), quoted->data(), stored);
@@ -259,7 +275,7 @@ result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
   if (flags & message_flag::error_queue) {
     while (count < messages.size() && fill_error(messages[count])) ++count;
   } else if (const int pending = socket_.take_error()) {
-    end_of_input(t);
+    end_of_input();
     return error{pending};
   } else if (flags & message_flag::peek) {
     if (packet* first = socket_.front()) fill(messages[count++], *first);
@@ -271,7 +287,7 @@ result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
       release(p);
     }
   }
-  end_of_input(t);
+  end_of_input();
   return count;
 }
 
@@ -283,7 +299,7 @@ result<std::size_t> endpoint::borrow(std::span<message> messages, int flags) {
   host::turn t(host_);
   if (auto input = wait_for_input(t, flags); !input) return input.failure();
   if (const int pending = socket_.take_error()) {
-    end_of_input(t);
+    end_of_input();
     return error{pending};
   }
   std::size_t count = 0;
@@ -297,11 +313,13 @@ result<std::size_t> endpoint::borrow(std::span<message> messages, int flags) {
     m.frame = p;
   }
   frames_out_.fetch_add(static_cast<std::uint32_t>(count), std::memory_order_relaxed);
-  end_of_input(t);
+  end_of_input();
   return count;
 }
 
 // ---- Waiting
+
+bool endpoint::has_something() const { return (readiness() & (ready::readable | ready::error)) != 0; }
 
 int endpoint::readiness() const {
   int out = 0;
@@ -332,7 +350,7 @@ result<int> endpoint::descriptor() {
     const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (fd < 0) return error{errno};
     descriptor_ = fd;
-    if (readiness() & (ready::readable | ready::error)) became_ready();
+    if (has_something()) became_ready();
   }
   if (auto started = host_.start_helper(); !started) return started.failure();
   return descriptor_;

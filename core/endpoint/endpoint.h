@@ -24,13 +24,13 @@ inline constexpr int readable = 0x1, writable = 0x4, error = 0x8, hang_up = 0x10
 
 // One datagram on its way from or to a program.
 struct message {
-  std::span<std::byte> data;     // room, or the payload
-  std::uint32_t length = 0;      // received: the whole datagram's
+  std::span<std::byte> data;  // room, or the payload
+  std::uint32_t length = 0;   // received: the whole datagram's
   endpoint_address peer;
   bool has_peer = false;         // to send: `peer` is the destination
   std::span<std::byte> control;  // control messages, or room for them
   int flags = 0;
-  packet* frame = nullptr;       // borrowed
+  packet* frame = nullptr;  // borrowed
 };
 
 class endpoint {
@@ -65,7 +65,7 @@ class endpoint {
   result<int> wait(int events, time_point limit);
   result<int> descriptor();
   // Why the last refused call was refused; empty when nothing was.
-  const reason& why() const { return why_; }
+  reason why();
 
   // From the stack, inside somebody's turn.
   void became_ready();
@@ -74,10 +74,13 @@ class endpoint {
 
  private:
   int readiness() const;
+  bool has_something() const;
   bool has_input(bool error_queue) const;
   status refuse(const char* call, status outcome, endpoint_address about);
+  status refuse_option(int level, int name, status outcome);
   status wait_for_input(host::turn& t, int flags);
-  void end_of_input(host::turn& t);
+  void settle_descriptor();
+  void end_of_input();
   void fill(message& m, packet& datagram);
   void fill_control(message& m, const packet& datagram) const;
   status fill_error(message& m);

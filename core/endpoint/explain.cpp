@@ -35,4 +35,12 @@ void explain(reason& why, const char* call, int code, const endpoint_address& ab
   (void)why.fail(code, "%s %s:%u: %s", call, to_text(about.address).c_str(), about.port, text);
 }
 
+void explain_option(reason& why, int level, int name, int code) {
+  const char* text = code == ENOPROTOOPT
+                         ? "not an option of this socket, or not one that can be set: the README lists them"
+                     : code == ENOTCONN ? "known only when connected"
+                                        : "the value or its size is not one that Linux takes";
+  (void)why.fail(code, "option %d of level %d: %s", name, level, text);
+}
+
 }  // namespace fastudp

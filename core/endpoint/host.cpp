@@ -4,9 +4,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <fcntl.h>
 #include <charconv>
+#include <cstring>
 #include <new>
 
 #include "endpoint/endpoint.h"
@@ -50,7 +50,8 @@ int width(std::string_view text) { return static_cast<int>(std::min<std::size_t>
 result<std::unique_ptr<host>> host::open(std::string_view text, host_settings settings, reason& why) {
   auto where = uri::parse(text, why);
   if (!where) return where.failure();
-  const auto spin = where->take_number("spin", 0, 1'000'000, static_cast<std::uint64_t>(settings.spin / microsecond), why);
+  const auto spin =
+      where->take_number("spin", 0, 1'000'000, static_cast<std::uint64_t>(settings.spin / microsecond), why);
   if (!spin) return spin.failure();
   settings.spin = static_cast<duration>(*spin) * microsecond;
   auto count = shared_array<counters>::map(1);
@@ -86,15 +87,16 @@ status host::configure(uri& where, reason& why) {
   const auto gateway = where.take("gateway");
   if (auto known = where.expect_all_taken(why); !known) return known;
   if (address) {
-    const auto parsed = parse_ipv4_prefix(*address);
+    const bool has_length = address->find('/') != address->npos;
+    const auto parsed = has_length ? parse_ipv4_prefix(*address) : std::nullopt;
     const status added = parsed ? stack_->add_address(*parsed, clock_.precise()) : error{EINVAL};
     if (!added) {
       return why.fail(EINVAL, "address=%.*s: write an IPv4 host address and its prefix length, such as 10.0.0.2/24",
                       width(*address), address->data());
     }
   } else if (where.scheme() != "mem") {
-    return why.fail(EINVAL, "%.*s: needs an address of its own: add ?address=A.B.C.D/LEN",
-                    width(where.scheme()), where.scheme().data());
+    return why.fail(EINVAL, "%.*s: needs an address of its own: add ?address=A.B.C.D/LEN", width(where.scheme()),
+                    where.scheme().data());
   }
   if (!gateway) return {};
   const auto parsed = parse_ipv4(*gateway);
@@ -102,7 +104,7 @@ status host::configure(uri& where, reason& why) {
     return why.fail(EINVAL, "gateway=%.*s: write an IPv4 address, such as 10.0.0.1", width(*gateway), gateway->data());
   }
   if (auto added = stack_->add_route(ipv4_prefix{}, &*parsed); !added) {
-    return why.fail(added.code(), "gateway=%.*s: not within the prefix of address=", width(*gateway), gateway->data());
+    return why.fail(EINVAL, "gateway=%.*s: not within the prefix of address=", width(*gateway), gateway->data());
   }
   return {};
 }

@@ -1,23 +1,21 @@
 #include "endpoint/waiting.h"
 
-#include <algorithm>
-#include <cerrno>
 #include <linux/futex.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <algorithm>
+#include <cerrno>
 
 namespace fastudp {
 namespace {
 
-// A sleeper without a limit still looks up now and then: a futex wait with a time is never restarted behind our back, so
-// that a handled signal is always seen.
+// A sleeper without a limit still looks up now and then: a futex wait with a time is never restarted behind our back,
+// so that a handled signal is always seen.
 constexpr duration longest_sleep = 3600 * second;
 
-timespec to_timespec(duration span) {
-  return {static_cast<time_t>(span / second), static_cast<long>(span % second)};
-}
+timespec to_timespec(duration span) { return {static_cast<time_t>(span / second), static_cast<long>(span % second)}; }
 
 }  // namespace
 

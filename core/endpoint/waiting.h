@@ -35,8 +35,8 @@ class waiting_room {
   // Whoever leaves makes sure that somebody else leads, if somebody else is there.
   void leave(waiter& w);
 
-  // Sleeps, without the lock, until woken, until the link has something, or until the earlier of the two times: `limit` is
-  // the waiter's own, `work_due` the stack's. EINTR: a signal was handled.
+  // Sleeps, without the lock, until woken, until the link has something, or until the earlier of the two times: `limit`
+  // is the waiter's own, `work_due` the stack's. EINTR: a signal was handled.
   status sleep(waiter& w, link& device, time_point limit, time_point work_due);
 
   // Wakes one thread that waits for `interest`, or else one that waits for anything.

@@ -21,7 +21,9 @@ class burst {
 
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
-  std::size_t room() const { return capacity - size_; }
+  std::size_t room() const { return limit_ - size_; }
+  // Fewer than capacity, for whoever wants no more.
+  void limit_to(std::size_t most) { limit_ = most < capacity ? most : capacity; }
   std::span<packet* const> packets() const { return {packets_.data(), size_}; }
 
   // The caller has checked room().
@@ -40,6 +42,7 @@ class burst {
  private:
   std::array<packet*, capacity> packets_;
   std::size_t size_ = 0;
+  std::size_t limit_ = capacity;
 };
 
 }  // namespace fastudp

@@ -18,8 +18,8 @@ enum class checksum_state : std::uint8_t {
 
 // Metadata of one frame; the bytes stay where the device put them. A packet is owned by exactly one burst or queue.
 struct alignas(64) packet {
-  std::byte* frame = nullptr;   // the buffer's first byte
-  pool* home = nullptr;         // takes it back
+  std::byte* frame = nullptr;  // the buffer's first byte
+  pool* home = nullptr;        // takes it back
   union {
     packet* next = nullptr;  // link within whatever queue owns it
     void* holder;            // in no queue but with the program: the endpoint that lent it

@@ -11,7 +11,8 @@
 
 namespace fastudp {
 
-// Room before a fresh packet's first byte: Ethernet, two tags, the longest IPv4 header, UDP and a virtio-net header fit.
+// Room before a fresh packet's first byte: Ethernet, two tags, the longest IPv4 header, UDP and a virtio-net header
+// fit.
 inline constexpr std::uint32_t default_headroom = 128;
 
 class pool {

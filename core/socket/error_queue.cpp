@@ -19,10 +19,12 @@ bool error_queue::push(const queued_error& what, std::span<const std::byte> payl
   return false;
 }
 
-packet* error_queue::pop(queued_error& what) {
-  packet* p = queue_.pop();
-  if (p != nullptr) std::memcpy(&what, p->frame, sizeof what);
-  return p;
+bool error_queue::peek(queued_error& what) const {
+  if (queue_.empty()) return false;
+  std::memcpy(&what, queue_.front()->frame, sizeof what);
+  return true;
 }
+
+packet* error_queue::pop(queued_error& what) { return peek(what) ? queue_.pop() : nullptr; }
 
 }  // namespace fastudp

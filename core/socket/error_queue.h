@@ -10,10 +10,10 @@
 namespace fastudp {
 
 struct queued_error {
-  int code = 0;  // errno
+  int code = 0;             // errno
   std::uint8_t origin = 0;  // SO_EE_ORIGIN_ICMP or _LOCAL
   std::uint8_t type = 0, icmp_code = 0;
-  std::uint32_t info = 0;  // the MTU of "too big" errors
+  std::uint32_t info = 0;        // the MTU of "too big" errors
   endpoint_address destination;  // of the datagram
   ipv4_address offender;
 };
@@ -25,6 +25,8 @@ class error_queue {
   bool push(const queued_error& what, std::span<const std::byte> payload, std::uint32_t limit, frame_store& store);
   // The oldest, with the quoted payload; null when there is none. The caller releases the packet.
   packet* pop(queued_error& what);
+  // What pop would give; false when there is none.
+  bool peek(queued_error& what) const;
   void release_all() { queue_.release_all(); }
 
  private:

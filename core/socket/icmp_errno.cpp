@@ -34,8 +34,10 @@ socket_error errno_of_icmp(std::uint8_t type, std::uint8_t code) {
   switch (static_cast<icmpv4_type>(type)) {
     case icmpv4_type::unreachable:
       return code < std::size(unreachable) ? unreachable[code] : socket_error{EHOSTUNREACH, false};
-    case icmpv4_type::parameter_problem: return {EPROTO, true};
-    default: return {EHOSTUNREACH, false};
+    case icmpv4_type::parameter_problem:
+      return {EPROTO, true};
+    default:
+      return {EHOSTUNREACH, false};
   }
 }
 

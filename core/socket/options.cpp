@@ -24,7 +24,7 @@ using integer_getter = result<int> (*)(udp_socket&, time_point);
 struct option_row {
   int level, name;
   integer_getter get;
-  integer_setter set = nullptr;               // null: can't be set
+  integer_setter set = nullptr;                  // null: can't be set
   duration socket_settings::*timeout = nullptr;  // a timeval instead of an integer
 };
 
@@ -88,8 +88,7 @@ constexpr option_row options[] = {
        s.settings().ttl = value;
        return {};
      }},
-    {IPPROTO_IP, IP_MULTICAST_TTL,
-     [](udp_socket& s, time_point) -> result<int> { return s.settings().multicast_ttl; },
+    {IPPROTO_IP, IP_MULTICAST_TTL, [](udp_socket& s, time_point) -> result<int> { return s.settings().multicast_ttl; },
      [](udp_socket& s, int value) -> status {
        if (value < -1 || value > 255) return error{EINVAL};
        s.settings().multicast_ttl = value == -1 ? 1 : value;
@@ -124,19 +123,20 @@ constexpr option_row options[] = {
 };
 
 const option_row* find(int level, int name) {
-  const auto* row = std::ranges::find_if(options, [&](const option_row& r) { return r.level == level && r.name == name; });
+  const auto* row =
+      std::ranges::find_if(options, [&](const option_row& r) { return r.level == level && r.name == name; });
   return row == std::end(options) ? nullptr : row;
 }
 
-// Linux takes a single byte for an IP option; socket options are always whole integers.
-result<int> integer_of(int level, std::span<const std::byte> value) {
+// Linux takes a single byte for an IP option, and no byte for a 0.
+int integer_of(std::span<const std::byte> value) {
   int out = 0;
   if (value.size() >= sizeof out) {
     std::memcpy(&out, value.data(), sizeof out);
-    return out;
+  } else if (!value.empty()) {
+    out = static_cast<int>(value[0]);
   }
-  if (level != IPPROTO_IP || value.empty()) return error{EINVAL};
-  return static_cast<int>(value[0]);
+  return out;
 }
 
 result<duration> timeout_of(std::span<const std::byte> value) {
@@ -174,6 +174,8 @@ std::size_t write_timeout(duration timeout, std::span<std::byte> to) {
 }  // namespace
 
 status set_option(udp_socket& socket, int level, int name, std::span<const std::byte> value) {
+  // Socket options are whole integers at least, whether they are known or not.
+  if (level == SOL_SOCKET && value.size() < sizeof(int)) return error{EINVAL};
   const option_row* row = find(level, name);
   if (row == nullptr || (row->set == nullptr && row->timeout == nullptr)) return error{ENOPROTOOPT};
   if (row->timeout != nullptr) {
@@ -182,8 +184,8 @@ status set_option(udp_socket& socket, int level, int name, std::span<const std::
     socket.settings().*row->timeout = *timeout;
     return {};
   }
-  const auto number = integer_of(level, value);
-  return number ? row->set(socket, *number) : number.failure();
+  if (value.empty() && name == IP_MULTICAST_TTL) return error{EINVAL};  // 0 is a value of its own there
+  return row->set(socket, integer_of(value));
 }
 
 result<std::size_t> get_option(udp_socket& socket, int level, int name, std::span<std::byte> value, time_point now) {

@@ -92,7 +92,8 @@ port_entry* port_table::find(const flow& where) const {
 
 port_entry* port_table::find_connected(const flow& where) const {
   port_entry* entry = hashed_[hash(where) % buckets];
-  while (entry != nullptr && !(entry->local == where.local && entry->remote == where.remote)) entry = entry->next_hashed;
+  while (entry != nullptr && !(entry->local == where.local && entry->remote == where.remote))
+    entry = entry->next_hashed;
   return entry;
 }
 

@@ -8,8 +8,8 @@
 
 namespace fastudp {
 
-// What a datagram of so many bytes costs of SO_RCVBUF: Linux's truesize on x86-64, bookkeeping included, so that many tiny
-// datagrams are bounded as well.
+// What a datagram of so many bytes costs of SO_RCVBUF: Linux's truesize on x86-64, bookkeeping included, so that many
+// tiny datagrams are bounded as well.
 constexpr std::uint32_t truesize(std::uint32_t payload) {
   constexpr std::uint32_t buffer_header = 256, headers_and_trailer = 380, smallest_buffer = 576;
   constexpr std::uint32_t largest_linear = 16'384;

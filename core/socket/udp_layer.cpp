@@ -7,8 +7,8 @@ status udp_layer::open(stack& below) {
   return ports_.open(below.random().next());
 }
 
-// Frames of the link are for packets in flight. When they run short, what waits for a slow program is copied out, so that
-// nothing is lost that SO_RCVBUF has room for.
+// Frames of the link are for packets in flight. When they run short, what waits for a slow program is copied out, so
+// that nothing is lost that SO_RCVBUF has room for.
 packet* udp_layer::keep(packet* datagram) {
   if (datagram->home != &below_->frames() || !below_->frames_are_scarce()) return datagram;
   packet* copy = below_->store().copy(*datagram);

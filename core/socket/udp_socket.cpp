@@ -1,9 +1,9 @@
 #include "socket/udp_socket.h"
 
-#include <cerrno>
-#include <cstring>
 #include <linux/errqueue.h>
 #include <netinet/in.h>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "socket/icmp_errno.h"
@@ -14,19 +14,19 @@
 namespace fastudp {
 namespace {
 
-constexpr std::size_t longest_payload = 65'535 - ipv4_size - udp_size;
+constexpr std::size_t longest_ip_datagram = 65'535;
 
 // What IP_MTU_DISCOVER says: whether DF is set, whether we fragment, whose MTU counts.
 struct discovery {
   bool always_df, df_when_it_fits, may_fragment, ignore_path;
 };
 constexpr discovery discovery_modes[] = {
-    {false, false, true, false},   // IP_PMTUDISC_DONT
-    {false, true, true, false},    // IP_PMTUDISC_WANT
-    {true, false, false, false},   // IP_PMTUDISC_DO
-    {true, false, false, true},    // IP_PMTUDISC_PROBE
-    {false, false, false, true},   // IP_PMTUDISC_INTERFACE
-    {false, false, true, true},    // IP_PMTUDISC_OMIT
+    {false, false, true, false},  // IP_PMTUDISC_DONT
+    {false, true, true, false},   // IP_PMTUDISC_WANT
+    {true, false, false, false},  // IP_PMTUDISC_DO
+    {true, false, false, true},   // IP_PMTUDISC_PROBE
+    {false, false, false, true},  // IP_PMTUDISC_INTERFACE
+    {false, false, true, true},   // IP_PMTUDISC_OMIT
 };
 
 }  // namespace
@@ -125,30 +125,35 @@ ip_choices udp_socket::choices_for(const path& way, const send_choices& choices,
 }
 
 // Fails here, before anything is built, and says so in the error queue as Linux does.
-status udp_socket::check_size(const path& way, const ip_choices& ip, std::size_t total, const endpoint_address& to) {
+status udp_socket::check_size(const path& way, const ip_choices& ip, std::size_t total, ipv4_address to) {
   const bool is_local = way.kind == path_kind::local;
   const std::uint32_t mtu = ip.ignore_path_mtu && !is_local ? layer_.below().device().mtu : way.mtu;
-  if (total <= (ip.may_fragment ? longest_payload + ipv4_size + udp_size : mtu)) return {};
+  if (total <= (ip.may_fragment ? longest_ip_datagram : mtu)) return {};
   if (settings_.receive_errors) {
-    errors_.push({.code = EMSGSIZE, .origin = SO_EE_ORIGIN_LOCAL, .info = mtu, .destination = to, .offender = {}}, {},
-                 settings_.receive_buffer, layer_.below().store());
+    errors_.push({.code = EMSGSIZE,
+                  .origin = SO_EE_ORIGIN_LOCAL,
+                  .info = mtu,
+                  .destination = {to, entry_.remote.port},  // the peer's port even if it went elsewhere
+                  .offender = {}},
+                 {}, settings_.receive_buffer, layer_.below().store());
   }
   return error{EMSGSIZE};
 }
 
 result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoint_address* to,
                                                   const send_choices& choices, time_point now) {
-  if (size > longest_payload) return error{EMSGSIZE};
+  // Linux binds before it looks at anything else.
+  if (auto bound = bind_ephemeral(); !bound) return bound.failure();
+  if (size > longest_ip_datagram) return error{EMSGSIZE};
   if (to != nullptr && to->port == 0) return error{EINVAL};
   if (to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
-  if (auto bound = bind_ephemeral(); !bound) return bound.failure();
   const endpoint_address destination = to != nullptr ? *to : entry_.remote;
   auto way = path_to(destination.address, choices.source.is_any() ? source_ : choices.source, now);
   if (!way) return way.failure();
   if ((*way)->kind == path_kind::broadcast && !settings_.broadcast) return error{EACCES};
   const std::size_t total = size + ipv4_size + udp_size;
   const ip_choices ip = choices_for(**way, choices, total);
-  if (auto fits = check_size(**way, ip, total, destination); !fits) return fits.failure();
+  if (auto fits = check_size(**way, ip, total, destination.address); !fits) return fits.failure();
   if (const int pending = take_error()) return error{pending};
   if (shut_writing_) return error{EPIPE};
   if (choices.confirm) layer_.below().neighbours().confirm((*way)->next_hop, now);
@@ -157,9 +162,10 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
 
 void udp_socket::write_header(const departure& by, packet* p, std::span<const std::byte> payload_to_copy) {
   const auto length = static_cast<std::uint16_t>(udp_size + p->length);
-  auto sum = pseudo_header_sum(by.way->source, by.way->destination, static_cast<std::uint8_t>(ip_protocol::udp), length);
-  const auto header = *store(
-      udp{.source_port = entry_.local.port, .destination_port = by.to.port, .length = length}, p->push(udp_size));
+  auto sum =
+      pseudo_header_sum(by.way->source, by.way->destination, static_cast<std::uint8_t>(ip_protocol::udp), length);
+  const auto header = *store(udp{.source_port = entry_.local.port, .destination_port = by.to.port, .length = length},
+                             p->push(udp_size));
   sum.add(header.header());
   if (payload_to_copy.empty()) {
     sum.add(p->bytes().subspan(udp_size));
@@ -195,6 +201,17 @@ status udp_socket::depart(const departure& by, packet* datagram, time_point now)
   const auto sent = layer_.below().out().send(*by.way, datagram, by.ip, now);
   if (sent) layer_.count().tx_datagrams.add();
   return sent;
+}
+
+packet* udp_socket::pop_error(queued_error& what) {
+  packet* p = errors_.pop(what);
+  queued_error next;
+  if (errors_.peek(next) && next.origin == SO_EE_ORIGIN_ICMP) {
+    pending_error_ = next.code;
+  } else if (p != nullptr && what.origin == SO_EE_ORIGIN_ICMP) {
+    pending_error_ = 0;
+  }
+  return p;
 }
 
 int udp_socket::take_error() { return std::exchange(pending_error_, 0); }

@@ -1,5 +1,6 @@
 #pragma once
-// One UDP socket on the stack: RFC 768 and the rules of Linux's sockets. It never waits; who waits is the endpoint's affair.
+// One UDP socket on the stack: RFC 768 and the rules of Linux's sockets. It never waits; who waits is the endpoint's
+// affair.
 
 #include <cstdint>
 #include <span>
@@ -18,9 +19,9 @@ class udp_layer;
 
 // What one datagram may have of its own, instead of the socket's settings.
 struct send_choices {
-  ipv4_address source;    // any: the socket's
+  ipv4_address source;     // any: the socket's
   int ttl = -1, tos = -1;  // -1: the socket's
-  bool confirm = false;   // the peer is known to be alive (MSG_CONFIRM)
+  bool confirm = false;    // the peer is known to be alive (MSG_CONFIRM)
 };
 
 class udp_socket {
@@ -43,7 +44,8 @@ class udp_socket {
   bool is_shut_for_writing() const { return shut_writing_; }
 
   // Sends a copy of the payload. `to` is null for the connected peer. Errors as fastudp_send says.
-  status send(std::span<const std::byte> payload, const endpoint_address* to, const send_choices& choices, time_point now);
+  status send(std::span<const std::byte> payload, const endpoint_address* to, const send_choices& choices,
+              time_point now);
   // Sends a packet that holds the payload already, with headroom for all headers. Takes ownership when it succeeds.
   status send_packet(packet* payload, const endpoint_address* to, const send_choices& choices, time_point now);
 
@@ -51,6 +53,9 @@ class udp_socket {
   packet* front() const { return received_.front(); }
   packet* pop() { return received_.pop(); }
   error_queue& errors() { return errors_; }
+  // The oldest of the error queue, as error_queue::pop gives it. As on Linux, the pending error is then that of the
+  // next, or none.
+  packet* pop_error(queued_error& what);
   // The pending error, as a positive errno or 0; it is cleared.
   int take_error();
   bool has_pending_error() const { return pending_error_ != 0; }
@@ -80,7 +85,7 @@ class udp_socket {
   status bind_ephemeral();
   result<path*> path_to(ipv4_address destination, ipv4_address source, time_point now);
   ip_choices choices_for(const path& way, const send_choices& choices, std::size_t total) const;
-  status check_size(const path& way, const ip_choices& ip, std::size_t total, const endpoint_address& to);
+  status check_size(const path& way, const ip_choices& ip, std::size_t total, ipv4_address to);
   status depart(const departure& by, packet* datagram, time_point now);
   void write_header(const departure& by, packet* p, std::span<const std::byte> payload_to_copy);
 

@@ -60,10 +60,9 @@ void arp_responder::receive(packet* frame, time_point now) {
   }
 }
 
-// RFC 826, packet reception; nothing is learnt from probes (RFC 5227 1.1), and no new entry is made for a sender that
-// we couldn't talk to directly.
+// RFC 826, packet reception. No new entry is made for a sender that we couldn't talk to directly, such as the any
+// address that probes come from.
 void arp_responder::learn(const arp& message, const mac_address& frame_destination, time_point now) {
-  if (is_probe(message)) return;
   const bool to_us = ours_.contains(message.target_address);
   heard_as how;
   if (message.operation == arp_operation::request) {

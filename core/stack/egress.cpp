@@ -61,9 +61,15 @@ result<path> egress::find_path(ipv4_address destination, ipv4_address source, ti
   way.asked_source = source;
   mac_address to{};
   switch (way.kind) {
-    case path_kind::local: way.resolved = true; break;
-    case path_kind::broadcast: way.resolved = true, to = broadcast_mac; break;
-    case path_kind::multicast: way.resolved = true, to = multicast_mac(destination); break;
+    case path_kind::local:
+      way.resolved = true;
+      break;
+    case path_kind::broadcast:
+      way.resolved = true, to = broadcast_mac;
+      break;
+    case path_kind::multicast:
+      way.resolved = true, to = multicast_mac(destination);
+      break;
     case path_kind::unicast: {
       const neighbour* next = with_.neighbours.use(way.next_hop, now);
       way.resolved = next != nullptr && has_mac(next->state);
@@ -118,7 +124,8 @@ status egress::send(const path& way, packet* payload, const ip_choices& choices,
     return send_fragments(way, payload, choices, now);
   }
   // RFC 6864 4.1: the identification of a datagram that can't be fragmented has no meaning.
-  const std::uint16_t identification = choices.dont_fragment ? std::uint16_t{0} : static_cast<std::uint16_t>(random_.next());
+  const std::uint16_t identification =
+      choices.dont_fragment ? std::uint16_t{0} : static_cast<std::uint16_t>(random_.next());
   push_ipv4(way, payload, choices, choices.dont_fragment ? dont_fragment : std::uint16_t{0}, identification);
   return emit(way, payload, now);
 }

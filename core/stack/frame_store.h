@@ -1,6 +1,6 @@
 #pragma once
-// The stack's own memory for datagrams that may not or cannot stay in the link's frames: those that a slow reader leaves
-// lying, those longer than a frame, and those put together from fragments.
+// The stack's own memory for datagrams that may not or cannot stay in the link's frames: those that a slow reader
+// leaves lying, those longer than a frame, and those put together from fragments.
 
 #include <cstdint>
 #include <memory>

@@ -45,11 +45,14 @@ void icmp_host::receive(const ip_arrival& message, time_point now) {
     return release(message.datagram);
   }
   switch (header->get<&icmpv4::type>().value()) {
-    case icmpv4_type::echo_request: return answer_echo(message, now);
+    case icmpv4_type::echo_request:
+      return answer_echo(message, now);
     case icmpv4_type::unreachable:
     case icmpv4_type::time_exceeded:
-    case icmpv4_type::parameter_problem: return receive_error(message, now);
-    default: break;
+    case icmpv4_type::parameter_problem:
+      return receive_error(message, now);
+    default:
+      break;
   }
   count_.dropped(drop::icmp_ignored);
   release(message.datagram);
@@ -89,8 +92,7 @@ void icmp_host::receive_error(const ip_arrival& message, time_point now) {
   bool matched = false;
   if (ours && quoted->get<&ipv4::version>() == 4 && quoted->get<&ipv4::protocol>() == ip_protocol::udp &&
       quoted->get<&ipv4::fragment_offset>() == 0) {
-    const bool too_big =
-        type == icmpv4_type::unreachable && code == icmpv4_unreachable_code::fragmentation_needed;
+    const bool too_big = type == icmpv4_type::unreachable && code == icmpv4_unreachable_code::fragmentation_needed;
     const ipv4_address destination = quoted->get<&ipv4::destination>();
     icmp_report what{.about = {{quoted->get<&ipv4::source>(), ours->get<&udp::source_port>()},
                                {destination, ours->get<&udp::destination_port>()}},

@@ -1,6 +1,6 @@
 #pragma once
-// ICMP for IPv4 (RFC 792, RFC 1122 3.2.2): answers echo requests, reports errors about our datagrams to the sockets, and
-// tells senders what could not be delivered.
+// ICMP for IPv4 (RFC 792, RFC 1122 3.2.2): answers echo requests, reports errors about our datagrams to the sockets,
+// and tells senders what could not be delivered.
 
 #include "base/counters.h"
 #include "base/time.h"
@@ -18,7 +18,7 @@ struct ip_arrival {
   ipv4_address source, destination;
   std::uint8_t tos = 0;
   ip_protocol protocol{};
-  bool group = false;       // sent to a broadcast or multicast address, of IP or of the link
+  bool group = false;  // sent to a broadcast or multicast address, of IP or of the link
 };
 
 class icmp_host {

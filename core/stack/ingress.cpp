@@ -18,15 +18,17 @@ drop defect(const view<ipv4>& header, std::size_t available) {
 }
 
 // RFC 1122 3.2.1.3: what no datagram may come from. Our own addresses don't come in by the wire either.
-bool is_impossible_source(ipv4_address source, const local_addresses& addresses) {
-  return source.is_multicast() || source.is_reserved() || source.is_loopback() ||
-         (source.is_zero_network() && !source.is_any()) || addresses.contains(source) ||
-         addresses.is_subnet_broadcast(source);
+// 0.0.0.0 is a host that has none yet, and may ask everybody.
+bool is_impossible_source(const ip_arrival& ip, const local_addresses& addresses) {
+  if (ip.source.is_any()) return !ip.destination.is_limited_broadcast();
+  return ip.source.is_multicast() || ip.source.is_reserved() || ip.source.is_loopback() ||
+         ip.source.is_zero_network() || addresses.contains(ip.source) || addresses.is_subnet_broadcast(ip.source);
 }
 
 // A local kernel on the other side of a virtual cable leaves the sum to its "hardware": what stands in the field is the
 // pseudo header's, not inverted. The link says so where it can.
-bool udp_checksum_holds(const packet& p, const ip_arrival& ip, const view<udp>& header, std::span<const std::byte> bytes) {
+bool udp_checksum_holds(const packet& p, const ip_arrival& ip, const view<udp>& header,
+                        std::span<const std::byte> bytes) {
   if (p.checksum != checksum_state::unknown) return true;
   if (header.get<&udp::checksum>() == 0) return true;  // RFC 768: the sender computed none
   auto sum = pseudo_header_sum(ip.source, ip.destination, static_cast<std::uint8_t>(ip_protocol::udp),
@@ -62,9 +64,12 @@ void ingress::receive_frame(packet* frame, time_point now) {
     case ether_type::ipv4:
       frame->pull(static_cast<std::uint32_t>(header->size()));
       return receive_ipv4(frame, !to.is_group(), false, now);
-    case ether_type::arp: return with_.arp.receive(frame, now);
-    case ether_type::vlan: return discard(frame, drop::vlan_tagged);
-    default: return discard(frame, drop::unknown_protocol);
+    case ether_type::arp:
+      return with_.arp.receive(frame, now);
+    case ether_type::vlan:
+      return discard(frame, drop::vlan_tagged);
+    default:
+      return discard(frame, drop::unknown_protocol);
   }
 }
 
@@ -91,11 +96,11 @@ void ingress::receive_ipv4(packet* p, bool link_unicast, bool local, time_point 
                 .tos = static_cast<std::uint8_t>(header->get<&ipv4::dscp>() << 2 | header->get<&ipv4::ecn>()),
                 .protocol = header->get<&ipv4::protocol>()};
   if (!is_for_us(ip.destination, local)) return discard(p, drop::not_for_us);
-  if (!local && is_impossible_source(ip.source, with_.addresses)) return discard(p, drop::ip_source);
+  if (!local && is_impossible_source(ip, with_.addresses)) return discard(p, drop::ip_source);
   p->network = p->begin;
   p->length = header->get<&ipv4::total_length>();  // a short frame was padded to Ethernet's minimum
-  ip.group = !link_unicast || ip.destination.is_limited_broadcast() ||
-             with_.addresses.is_subnet_broadcast(ip.destination);
+  ip.group =
+      !link_unicast || ip.destination.is_limited_broadcast() || with_.addresses.is_subnet_broadcast(ip.destination);
   const bool is_fragment =
       header->get<&ipv4::fragment_offset>() != 0 || (header->get<&ipv4::flags>() & ipv4::more_fragments) != 0;
   auto size = static_cast<std::uint32_t>(header->size());
@@ -111,9 +116,12 @@ void ingress::receive_ipv4(packet* p, bool link_unicast, bool local, time_point 
 
 void ingress::dispatch(const ip_arrival& ip, time_point now) {
   switch (ip.protocol) {
-    case ip_protocol::udp: return receive_udp(ip);
-    case ip_protocol::icmp: return with_.icmp.receive(ip, now);
-    default: break;
+    case ip_protocol::udp:
+      return receive_udp(ip);
+    case ip_protocol::icmp:
+      return with_.icmp.receive(ip, now);
+    default:
+      break;
   }
   // RFC 1122 3.2.2.1
   if (!ip.group) {
@@ -131,12 +139,12 @@ void ingress::receive_udp(const ip_arrival& ip) {
   if (length < udp_size || length > p->length) return discard(p, drop::udp_length);
   p->length = length;
   if (!udp_checksum_holds(*p, ip, *header, p->bytes())) return discard(p, drop::udp_checksum);
-  arrivals_[count_++] = {.datagram = p,
-                         .where = {{ip.destination, header->get<&udp::destination_port>()},
-                                   {ip.source, header->get<&udp::source_port>()}},
-                         .group = ip.destination.is_multicast() || ip.destination.is_limited_broadcast() ||
-                                  with_.addresses.is_subnet_broadcast(ip.destination),
-                         .answerable = !ip.group};
+  arrivals_[count_++] = {
+      .datagram = p,
+      .where = {{ip.destination, header->get<&udp::destination_port>()}, {ip.source, header->get<&udp::source_port>()}},
+      .group = ip.destination.is_multicast() || ip.destination.is_limited_broadcast() ||
+               with_.addresses.is_subnet_broadcast(ip.destination),
+      .answerable = !ip.group};
   p->pull(udp_size);
 }
 

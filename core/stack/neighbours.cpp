@@ -208,6 +208,7 @@ void neighbour_table::heard(const ip_address& address, const mac_address& mac, h
   if (n == nullptr || n->state == neighbour_state::permanent) return;
   // What failed and isn't wanted any more is not brought back by hearsay.
   if (n->state == neighbour_state::failed && how != heard_as::request_to_us) return;
+  const bool is_new = n->state == neighbour_state::none;
   const bool known = has_mac(n->state), differs = !known || n->mac != mac;
   // Of several answers the first counts: it comes from the host that is there, a second from one that wants to be.
   if (known && differs && now - n->changed < lock_time) return;
@@ -219,7 +220,7 @@ void neighbour_table::heard(const ip_address& address, const mac_address& mac, h
   } else if (differs) {
     enter(*n, neighbour_state::stale, never);
   }
-  if (differs) events_.changed();
+  if (differs && !is_new) events_.changed();  // a new one no sender can remember
   release_parked(*n);
 }
 

@@ -23,7 +23,8 @@ struct path {
   bool resolved = false;   // the Ethernet header below is complete
   bool mtu_floor = false;  // a report claimed less than the smallest sensible path MTU: DF would never get through
   std::uint32_t mtu = 0;   // of the path: the interface's, or less when a router said so
-  std::array<std::byte, ethernet_size + ipv4_size> headers{};  // a template; length, id, DF, TTL, TOS, checksum are patched
+  std::array<std::byte, ethernet_size + ipv4_size>
+      headers{};  // a template; length, id, DF, TTL, TOS, checksum are patched
 };
 
 // What the sender decides for each datagram.
@@ -31,8 +32,8 @@ struct ip_choices {
   ip_protocol protocol = ip_protocol::udp;
   std::uint8_t ttl = 64;
   std::uint8_t tos = 0;
-  bool dont_fragment = true;   // as DF bit, when the datagram fits
-  bool may_fragment = true;    // here, when it doesn't
+  bool dont_fragment = true;     // as DF bit, when the datagram fits
+  bool may_fragment = true;      // here, when it doesn't
   bool ignore_path_mtu = false;  // only the interface's MTU counts (IP_PMTUDISC_PROBE and _INTERFACE)
 };
 

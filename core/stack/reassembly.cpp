@@ -95,7 +95,7 @@ reassembly::verdict reassembly::insert(pending& d, range r) {
 // Linux and RFC 5722 4 (with erratum 3089): what came already may come again; what overlaps otherwise, or contradicts
 // the end that another piece gave, discards the datagram.
 reassembly::verdict reassembly::copy_in(pending& d, const piece& p) {
-  if (d.total != 0 && (p.where.end > d.total || (p.is_last && p.where.end != d.total))) return verdict::refused;
+  if (d.total != 0 && p.where.end > d.total) return verdict::refused;
   if (p.is_last && p.where.end < d.end()) return verdict::refused;
   if (const verdict v = insert(d, p.where); v != verdict::kept) return v;
   std::memcpy(d.whole->frame + payload_at + p.where.begin, p.payload.data(), p.payload.size());

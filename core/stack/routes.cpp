@@ -18,7 +18,7 @@ bool is_host(ipv4_address a) {
 
 status route_table::open(std::uint32_t capacity, std::uint64_t secret) {
   // Half of it stays free, so that a search ends soon.
-  auto made = shared_array<slot>::map(std::bit_ceil(std::size_t{capacity} * 2 + 1));
+  auto made = shared_array<slot>::map(std::bit_ceil(std::size_t{capacity} * 2));
   if (!made) return made.failure();
   slots_ = std::move(*made);
   capacity_ = capacity;

@@ -14,17 +14,17 @@ namespace fastudp {
 struct arrival {
   packet* datagram = nullptr;
   flow where;
-  bool group = false;     // sent to a broadcast or multicast address: every matching socket gets a copy
-  bool taken = false;     // set by the sink: the packet is the sink's now
+  bool group = false;      // sent to a broadcast or multicast address: every matching socket gets a copy
+  bool taken = false;      // set by the sink: the packet is the sink's now
   bool answerable = true;  // an ICMP error may be sent about it (RFC 1122 3.2.2)
 };
 
 // An ICMP error about a datagram of ours, or what the stack itself found out in the same terms.
 struct icmp_report {
-  flow about;                    // the datagram's, from our point of view
+  flow about;  // the datagram's, from our point of view
   std::uint8_t type = 0, code = 0;
-  std::uint32_t mtu = 0;         // of "fragmentation needed"; 0 otherwise
-  ipv4_address reporter;         // who says so
+  std::uint32_t mtu = 0;               // of "fragmentation needed"; 0 otherwise
+  ipv4_address reporter;               // who says so
   std::span<const std::byte> payload;  // what is quoted of our datagram's payload
 };
 

@@ -42,6 +42,7 @@ std::size_t stack::poll(time_point now, std::size_t budget) {
   link_.advance(now);
   std::size_t frames = 0;
   while (frames < budget) {
+    received_.limit_to(budget - frames);
     const std::size_t came = link_.rx_burst(received_);
     if (came == 0) break;
     frames += came;

@@ -139,35 +139,17 @@ constexpr std::size_t worth_wide = 128;
 
 std::span<const checksum_kernel> checksum_kernels() { return {kernels, count_usable()}; }
 
-void checksum_sum::add(std::span<const std::byte> piece) {
-  const std::size_t length = piece.size();
-  add_native(length < worth_wide ? sum_scalar(piece.data(), length) : kernel().sum(piece.data(), length));
-  odd_ ^= (length & 1) != 0;
+namespace wire {
+
+std::uint64_t sum_bytes(std::span<const std::byte> from) {
+  if (from.size() < worth_wide) return sum_scalar(from.data(), from.size());
+  return kernel().sum(from.data(), from.size());
 }
 
-void checksum_sum::add_copy(std::byte* to, std::span<const std::byte> piece) {
-  const std::size_t length = piece.size();
-  add_native(length < worth_wide ? copy_scalar(to, piece.data(), length)
-                                 : kernel().copy_and_sum(to, piece.data(), length));
-  odd_ ^= (length & 1) != 0;
+std::uint64_t copy_and_sum_bytes(std::byte* to, std::span<const std::byte> from) {
+  if (from.size() < worth_wide) return copy_scalar(to, from.data(), from.size());
+  return kernel().copy_and_sum(to, from.data(), from.size());
 }
 
-std::uint16_t checksum(std::span<const std::byte> message) {
-  checksum_sum sum;
-  sum.add(message);
-  return sum.finish();
-}
-
-bool verify_checksum(std::span<const std::byte> message) {
-  checksum_sum sum;
-  sum.add(message);
-  return sum.verifies();
-}
-
-checksum_sum copy_and_sum(std::byte* to, std::span<const std::byte> from) {
-  checksum_sum sum;
-  sum.add_copy(to, from);
-  return sum;
-}
-
+}  // namespace wire
 }  // namespace fastudp

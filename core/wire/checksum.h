@@ -28,14 +28,20 @@ constexpr std::uint16_t fold(std::uint64_t sum) {
   return static_cast<std::uint16_t>(sum);
 }
 
+// The sum of words in the machine's byte order, the last one filled up with 0; not folded. The wide path where it pays.
+std::uint64_t sum_bytes(std::span<const std::byte> from);
+std::uint64_t copy_and_sum_bytes(std::byte* to, std::span<const std::byte> from);
+
 }  // namespace wire
 
 // The sum of a message that comes in pieces, of any lengths, odd ones too.
 class checksum_sum {
  public:
-  void add(std::span<const std::byte> piece);
-  // The same, and the piece is copied to `to` on the way.
-  void add_copy(std::byte* to, std::span<const std::byte> piece);
+  void add(std::span<const std::byte> piece) { add_piece(wire::sum_bytes(piece), piece.size()); }
+  // The same, and the piece is copied to `to` on the way; they don't overlap.
+  void add_copy(std::byte* to, std::span<const std::byte> piece) {
+    add_piece(wire::copy_and_sum_bytes(to, piece), piece.size());
+  }
   void add_word(std::uint16_t word) { add_native(network_order(word)); }
   void add_address(ipv4_address address) { add_native(std::bit_cast<std::uint32_t>(address)); }
 
@@ -50,17 +56,35 @@ class checksum_sum {
   void add_native(std::uint64_t native) {
     sum_ = wire::add_carrying(sum_, odd_ ? byte_swap(wire::fold(native)) : native);
   }
+  void add_piece(std::uint64_t native, std::size_t length) {
+    add_native(native);
+    odd_ ^= (length & 1) != 0;
+  }
 
   std::uint64_t sum_ = 0;  // of words in the machine's byte order
   bool odd_ = false;       // the next byte is the second of its word
 };
 
 // For a message in one piece, whose checksum field is 0.
-std::uint16_t checksum(std::span<const std::byte> message);
+inline std::uint16_t checksum(std::span<const std::byte> message) {
+  checksum_sum sum;
+  sum.add(message);
+  return sum.finish();
+}
+
 // For one with its checksum in place.
-bool verify_checksum(std::span<const std::byte> message);
+inline bool verify_checksum(std::span<const std::byte> message) {
+  checksum_sum sum;
+  sum.add(message);
+  return sum.verifies();
+}
+
 // The sum of what was copied; `to` has room for as much as `from`, and they don't overlap.
-checksum_sum copy_and_sum(std::byte* to, std::span<const std::byte> from);
+inline checksum_sum copy_and_sum(std::byte* to, std::span<const std::byte> from) {
+  checksum_sum sum;
+  sum.add_copy(to, from);
+  return sum;
+}
 
 // What UDP (and TCP) sum before their own header: RFC 768.
 inline checksum_sum pseudo_header_sum(ipv4_address source, ipv4_address destination, std::uint8_t protocol,
@@ -84,7 +108,7 @@ constexpr std::uint16_t update_checksum(std::uint16_t checksum, std::uint16_t ol
 }
 
 // The ways to add up bytes that this machine has, the fastest last, which is the one that is used.
-// Each gives the sum of the words in the machine's byte order, the last one filled up with 0; not folded.
+// Each gives what wire::sum_bytes does. Asking takes a while: the processor is questioned.
 struct checksum_kernel {
   const char* name;
   std::uint64_t (*sum)(const std::byte* from, std::size_t length);
