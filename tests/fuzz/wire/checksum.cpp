@@ -9,7 +9,8 @@ namespace {
 
 void check_kernels(std::span<const std::byte> bytes, std::uint16_t expected) {
   octet_string copy(bytes.size());
-  for (const auto& kernel : checksum_kernels()) {
+  static const auto kernels = checksum_kernels();
+  for (const auto& kernel : kernels) {
     require(network_order(wire::fold(kernel.sum(bytes.data(), bytes.size()))) == expected, kernel.name);
     const std::uint64_t copied = kernel.copy_and_sum(copy.data(), bytes.data(), bytes.size());
     require(network_order(wire::fold(copied)) == expected && std::ranges::equal(copy, bytes), kernel.name);

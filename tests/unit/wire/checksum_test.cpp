@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <string>
+
 #include "unit/wire/wire_support.h"
 #include "wire/ipv4.h"
 #include "wire/udp.h"
@@ -71,18 +74,18 @@ TEST(checksum, all_ones_carry_around) {
 
 class every_kernel : public testing::TestWithParam<std::size_t> {
  protected:
-  checksum_kernel kernel() const { return checksum_kernels()[GetParam()]; }
+  const checksum_kernel kernel = checksum_kernels()[GetParam()];
   static std::uint16_t host(std::uint64_t sum) { return network_order(wire::fold(sum)); }
 };
 INSTANTIATE_TEST_SUITE_P(checksum, every_kernel, testing::Range(std::size_t{0}, checksum_kernels().size()),
-                         [](const auto& kernel) { return std::string(checksum_kernels()[kernel.param].name); });
+                         [](const auto& which) { return std::string(checksum_kernels()[which.param].name); });
 
 TEST_P(every_kernel, sums_all_lengths) {
   random_source random(1);
   const octet_string bytes = random_bytes(random, 2000);
   for (std::size_t length = 0; length <= bytes.size(); ++length) {
     const octet_string exact(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length));
-    ASSERT_EQ(host(kernel().sum(exact.data(), length)), oracle_sum(exact)) << length;
+    ASSERT_EQ(host(kernel.sum(exact.data(), length)), oracle_sum(exact)) << length;
   }
 }
 
@@ -92,7 +95,7 @@ TEST_P(every_kernel, sums_at_all_alignments) {
   for (std::size_t begin = 0; begin < 64; ++begin) {
     for (std::size_t length = 0; length <= 256; ++length) {
       const auto piece = std::span(bytes).subspan(begin, length);
-      ASSERT_EQ(host(kernel().sum(piece.data(), length)), oracle_sum(piece)) << begin << ' ' << length;
+      ASSERT_EQ(host(kernel.sum(piece.data(), length)), oracle_sum(piece)) << begin << ' ' << length;
     }
   }
 }
@@ -103,7 +106,7 @@ TEST_P(every_kernel, copies_what_it_sums) {
   for (std::size_t length = 0; length <= 2000; ++length) {
     const auto piece = std::span(bytes).subspan(length % 67, length);
     octet_string copy(length + 1, std::byte{0xee});
-    ASSERT_EQ(host(kernel().copy_and_sum(copy.data(), piece.data(), length)), oracle_sum(piece)) << length;
+    ASSERT_EQ(host(kernel.copy_and_sum(copy.data(), piece.data(), length)), oracle_sum(piece)) << length;
     ASSERT_TRUE(std::equal(piece.begin(), piece.end(), copy.begin())) << length;
     ASSERT_EQ(copy.back(), std::byte{0xee}) << length;
   }
@@ -111,8 +114,15 @@ TEST_P(every_kernel, copies_what_it_sums) {
 
 TEST_P(every_kernel, never_overflows) {
   const octet_string ones(65535, std::byte{0xff});
-  EXPECT_EQ(host(kernel().sum(ones.data(), 65534)), 0xffff);
-  EXPECT_EQ(host(kernel().sum(ones.data(), 65535)), 0xff00);
+  EXPECT_EQ(host(kernel.sum(ones.data(), 65534)), 0xffff);
+  EXPECT_EQ(host(kernel.sum(ones.data(), 65535)), 0xff00);
+}
+
+TEST(checksum, the_wide_path_is_taken_where_the_kernel_says_it_can_be) {
+  std::ifstream stream("/proc/cpuinfo");
+  const std::string processor(std::istreambuf_iterator<char>(stream), {});
+  const bool wide = processor.find(" avx2") != std::string::npos;
+  EXPECT_STREQ(checksum_kernels().back().name, wide ? "avx2" : "scalar");
 }
 
 TEST(checksum_sum, pieces_of_any_length_are_one_message) {
