@@ -48,6 +48,15 @@ static int send_all(fastudp_socket* socket, long count, uint32_t size) {
   return 0;
 }
 
+// A datagram is parked while its next hop's MAC address is asked for; closing the stack would drop it.
+static void wait_until_all_left(fastudp_stack* stack) {
+  fastudp_stack_stats stats = {.size = sizeof stats};
+  while (fastudp_stack_get_stats(stack, &stats) == 0 && stats.parked > 0) {
+    fastudp_stack_wait(stack, fastudp_stack_deadline(stack));
+    fastudp_stack_poll(stack, 0);
+  }
+}
+
 // Ends when all have come, or when none has for some seconds: UDP may lose some.
 static int receive_all(fastudp_socket* socket, long count) {
   fastudp_msg messages[burst_size] = {{0}};
@@ -83,6 +92,7 @@ static int run(fastudp_stack* stack, int source, const char* where, long count, 
 
   error = source ? fastudp_socket_connect(socket, &address) : fastudp_socket_bind(socket, &address);
   if (error == 0) error = source ? send_all(socket, count, (uint32_t)size) : receive_all(socket, count);
+  if (source) wait_until_all_left(stack);
   fastudp_socket_why(socket, why, sizeof why);
   fastudp_socket_close(socket);
   return error < 0 ? fail(where, error, why) : 0;

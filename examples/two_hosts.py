@@ -23,8 +23,8 @@ def overheard(tap: Link) -> list[str]:
     lines = []
     while tap.wait(timeout=0):
         frame = tap.recv()
-        kind = int.from_bytes(frame[12:14], "big")
-        lines.append(f"  {frame[6:12].hex(':')} -> {frame[0:6].hex(':')}  {KINDS.get(kind, hex(kind))}, {len(frame)} bytes")
+        to, of, kind = frame[0:6].hex(":"), frame[6:12].hex(":"), int.from_bytes(frame[12:14], "big")
+        lines.append(f"  {of} -> {to}  {KINDS.get(kind, hex(kind))}, {len(frame)} bytes")
     return lines
 
 

@@ -247,8 +247,8 @@ FASTUDP_API int fastudp_socket_local_addr(fastudp_socket* socket, fastudp_addr* 
 /* The connected peer. -ENOTCONN: none. */
 FASTUDP_API int fastudp_socket_peer_addr(fastudp_socket* socket, fastudp_addr* addr);
 
-/* Ends receiving, sending or both, by FASTUDP_SHUT_*: then an empty receive gives 0 datagrams and a send -EPIPE.
- * -ENOTCONN: not connected (it is shut down all the same, as on Linux); -EINVAL: another `how`. */
+/* Ends receiving, sending or both, by FASTUDP_SHUT_*: then an empty blocking receive gives 0 datagrams and a send
+ * -EPIPE. -ENOTCONN: not connected (it is shut down all the same, as on Linux); -EINVAL: another `how`. */
 FASTUDP_API int fastudp_socket_shutdown(fastudp_socket* socket, int how);
 
 /* Sets an option by Linux's numbers and layouts (SOL_SOCKET, IPPROTO_IP, IPPROTO_UDP of the system's headers).

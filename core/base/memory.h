@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #include "base/result.h"
@@ -40,9 +41,8 @@ template <typename T>
 class shared_array {
  public:
   static result<shared_array> map(std::size_t count) {
-    std::size_t bytes = 0;
-    if (__builtin_mul_overflow(count, sizeof(T), &bytes)) return error{ENOMEM};
-    auto memory = shared_memory::map(bytes);
+    if (count > SIZE_MAX / sizeof(T)) return error{ENOMEM};
+    auto memory = shared_memory::map(count * sizeof(T));
     if (!memory) return memory.failure();
     shared_array out;
     out.memory_ = std::move(*memory);

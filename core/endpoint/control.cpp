@@ -29,7 +29,7 @@ status read_integer(const std::byte* value, std::size_t size, int low, int& out)
 }
 
 status read_one(const cmsghdr& header, const std::byte* value, std::size_t size, send_choices& out) {
-  if (header.cmsg_level == SOL_SOCKET) return error{EINVAL};
+  if (header.cmsg_level == SOL_SOCKET || header.cmsg_level == IPPROTO_UDP) return error{EINVAL};
   if (header.cmsg_level != IPPROTO_IP) return {};  // Linux passes over what is for other protocols
   switch (header.cmsg_type) {
     case IP_PKTINFO:

@@ -85,7 +85,8 @@ endpoint_address endpoint::local() {
 
 result<endpoint_address> endpoint::peer() {
   host::turn t(host_);
-  if (!socket_.is_connected()) return error{ENOTCONN};
+  // Linux: a peer at port 0 is none.
+  if (!socket_.is_connected() || socket_.peer().port == 0) return error{ENOTCONN};
   return socket_.peer();
 }
 
@@ -186,8 +187,7 @@ void endpoint::give_back(packet* borrowed) {
 
 // ---- Receiving
 
-bool endpoint::has_input(bool error_queue) const {
-  if (error_queue) return socket_.errors_waiting();
+bool endpoint::has_input() const {
   return socket_.has_datagram() || socket_.has_pending_error() || socket_.is_shut_for_reading();
 }
 
@@ -198,10 +198,12 @@ status endpoint::wait_for_input(host::turn& t, int flags) {
   const duration timeout = dont_wait ? 0 : socket_.settings().receive_timeout;
   if (timeout == 0) {
     host_.work(t);
-    return has_input(from_errors) ? status{} : error{EAGAIN};
+    // Linux looks for data first: without any, even a socket that is shut down says to try again.
+    const bool found = from_errors ? socket_.errors_waiting() : socket_.has_datagram() || socket_.has_pending_error();
+    return found ? status{} : error{EAGAIN};
   }
   const time_point limit = timeout == never ? never : host_.time().precise() + timeout;
-  return host_.wait_until(t, this, limit, [&] { return has_input(from_errors); });
+  return host_.wait_until(t, {.interest = this}, limit, [&] { return has_input(); });
 }
 
 // The descriptor is readable exactly while there is something.
@@ -231,7 +233,7 @@ void endpoint::fill(message& m, packet& datagram) {
 void endpoint::fill_control(message& m, const packet& datagram) const {
   const socket_settings& wanted = socket_.settings();
   control_writer out(m.control);
-  const auto header = *view<ipv4>::parse({datagram.frame + datagram.network, ipv4_size});
+  const auto header = *view<ipv4>::parse({datagram.frame + datagram.network, datagram.transport - datagram.network});
   if (wanted.receive_packet_info) {
     in_pktinfo info{};
     const ipv4_address to = header.get<&ipv4::destination>();
@@ -322,10 +324,9 @@ result<std::size_t> endpoint::borrow(std::span<message> messages, int flags) {
 bool endpoint::has_something() const { return (readiness() & (ready::readable | ready::error)) != 0; }
 
 int endpoint::readiness() const {
-  int out = 0;
+  int out = ready::writable;
   if (socket_.has_datagram() || socket_.is_shut_for_reading()) out |= ready::readable;
-  if (!socket_.is_shut_for_writing()) out |= ready::writable;
-  if (socket_.has_pending_error() || socket_.errors_waiting()) out |= ready::error | ready::readable;
+  if (socket_.has_pending_error() || socket_.errors_waiting()) out |= ready::error;
   if (socket_.is_shut_for_reading() && socket_.is_shut_for_writing()) out |= ready::hang_up;
   return out;
 }
@@ -339,7 +340,8 @@ int endpoint::poll() {
 result<int> endpoint::wait(int events, time_point limit) {
   host::turn t(host_);
   events |= ready::error | ready::hang_up;
-  const auto waited = host_.wait_until(t, this, limit, [&] { return (readiness() & events) != 0; });
+  const auto waited = host_.wait_until(t, {.interest = this, .only_looks = true}, limit,
+                                       [&] { return (readiness() & events) != 0; });
   if (!waited && waited.code() != EAGAIN) return waited.failure();
   return readiness() & events;
 }

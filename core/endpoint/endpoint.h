@@ -75,7 +75,7 @@ class endpoint {
  private:
   int readiness() const;
   bool has_something() const;
-  bool has_input(bool error_queue) const;
+  bool has_input() const;
   status refuse(const char* call, status outcome, endpoint_address about);
   status refuse_option(int level, int name, status outcome);
   status wait_for_input(host::turn& t, int flags);

@@ -65,9 +65,9 @@ class host final : private socket_events {
   std::size_t work(turn& t, std::size_t budget = burst::capacity);
   // Sends off what calls have given to the stack, and looks after address resolution while a program only sends.
   void finish_sending(turn& t);
-  // Works until `is_ready()` holds, or fails: EAGAIN at the time limit, EINTR.
+  // Works until `is_ready()` holds, or fails: EAGAIN at the time limit, EINTR. The waiter says who waits and what for.
   template <typename Condition>
-  status wait_until(turn& t, const void* interest, time_point limit, const Condition& is_ready);
+  status wait_until(turn& t, waiter&& w, time_point limit, const Condition& is_ready);
   // Sleeps until something may have happened; true unless the limit came first.
   result<bool> wait_for_work(turn& t, time_point limit);
 
@@ -123,8 +123,7 @@ class host final : private socket_events {
 };
 
 template <typename Condition>
-status host::wait_until(turn& t, const void* interest, time_point limit, const Condition& is_ready) {
-  waiter w{.interest = interest};
+status host::wait_until(turn& t, waiter&& w, time_point limit, const Condition& is_ready) {
   room_.enter(w);
   status outcome;
   for (bool interrupted = false;;) {

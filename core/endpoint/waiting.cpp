@@ -82,13 +82,19 @@ status waiting_room::follow(waiter& w, time_point until) {
 }
 
 void waiting_room::wake_one(const void* interest) {
-  waiter* general = nullptr;
+  waiter *general = nullptr, *taker = nullptr;
+  bool looked_at = false;
   for (waiter* w = first_; w != nullptr; w = w->next) {
-    if (w->woken.load(std::memory_order_relaxed) != 0) continue;
-    if (w->interest == interest) return wake(*w);
-    if (w->interest == nullptr) general = w;
+    if (w->interest == interest && w->only_looks) {
+      wake(*w);
+      looked_at = true;
+    } else if (w->woken.load(std::memory_order_relaxed) == 0) {
+      if (w->interest == interest && taker == nullptr) taker = w;
+      if (w->interest == nullptr) general = w;
+    }
   }
-  if (general != nullptr) wake(*general);
+  if (taker != nullptr) return wake(*taker);
+  if (general != nullptr && !looked_at) wake(*general);
 }
 
 void waiting_room::wake(waiter& w) {

@@ -16,6 +16,7 @@ namespace fastudp {
 // One thread that waits; lives on its stack.
 struct waiter {
   const void* interest = nullptr;  // the socket that it waits for; null: anything
+  bool only_looks = false;         // and takes nothing, so that there is enough for another
   waiter* next = nullptr;
   waiter* previous = nullptr;
   bool asleep = false;
@@ -39,7 +40,7 @@ class waiting_room {
   // is the waiter's own, `work_due` the stack's. EINTR: a signal was handled.
   status sleep(waiter& w, link& device, time_point limit, time_point work_due);
 
-  // Wakes one thread that waits for `interest`, or else one that waits for anything.
+  // Wakes one thread that waits for `interest` and all that only look at it, or else one that waits for anything.
   void wake_one(const void* interest);
   void wake(waiter& w);
   // The stack has work to do at `when`; a leader that would sleep longer is woken.

@@ -1,9 +1,9 @@
 #pragma once
 // A short row of packets that moves through the layers as one. Whoever holds the burst owns its packets.
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
-#include <cstring>
 #include <span>
 
 #include "packet/pool.h"
@@ -31,7 +31,7 @@ class burst {
   // Gives up ownership of the first n: somebody else has them now.
   void forget_front(std::size_t n) {
     size_ -= n;
-    std::memmove(packets_.data(), packets_.data() + n, size_ * sizeof(packet*));
+    std::copy_n(packets_.data() + n, size_, packets_.data());
   }
   void forget_all() { size_ = 0; }
   void release_all() {

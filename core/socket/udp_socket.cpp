@@ -218,8 +218,8 @@ int udp_socket::take_error() { return std::exchange(pending_error_, 0); }
 
 void udp_socket::accept(packet* datagram) {
   const bool was_empty = received_.empty();
-  if (shut_reading_ || !received_.push(datagram, settings_.receive_buffer)) {
-    layer_.count().dropped(shut_reading_ ? drop::shut_down : drop::queue_full);
+  if (!received_.push(datagram, settings_.receive_buffer)) {
+    layer_.count().dropped(drop::queue_full);
     release(datagram);
     return;
   }

@@ -24,6 +24,14 @@ bool is_error(icmpv4_type type) {
          type == icmpv4_type::time_exceeded || type == icmpv4_type::parameter_problem;
 }
 
+// As on Linux: codes that nobody has defined, and a reassembly that failed elsewhere, are not told to sockets.
+bool is_told(const view<icmpv4>& header) {
+  constexpr std::uint8_t last_unreachable = 15, reassembly_time = 1;
+  const std::uint8_t code = header.get<&icmpv4::code>();
+  if (header.get<&icmpv4::type>() == icmpv4_type::unreachable) return code <= last_unreachable;
+  return header.get<&icmpv4::type>() != icmpv4_type::time_exceeded || code != reassembly_time;
+}
+
 // RFC 1122 3.2.2: no error about an error, a later fragment, or what came from or went to more than one host.
 bool may_report(const view<ipv4>& offending, const local_addresses& addresses) {
   const ipv4_address source = offending.get<&ipv4::source>(), destination = offending.get<&ipv4::destination>();
@@ -50,6 +58,7 @@ void icmp_host::receive(const ip_arrival& message, time_point now) {
     case icmpv4_type::unreachable:
     case icmpv4_type::time_exceeded:
     case icmpv4_type::parameter_problem:
+      if (!is_told(*header)) break;
       return receive_error(message, now);
     default:
       break;
@@ -101,7 +110,9 @@ void icmp_host::receive_error(const ip_arrival& message, time_point now) {
                      .mtu = too_big ? std::uint32_t{header.get<&icmpv4_unreachable::next_hop_mtu>()} : 0,
                      .reporter = message.source,
                      .payload = ours->payload()};
-    matched = addresses_.contains(what.about.local.address) && sink_.report(what);
+    // A message to a loopback address is from ourselves.
+    const bool is_ours = addresses_.contains(what.about.local.address) || message.destination.is_loopback();
+    matched = is_ours && sink_.report(what);
     // Only what a socket of ours could have caused may change how we send.
     if (matched && too_big && path_mtu_.lower(destination, what.mtu, link_mtu_, now)) out_.invalidate_paths();
   }

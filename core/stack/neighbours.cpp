@@ -31,7 +31,7 @@ neighbour_table::~neighbour_table() {
 status neighbour_table::open(std::uint32_t entries, std::uint32_t most_parked) {
   auto made = shared_array<neighbour>::map(entries);
   if (!made) return made.failure();
-  auto buckets = shared_array<neighbour*>::map(std::bit_ceil(std::size_t{entries}));
+  auto buckets = shared_array<bucket>::map(std::bit_ceil(std::size_t{entries}));
   if (!buckets) return buckets.failure();
   entries_ = std::move(*made);
   buckets_ = std::move(*buckets);
@@ -43,7 +43,7 @@ status neighbour_table::open(std::uint32_t entries, std::uint32_t most_parked) {
 neighbour*& neighbour_table::bucket_of(const ip_address& address) const {
   std::uint64_t halves[2];
   std::memcpy(halves, address.bytes.data(), sizeof halves);
-  return buckets_[mix(mix(halves[0], secret_) ^ halves[1], secret_) & (buckets_.size() - 1)];
+  return buckets_[mix(mix(halves[0], secret_) ^ halves[1], secret_) & (buckets_.size() - 1)].first;
 }
 
 neighbour* neighbour_table::find(const ip_address& address) const {
@@ -55,9 +55,9 @@ neighbour* neighbour_table::find(const ip_address& address) const {
 neighbour* neighbour_table::create(const ip_address& address, bool for_a_sender) {
   neighbour* n = take_entry(for_a_sender);
   if (n == nullptr) return nullptr;
-  neighbour*& bucket = bucket_of(address);
-  *n = {.address = address, .due = never, .next = bucket};
-  bucket = n;
+  neighbour*& first = bucket_of(address);
+  *n = {.address = address, .due = never, .next = first};
+  first = n;
   ++size_;
   return n;
 }

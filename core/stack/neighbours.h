@@ -103,6 +103,9 @@ class neighbour_table {
   std::uint32_t parked() const { return parked_; }
 
  private:
+  struct bucket {
+    neighbour* first;
+  };
   using order_list = entry_list<neighbour, &neighbour::order>;
 
   neighbour* create(const ip_address& address, bool for_a_sender);
@@ -129,7 +132,7 @@ class neighbour_table {
   counters& count_;
   random_source& random_;
   shared_array<neighbour> entries_;
-  shared_array<neighbour*> buckets_;
+  shared_array<bucket> buckets_;
   timer_heap<neighbour> timers_;
   order_list strangers_;   // stale, made by a request from outside, never wanted here
   order_list idle_;        // stale or failed

@@ -1,6 +1,6 @@
 #pragma once
 // Fragments of IPv4 datagrams, put together (RFC 791 3.2) in bounded memory and time. Fragments that overlap are an
-// attack or an error, and discard their datagram (RFC 5722 3 and RFC 8900 for what it says of IPv4).
+// attack or an error, and discard their datagram (RFC 5722 4, which Linux applies to IPv4 too).
 
 #include <array>
 #include <cstdint>

@@ -54,13 +54,17 @@ std::size_t stack::poll(time_point now, std::size_t budget) {
 }
 
 time_point stack::deadline() const {
-  return std::min({neighbours_.deadline(), arp_.deadline(), reassembly_.deadline(), link_.deadline()});
+  return std::min({neighbours_.deadline(), arp_.deadline(), reassembly_.deadline(), path_mtu_.deadline(), link_.deadline()});
 }
 
 void stack::run_timers(time_point now) {
   neighbours_.advance(now);
   arp_.advance(now);
   reassembly_.advance(now);
+  if (now >= path_mtu_.deadline()) {
+    path_mtu_.advance(now);
+    egress_.invalidate_paths();  // senders remember what is forgotten now
+  }
 }
 
 void stack::flush(time_point now) {

@@ -10,8 +10,8 @@
         print(server.recvfrom())
 
 Addresses are tuples of host and port; "" is any address. Calls fail with OSError, whose errno is Linux's and whose text
-says what to do about it. Where Linux says EAGAIN, a call that was not to wait (DONTWAIT, a timeout of 0, a hand-held clock)
-raises BlockingIOError and one whose timeout has passed raises TimeoutError. What may block lets other threads run.
+says what to do about it. Where Linux says EAGAIN, a call that was not to wait (DONTWAIT, a timeout of 0, a hand-held
+clock) raises BlockingIOError and one whose timeout has passed raises TimeoutError. What may block lets other threads run.
 """
 
 from ._fastudp import (  # noqa: F401

@@ -275,14 +275,17 @@ static void a_closed_port_at_the_peer_is_an_error_once(void** state) {
   fastudp_socket* socket = hosts->client.socket;
   const fastudp_addr nobody = at("10.0.0.2:99");
   assert_int_equal(fastudp_socket_connect(socket, &nobody), 0);
-  for (int receiving = 0; receiving < 2; ++receiving) {
+  for (int way = 0; way < 4; ++way) {
     assert_int_equal(fastudp_sendto(socket, "x", 1, 0, NULL), 1);
     deliver(hosts->server.stack);
     deliver(hosts->client.stack);
     assert_int_equal(fastudp_socket_poll(socket) & FASTUDP_ERROR, FASTUDP_ERROR);
     char text[4];
-    const int64_t status = receiving ? fastudp_recvfrom(socket, text, sizeof text, FASTUDP_DONTWAIT, NULL)
-                                     : fastudp_sendto(socket, "x", 1, 0, NULL);
+    fastudp_msg message = {.data = text, .size = 1};
+    const int64_t status = way == 0   ? fastudp_sendto(socket, "x", 1, 0, NULL)
+                           : way == 1 ? fastudp_send(socket, &message, 1, 0)
+                           : way == 2 ? fastudp_recvfrom(socket, text, sizeof text, FASTUDP_DONTWAIT, NULL)
+                                      : fastudp_borrow(socket, &message, 1, FASTUDP_DONTWAIT);
     assert_int_equal(status, -ECONNREFUSED);
     expect_nothing(socket);
     assert_int_equal(fastudp_socket_poll(socket) & FASTUDP_ERROR, 0);

@@ -84,11 +84,12 @@ int open_live_hosts(void** state) { return open_hosts(state, 0); }
 // What a test has left open shows here.
 int close_hosts(void** state) {
   struct hosts* hosts = *state;
-  const int closed[] = {fastudp_socket_close(hosts->client.socket), fastudp_socket_close(hosts->server.socket),
-                        fastudp_stack_close(hosts->client.stack), fastudp_stack_close(hosts->server.stack)};
+  int left = fastudp_socket_close(hosts->client.socket);
+  left |= fastudp_socket_close(hosts->server.socket);
+  left |= fastudp_stack_close(hosts->client.stack);
+  left |= fastudp_stack_close(hosts->server.stack);
   free(hosts);
-  for (size_t i = 0; i < 4; ++i) assert_int_equal(closed[i], 0);
-  return 0;
+  return left;
 }
 
 void deliver(fastudp_stack* stack) {

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "hosts.h"
 
@@ -177,26 +178,115 @@ static void frames_of_four_senders_are_whole(void** state) {
   assert_int_equal(fastudp_link_close(watcher), 0);
 }
 
-static void* release_batch(void* messages) { return (void*)(intptr_t)fastudp_release(messages, 32); }
+// One datagram each, without a timeout: whoever is not woken waits for ever.
+static void* receive_one(void* argument) {
+  struct meeting* meeting = argument;
+  char data[16];
+  const int64_t size = fastudp_recvfrom(meeting->socket, data, sizeof data, 0, NULL);
+  if (size == sizeof(int)) note(meeting, data, sizeof(int));
+  return NULL;
+}
 
-static void frames_may_be_released_on_another_thread(void** state) {
-  struct hosts* hosts = *state;
-  fastudp_stack_info info = {.size = sizeof info};
-  assert_int_equal(fastudp_stack_get_info(hosts->server.stack, &info), 0);
-  const unsigned free_before = info.frames_free;
-  for (int round = 0; round < 100; ++round) {
-    for (int i = 0; i < 32; ++i) send_text(hosts, "x");
-    fastudp_msg messages[32] = {{0}};
-    assert_int_equal(fastudp_borrow(hosts->server.socket, messages, 32, 0), 32);
-    pthread_t thread;
-    void* result = NULL;
-    assert_int_equal(pthread_create(&thread, NULL, release_batch, messages), 0);
-    pthread_join(thread, &result);
-    assert_int_equal((intptr_t)result, 32);
+static void wake_by_one_burst(struct hosts* hosts, struct meeting* meeting, int first) {
+  pthread_t threads[receivers];
+  fastudp_msg messages[receivers] = {{0}};
+  int numbers[receivers];
+  for (int i = 0; i < receivers; ++i) {
+    assert_int_equal(pthread_create(&threads[i], NULL, receive_one, meeting), 0);
+    numbers[i] = first + i;
+    messages[i] = (fastudp_msg){.data = &numbers[i], .size = sizeof numbers[i], .peer = server_address()};
   }
-  deliver(hosts->server.stack);
-  assert_int_equal(fastudp_stack_get_info(hosts->server.stack, &info), 0);
-  assert_int_equal(info.frames_free, free_before);
+  assert_int_equal(fastudp_send(hosts->client.socket, messages, receivers, 0), receivers);
+  for (int i = 0; i < receivers; ++i) pthread_join(threads[i], NULL);
+}
+
+// Another thread, which waits for another socket, looks after the link meanwhile.
+static void a_burst_wakes_as_many_as_it_has_datagrams(void** state) {
+  struct hosts* hosts = *state;
+  struct host other = {hosts->server.stack, open_socket(hosts->server.stack, ":8")};
+  struct meeting *meeting = open_meeting(&hosts->server), *elsewhere = open_meeting(&other);
+  pthread_t bystander;
+  assert_int_equal(pthread_create(&bystander, NULL, receive_one, elsewhere), 0);
+  for (int round = 0; round < 100; ++round) wake_by_one_burst(hosts, meeting, round * receivers);
+  const int last = 1;
+  const fastudp_addr to = at("10.0.0.2:8");
+  assert_int_equal(fastudp_sendto(hosts->client.socket, &last, sizeof last, 0, &to), sizeof last);
+  pthread_join(bystander, NULL);
+  for (int i = 0; i < 100 * receivers; ++i) assert_int_equal(meeting->seen[i], 1);
+  assert_int_equal(elsewhere->seen[last], 1);
+  assert_int_equal(fastudp_socket_close(other.socket), 0);
+  free(meeting);
+  free(elsewhere);
+}
+
+enum { batch = 16, batches = 2000 };
+
+// Batches of borrowed frames on their way from the thread that borrows to those that release.
+struct hand_over {
+  pthread_mutex_t guard;
+  pthread_cond_t changed;
+  int waiting, finished, released;
+  fastudp_msg messages[8][batch];
+};
+
+static void* release_batches(void* argument) {
+  struct hand_over* between = argument;
+  pthread_mutex_lock(&between->guard);
+  for (;;) {
+    while (between->waiting == 0 && !between->finished) pthread_cond_wait(&between->changed, &between->guard);
+    if (between->waiting == 0) break;
+    fastudp_msg mine[batch];
+    memcpy(mine, between->messages[--between->waiting], sizeof mine);
+    pthread_cond_broadcast(&between->changed);
+    pthread_mutex_unlock(&between->guard);
+    const int released = fastudp_release(mine, batch);
+    pthread_mutex_lock(&between->guard);
+    between->released += released;
+  }
+  pthread_mutex_unlock(&between->guard);
+  return NULL;
+}
+
+static void hand_over_batch(struct hand_over* between, const fastudp_msg* messages) {
+  pthread_mutex_lock(&between->guard);
+  while (between->waiting == 8) pthread_cond_wait(&between->changed, &between->guard);
+  memcpy(between->messages[between->waiting++], messages, sizeof between->messages[0]);
+  pthread_cond_broadcast(&between->changed);
+  pthread_mutex_unlock(&between->guard);
+}
+
+static void borrow_batch(struct hosts* hosts, fastudp_msg* messages) {
+  for (int i = 0; i < batch; ++i) send_text(hosts, "held by another");
+  memset(messages, 0, batch * sizeof *messages);
+  assert_int_equal(fastudp_borrow(hosts->server.socket, messages, batch, 0), batch);
+  for (int i = 0; i < batch; ++i) assert_memory_equal(messages[i].data, "held by another", 15);
+}
+
+static unsigned frames_free(fastudp_stack* stack) {
+  fastudp_stack_info info = {.size = sizeof info};
+  deliver(stack);
+  assert_int_equal(fastudp_stack_get_info(stack, &info), 0);
+  return info.frames_free;
+}
+
+static void frames_may_be_released_on_other_threads(void** state) {
+  struct hosts* hosts = *state;
+  const unsigned free_before = frames_free(hosts->server.stack);
+  struct hand_over between = {.guard = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+  pthread_t threads[2];
+  for (int i = 0; i < 2; ++i) assert_int_equal(pthread_create(&threads[i], NULL, release_batches, &between), 0);
+  for (int i = 0; i < batches; ++i) {
+    fastudp_msg messages[batch];
+    borrow_batch(hosts, messages);
+    hand_over_batch(&between, messages);
+  }
+  pthread_mutex_lock(&between.guard);
+  between.finished = 1;
+  pthread_cond_broadcast(&between.changed);
+  pthread_mutex_unlock(&between.guard);
+  for (int i = 0; i < 2; ++i) pthread_join(threads[i], NULL);
+  assert_int_equal(between.released, batch * batches);
+  assert_int_equal(frames_free(hosts->server.stack), free_before);
 }
 
 // Opens, binds, uses and closes sockets of the same stack as the others.
@@ -228,11 +318,61 @@ static void sockets_open_and_close_on_many_threads(void** state) {
   free(meeting);
 }
 
+// Everything that may be asked of one socket and its stack at once; what it answers is not the point.
+static void* ask_everything(void* argument) {
+  const struct meeting* meeting = argument;
+  fastudp_socket* socket = meeting->socket;
+  const fastudp_addr taken = at(":5000"), peer = server_address();
+  for (int i = 0; i < 500; ++i) {
+    fastudp_addr address;
+    fastudp_stack_stats stats = {.size = sizeof stats};
+    fastudp_stack_info info = {.size = sizeof info};
+    uint64_t drops[100];
+    char text[100];
+    int number = 100000 + i;
+    size_t size = sizeof number;
+    fastudp_socket_bind(socket, &taken);
+    fastudp_socket_connect(socket, &peer);
+    fastudp_socket_why(socket, text, sizeof text);
+    fastudp_socket_local_addr(socket, &address);
+    fastudp_socket_peer_addr(socket, &address);
+    fastudp_socket_set_option(socket, SOL_SOCKET, SO_RCVBUF, &number, sizeof number);
+    fastudp_socket_get_option(socket, SOL_SOCKET, SO_RCVBUF, &number, &size);
+    fastudp_sendto(socket, "x", 1, 0, &peer);
+    fastudp_recvfrom(socket, text, sizeof text, FASTUDP_DONTWAIT, NULL);
+    fastudp_socket_poll(socket);
+    fastudp_socket_fd(socket);
+    fastudp_stack_fd(meeting->stack);
+    fastudp_stack_deadline(meeting->stack);
+    fastudp_stack_get_info(meeting->stack, &info);
+    fastudp_stack_get_stats(meeting->stack, &stats);
+    fastudp_stack_get_drops(meeting->stack, drops, 100);
+    fastudp_stack_poll(meeting->stack, 0);
+  }
+  return NULL;
+}
+
+static void any_thread_may_ask_anything_at_any_time(void** state) {
+  struct hosts* hosts = *state;
+  struct meeting* meeting = open_meeting(&hosts->client);
+  pthread_t threads[4];
+  for (int i = 0; i < 4; ++i) assert_int_equal(pthread_create(&threads[i], NULL, ask_everything, meeting), 0);
+  for (int i = 0; i < 4; ++i) pthread_join(threads[i], NULL);
+  const fastudp_addr to = server_address();
+  deliver(hosts->server.stack);
+  while (fastudp_recvfrom(hosts->server.socket, NULL, 0, FASTUDP_DONTWAIT, NULL) >= 0) continue;
+  assert_int_equal(fastudp_sendto(hosts->client.socket, "still well", 10, 0, &to), 10);
+  deliver(hosts->server.stack);
+  expect_text(hosts, "still well");
+  free(meeting);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      live_test(sixteen_receivers_share_the_datagrams),  live_test(sixteen_borrowers_share_the_datagrams),
-      live_test(frames_of_four_senders_are_whole),       live_test(frames_may_be_released_on_another_thread),
-      live_test(sockets_open_and_close_on_many_threads),
+      live_test(sixteen_receivers_share_the_datagrams),   live_test(sixteen_borrowers_share_the_datagrams),
+      live_test(frames_of_four_senders_are_whole),        live_test(a_burst_wakes_as_many_as_it_has_datagrams),
+      live_test(frames_may_be_released_on_other_threads), live_test(sockets_open_and_close_on_many_threads),
+      live_test(any_thread_may_ask_anything_at_any_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,6 +38,31 @@ static void a_timeout_does_not_hold_up_what_is_there(void** state) {
   assert_int_equal(fastudp_recvfrom(hosts->server.socket, text, sizeof text, 0, NULL), 5);
 }
 
+// A burst larger than what is there is not waited for, whether it ends within the library's own portions or with one.
+static void receiving_never_waits_for_a_second(void** state) {
+  struct hosts* hosts = *state;
+  fastudp_msg messages[200] = {{0}};
+  for (int count = 1; count <= 130; count += 43) {
+    for (int i = 0; i < count; ++i) send_text(hosts, "");
+    assert_int_equal(fastudp_recv(hosts->server.socket, messages, 200, 0), count);
+  }
+  for (int i = 0; i < 64; ++i) send_text(hosts, "");
+  assert_int_equal(fastudp_recv(hosts->server.socket, messages, 200, 0), 64);
+  for (int i = 0; i < 64; ++i) send_text(hosts, "");
+  assert_int_equal(fastudp_borrow(hosts->server.socket, messages, 200, 0), 64);
+  assert_int_equal(fastudp_release(messages, 200), 64);
+}
+
+static void a_still_clock_never_blocks(void** state) {
+  struct hosts* hosts = *state;
+  set_receive_timeout(hosts->server.socket, brief);
+  assert_int_equal(fastudp_recv(hosts->server.socket, &(fastudp_msg){0}, 1, 0), -EAGAIN);
+  assert_int_equal(fastudp_borrow(hosts->server.socket, &(fastudp_msg){0}, 1, 0), -EAGAIN);
+  assert_int_equal(fastudp_socket_wait(hosts->server.socket, FASTUDP_READABLE, -1), 0);
+  assert_int_equal(fastudp_socket_wait(hosts->server.socket, FASTUDP_READABLE, brief), 0);
+  assert_int_equal(fastudp_stack_wait(hosts->server.stack, brief), 0);
+}
+
 static void waiting_gives_up_at_its_deadline_and_not_before(void** state) {
   struct hosts* hosts = *state;
   int64_t start = monotonic();
@@ -375,6 +400,8 @@ static void descriptors_of_many_sockets_are_apart(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       live_test(receiving_gives_up_at_its_timeout_and_not_before),
+      live_test(receiving_never_waits_for_a_second),
+      still_test(a_still_clock_never_blocks),
       live_test(a_timeout_does_not_hold_up_what_is_there),
       live_test(waiting_gives_up_at_its_deadline_and_not_before),
       live_test(what_is_ready_is_said_without_waiting),

@@ -245,6 +245,33 @@ static void the_headers_need_room_before_the_data(void** state) {
   assert_int_equal(status, -EINVAL);
 }
 
+static void another_socket_of_the_stack_may_send_the_frame_on(void** state) {
+  struct hosts* hosts = *state;
+  fastudp_socket* other = open_socket(hosts->server.stack, ":8");
+  send_text(hosts, "pass it on");
+  fastudp_msg message = borrow_one(hosts);
+  assert_int_equal(fastudp_socket_close(hosts->server.socket), -EBUSY);
+  assert_int_equal(fastudp_submit(other, &message, 1, 0), 1);
+  deliver(hosts->client.stack);
+  char text[16];
+  fastudp_addr from;
+  assert_int_equal(fastudp_recvfrom(hosts->client.socket, text, sizeof text, FASTUDP_DONTWAIT, &from), 10);
+  assert_address(&from, "10.0.0.2:8");
+  assert_int_equal(fastudp_socket_close(hosts->server.socket), 0);  // no frame of its is out any more
+  hosts->server.socket = other;
+}
+
+static void another_stack_s_frame_is_refused(void** state) {
+  struct hosts* hosts = *state;
+  send_text(hosts, "not yours");
+  fastudp_msg message = borrow_one(hosts);
+  message.peer = server_address();
+  assert_int_equal(fastudp_submit(hosts->client.socket, &message, 1, 0), -EINVAL);
+  assert_non_null(message.frame);
+  assert_memory_equal(message.data, "not yours", 9);
+  assert_int_equal(fastudp_release(&message, 1), 1);
+}
+
 static void a_submit_of_nothing_is_misuse(void** state) {
   struct hosts* hosts = *state;
   fastudp_msg message = {.data = "x", .size = 1, .peer = server_address()};
@@ -293,6 +320,8 @@ int main(void) {
       still_test(frames_run_out_and_come_back),
       still_test(data_outside_of_its_frame_is_refused),
       still_test(the_headers_need_room_before_the_data),
+      still_test(another_socket_of_the_stack_may_send_the_frame_on),
+      still_test(another_stack_s_frame_is_refused),
       still_test(a_submit_of_nothing_is_misuse),
       still_test(null_pointers_are_refused),
       still_test(flags_that_make_no_sense_here_are_refused),

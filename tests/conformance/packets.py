@@ -101,7 +101,7 @@ def icmp(kind, code, rest, payload, *, source=PEER, destination=HOST, check=None
 
 
 def quoting(frame, kind=3, code=3, rest=0, *, source=PEER, quote=None, check=None):
-    """The ICMP error about a frame of the host under test; the quote is its IP header and eight bytes, as RFC 792 says."""
+    """The ICMP error about a frame of the host under test; it quotes IP header and eight bytes, as RFC 792 says."""
     return icmp(kind, code, rest, frame[14:42] if quote is None else quote, source=source, check=check)
 
 

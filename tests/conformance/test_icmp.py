@@ -395,9 +395,8 @@ def test_port_unreachable_quotes_options_but_no_padding(either):
 
 
 def test_tshark_reads_our_port_unreachable_with_its_quote(net):
-    frames = net.answers(datagram(b"hello"))
-    assert tshark(frames, "icmp.type", "icmp.code", "icmp.checksum.status", "udp.dstport", "ip.src", "_ws.malformed") == [
-        ("3", "3", "1", "1000", f"{HOST},{PEER}", "")]
+    fields = ("icmp.type", "icmp.code", "icmp.checksum.status", "udp.dstport", "ip.src", "_ws.malformed")
+    assert tshark(net.answers(datagram(b"hello")), *fields) == [("3", "3", "1", "1000", f"{HOST},{PEER}", "")]
 
 
 def test_datagram_of_a_stranger_to_a_connected_socket_draws_port_unreachable(either):
@@ -489,6 +488,15 @@ def test_fragment_that_waits_in_vain_draws_time_exceeded_when_it_is_the_first(ne
     frames = net.captured()
     wanted = icmp(EXCEEDED, 1, 0, first[14:14 + 548], source=HOST, destination=PEER, tos=0xC0, fragment=0)
     assert same_but_identification(frames, [wanted])
+
+
+@pytest.mark.parametrize("changes", [{"destination": "10.0.0.255", "via": BROADCAST_MAC}, {"fragment": 8 | MF}])
+def test_fragment_that_waits_in_vain_draws_nothing_when_it_went_to_many_or_is_not_the_first(net, changes):
+    to = changes.get("destination", HOST)
+    piece = ipv4(udp(b"x" * 1000)[:808], ident=next(idents), destination=to, fragment=changes.get("fragment", MF))
+    net.inject(ethernet(piece, destination=changes.get("via", HOST)))
+    net.advance(31)
+    assert net.captured() == []
 
 
 def test_identification_of_answers_changes(either):

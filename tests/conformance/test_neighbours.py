@@ -239,6 +239,7 @@ def test_datagram_with_a_forged_source_changes_no_neighbour(make_unresolved):
         net.captured()
         net.inject(arp_reply(host))
     net.captured()
+    net.let_a_while_pass()
     for host in (GATEWAY, PEER):
         net.inject(mac_bytes(MACS[HOST]) + mac_bytes(OTHER_MAC) + datagram(b"forged", source=host, dport=1001)[12:])
     assert received(receiver) == [b"forged"] * 2
@@ -262,6 +263,7 @@ def test_reply_that_nobody_asked_for_teaches_no_neighbour(unresolved):
 
 
 def test_permanent_neighbour_is_not_changed_by_arp(either):
+    either.let_a_while_pass()
     either.inject(arp_reply(PEER, mac=OTHER_MAC), arp(1, PEER, OTHER_MAC, HOST), arp(1, PEER, OTHER_MAC, PEER))
     either.captured()
     port = send(either)

@@ -18,7 +18,7 @@ status port::open(reason& why) {
   // As many frames as the ring has, so that a full ring leaves enough for transmission and for sockets' queues.
   auto frames = pool::create(2 * ring_, frame_size(info_.mtu));
   auto shared = shared_array<shared_state>::map(1);
-  auto slots = shared_array<packet*>::map(ring_);
+  auto slots = shared_array<ring_slot>::map(ring_);
   if (!frames || !shared || !slots)
     return why.fail(ENOMEM, "no memory for %u frames: a smaller ring= needs less", ring_);
   frames_ = std::move(*frames);

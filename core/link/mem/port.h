@@ -57,8 +57,7 @@ class port {
   std::atomic<port*> next{nullptr};  // the hub's list
 
  private:
-  // In shared memory: a forked child that takes the stack over finds the same frames. Each writer has its own cache
-  // line.
+  // In shared memory: a forked child that takes the stack over finds the same frames. A cache line for each writer.
   struct shared_state {
     alignas(64) std::atomic<std::uint32_t> posted;  // slots that the owner has put an empty packet in, ever
     std::atomic<std::uint32_t> section;             // odd while the owner is inside a sending section
@@ -70,7 +69,11 @@ class port {
   };
   enum bell_state : std::uint32_t { silent, armed, rung };
 
-  packet*& slot(std::uint32_t at) { return slots_[at & (ring_ - 1)]; }
+  struct ring_slot {
+    packet* frame;
+  };
+
+  packet*& slot(std::uint32_t at) { return slots_[at & (ring_ - 1)].frame; }
   void post();
   void ring_bell();
   void fill(packet& slot, packet& from);
@@ -81,7 +84,7 @@ class port {
   link_info info_;
   std::unique_ptr<pool> frames_;
   shared_array<shared_state> shared_;
-  shared_array<packet*> slots_;
+  shared_array<ring_slot> slots_;
   descriptor bell_;
   std::uint32_t posted_ = 0;  // what the owner alone writes, without a look at shared memory
   std::uint32_t taken_ = 0;

@@ -117,6 +117,17 @@ TEST(capture, writes_both_directions_with_their_time) {
   }
 }
 
+TEST(capture, writes_what_came_not_what_was_in_the_burst_before) {
+  captured c;
+  burst in;
+  in.append(c.outer.make(sized(60, 'o')));
+  c.inner->to_receive = {sized(61, 'n')};
+  ASSERT_EQ(c.outer->rx_burst(in), 1u);
+  const auto packets = c.packets();
+  ASSERT_EQ(packets.size(), 1u);
+  EXPECT_EQ(frame_in(packets[0]), sized(61, 'n'));
+}
+
 TEST(capture, every_length_is_framed) {
   captured c;
   for (std::size_t size = 0; size < 9; ++size) c.outer.send(sized(size, 'x'));

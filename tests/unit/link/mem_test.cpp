@@ -5,6 +5,7 @@
 #include <atomic>
 #include <thread>
 
+#include "base/random.h"
 #include "unit/link/namespace.h"
 
 namespace fastudp::test {
@@ -198,15 +199,19 @@ TEST(mem, two_threads_send_to_a_third) {
   EXPECT_GT(received, 0u);
 }
 
-// Each waits for the other's frame before it sends its own: one wake-up that is lost stops both.
+// Each waits for the other's frame before it sends its own: one wake-up that is lost stops both. A pause of random
+// length moves the sending over the moment in which the other arms and looks.
 TEST(mem, no_wakeup_is_lost) {
   constexpr int rounds = 50'000;
   const auto player = [](host& self, bool serves) {
+    random_source random(serves);
     const auto ball = ethernet(broadcast_mac, self->info().mac, "ball");
     if (serves) self.send(ball);
     for (int i = 0; i < rounds; ++i) {
       while (self.receive().empty()) {
         if (self->arm() && !readable(self->wait_fd(), patience_ms)) return i;
+      }
+      for (volatile std::uint32_t pause = random.below(3000); pause != 0; pause = pause - 1) {
       }
       self.send(ball);
     }

@@ -69,6 +69,21 @@ TEST_F(tap, has_an_address_of_its_own_that_stays_with_the_interface) {
   EXPECT_EQ(run("ip link del lasting"), 0);
 }
 
+// An administrator numbers interfaces in sequence: the address beside one isn't the next.
+TEST_F(tap, its_address_is_locally_administered_and_far_from_the_kernels) {
+  ASSERT_EQ(run("ip tuntap add dev numbered mode tap"), 0);
+  for (const char* given : {"00:00:00:00:00:41", "00:00:00:00:00:42", "02:00:00:00:00:43", "fc:00:00:00:00:44"}) {
+    ASSERT_EQ(run(std::string("ip link set numbered address ") + given), 0);
+    host t("tap:numbered");
+    const auto ours = t->info().mac, theirs = kernel_mac("numbered");
+    EXPECT_EQ(ours.bytes[0] & 3, 2) << given;
+    int same = 0;
+    for (std::size_t i = 1; i < 6; ++i) same += ours.bytes[i] == theirs.bytes[i];
+    EXPECT_LT(same, 3) << given << " and " << to_text(ours).c_str();
+  }
+  EXPECT_EQ(run("ip link del numbered"), 0);
+}
+
 TEST_F(tap, takes_the_keys_mac_and_mtu) {
   host t("tap:keyed?mac=02:11:22:33:44:55&mtu=9001");
   ASSERT_TRUE(t) << t.why();
@@ -97,12 +112,12 @@ TEST_F(tap, what_cannot_be_opened_is_said) {
   } cases[] = {
       {"tap:", {"needs the name"}},
       {"tap:sixteen-letters-", {"sixteen-letters-", "15 characters"}},
-      {"tap:a/b", {"a/b"}},
-      {"tap:a:b", {"a:b"}},
-      {"tap:a b", {"a b"}},
-      {"tap:a%d", {"a%d"}},
-      {"tap:.", {"tap:."}},
-      {"tap:..", {"tap:.."}},
+      {"tap:a/b", {"a/b", "15 characters"}},
+      {"tap:a:b", {"a:b", "15 characters"}},
+      {"tap:a b", {"a b", "15 characters"}},
+      {"tap:a%d", {"a%d", "15 characters"}},
+      {"tap:.", {"tap:.", "15 characters"}},
+      {"tap:..", {"tap:..", "15 characters"}},
       {"tap:busy", {"busy", "another process", "another name"}},
       {"tap:bridge", {"bridge", "not a TAP interface"}},
       {"tap:tunnel", {"tunnel", "not a TAP interface"}},

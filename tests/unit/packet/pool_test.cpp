@@ -100,7 +100,10 @@ TEST(pool, threads_give_back_while_the_owner_takes) {
       others.emplace_back([&] {
         while (!done) {
           packet* p = slot.exchange(nullptr);
-          if (p == nullptr) continue;
+          if (p == nullptr) {
+            std::this_thread::yield();
+            continue;
+          }
           p->data()[0] = std::byte{1};
           p->home->release_from_any_thread(p);
         }
@@ -108,14 +111,14 @@ TEST(pool, threads_give_back_while_the_owner_takes) {
     }
     for (std::size_t passed = 0; passed < rounds;) {
       packet* p = frames->take();
-      if (p == nullptr) continue;
-      p->data()[0] = std::byte{0};
       packet* expected = nullptr;
-      if (slots[passed % threads].compare_exchange_strong(expected, p)) {
+      if (p != nullptr) p->data()[0] = std::byte{0};
+      if (p != nullptr && slots[passed % threads].compare_exchange_strong(expected, p)) {
         ++passed;
-      } else {
-        release(p);
+        continue;
       }
+      if (p != nullptr) release(p);
+      std::this_thread::yield();
     }
     done = true;
   }

@@ -1,0 +1,224 @@
+// The whole stack under hostile frames. The input is a script: frames, raw or with their checksums repaired, steps in
+// time, sends and receives. Whatever it says, tables stay within their bounds and no packet is lost or used twice.
+
+#include <array>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <span>
+
+#include "link/link.h"
+#include "packet/queue.h"
+#include "socket/udp_layer.h"
+#include "stack/stack.h"
+#include "wire/arp.h"
+#include "wire/checksum.h"
+#include "wire/ethernet.h"
+#include "wire/icmpv4.h"
+#include "wire/ipv4.h"
+#include "wire/udp.h"
+
+namespace fastudp {
+namespace {
+
+constexpr mac_address our_mac{{2, 0, 0, 0, 0, 1}};
+constexpr ipv4_address our_address{{10, 0, 0, 1}}, peer_address{{10, 0, 0, 2}};
+constexpr std::uint32_t most_neighbours = 8, longest_frame = 1514;
+
+[[noreturn]] void fail() { std::abort(); }
+void require(bool holds) {
+  if (!holds) fail();
+}
+
+class script_link final : public link {
+ public:
+  script_link() : frames_(std::move(*pool::create(512, 2048))) {}
+
+  void inject(packet* p) { waiting_.push(p); }
+
+  std::size_t rx_burst(burst& out) override {
+    std::size_t n = 0;
+    for (; out.room() != 0 && !waiting_.empty(); ++n) out.append(waiting_.pop());
+    return n;
+  }
+  std::size_t tx_burst(const burst& in) override {
+    for (packet* p : in.packets()) {
+      require(info_.carries(p->bytes()));
+      release(p);
+    }
+    return in.size();
+  }
+  void tx_flush() override {}
+  int wait_fd() const override { return -1; }
+  bool arm() override { return waiting_.empty(); }
+  const link_info& info() const override { return info_; }
+  pool& frames() override { return *frames_; }
+
+ private:
+  std::unique_ptr<pool> frames_;
+  packet_queue waiting_;
+  link_info info_{.name = "script:", .mac = our_mac, .mtu = 1500};
+};
+
+// The transport checksum of a datagram that may be a fragment, an error about itself, anything.
+void repair_transport(std::span<std::byte> payload, const mutable_view<ipv4>& ip) {
+  if (ip.get<&ipv4::protocol>() == ip_protocol::udp) {
+    const auto header = mutable_view<udp>::parse(payload);
+    if (!header) return;
+    header->set<&udp::checksum>(0);
+    auto sum = pseudo_header_sum(ip.get<&ipv4::source>(), ip.get<&ipv4::destination>(),
+                                 static_cast<std::uint8_t>(ip_protocol::udp), header->get<&udp::length>());
+    sum.add(payload.first(std::min<std::size_t>(payload.size(), header->get<&udp::length>())));
+    header->set<&udp::checksum>(as_udp_checksum(sum.finish()));
+  } else if (const auto header = mutable_view<icmpv4>::parse(payload)) {
+    header->set<&icmpv4::checksum>(0);
+    header->set<&icmpv4::checksum>(checksum(payload));
+  }
+}
+
+// Makes a frame plausible, so that what lies behind the first checks is reached.
+void repair(std::span<std::byte> frame) {
+  const auto outer = mutable_view<ethernet>::parse(frame);
+  if (!outer) return;
+  outer->set<&ethernet::destination>(our_mac);
+  if (outer->get<&ethernet::type>() != ether_type::ipv4) return;
+  const auto ip = mutable_view<ipv4>::parse(outer->payload());
+  if (!ip) return;
+  ip->set<&ipv4::version>(4);
+  const std::size_t available = outer->payload().size();
+  if (ip->get<&ipv4::total_length>() < ip->size() || ip->get<&ipv4::total_length>() > available) {
+    ip->set<&ipv4::total_length>(u<16>::masked(available));
+  }
+  const std::size_t total = ip->get<&ipv4::total_length>();
+  repair_transport(outer->payload().subspan(ip->size(), total - ip->size()), *ip);
+  ip->set<&ipv4::checksum>(0);
+  ip->set<&ipv4::checksum>(checksum(ip->header()));
+}
+
+class reader {
+ public:
+  explicit reader(std::span<const std::byte> bytes) : left_(bytes) {}
+  bool empty() const { return left_.empty(); }
+  std::uint8_t number() {
+    if (left_.empty()) return 0;
+    const auto out = static_cast<std::uint8_t>(left_[0]);
+    left_ = left_.subspan(1);
+    return out;
+  }
+  std::span<const std::byte> bytes(std::size_t size) {
+    const auto out = left_.first(std::min(size, left_.size()));
+    left_ = left_.subspan(out.size());
+    return out;
+  }
+
+ private:
+  std::span<const std::byte> left_;
+};
+
+class machine final : private socket_events {
+ public:
+  machine() : sockets_(count_, *this, {.receive_default = 20'000}) {
+    stack_ = std::move(*stack::create(link_, count_, sockets_, {.neighbours = most_neighbours}));
+    require(bool(sockets_.open(*stack_)));
+    require(bool(stack_->add_address({our_address, 24}, now_)));
+    for (auto& s : in_use_) s = std::make_unique<udp_socket>(sockets_);
+    require(bool(in_use_[0]->bind({{}, 53})));
+    require(bool(in_use_[1]->bind({our_address, 7})));
+    require(bool(in_use_[1]->connect({peer_address, 9}, now_)));
+    require(bool(in_use_[2]->bind({our_address, 8})));
+    in_use_[2]->settings().receive_errors = true;
+    in_use_[2]->settings().broadcast = true;
+  }
+
+  void run(reader script) {
+    while (!script.empty()) {
+      step(script);
+      stack_->poll(now_, burst::capacity);
+      require(stack_->neighbours().size() <= most_neighbours);
+      require(stack_->neighbours().parked() <= link_.frames().count() / 8);
+    }
+  }
+
+  // Nothing is left when everything that could wait has been waited for.
+  void expect_all_home() {
+    for (auto& s : in_use_) s.reset();
+    for (int i = 0; i < 12; ++i) stack_->poll(now_ += 10 * second, burst::capacity);
+    require(stack_->store().in_use() == 0);
+    stack_.reset();
+    require(link_.frames().available() == link_.frames().count());
+  }
+
+ private:
+  void became_ready(udp_socket&) override {}
+
+  void step(reader& script) {
+    const std::uint8_t what = script.number();
+    switch (what % 8) {
+      case 0:
+      case 1:
+      case 2:
+        return receive_frame(script, true);
+      case 3:
+        return receive_frame(script, false);
+      case 4:
+        now_ += millisecond << (what >> 3) % 16;
+        return;
+      case 5:
+        return send(script, *in_use_[what >> 3 & 3 ? 2 : 1]);
+      case 6:
+        return take_all();
+      default:
+        (void)in_use_[1]->take_error();
+        return;
+    }
+  }
+
+  void receive_frame(reader& script, bool repaired) {
+    packet* p = link_.frames().take();
+    if (p == nullptr) return take_all();
+    const std::size_t size = std::min<std::size_t>(script.number() | script.number() << 8, longest_frame);
+    const auto bytes = script.bytes(size);
+    std::copy(bytes.begin(), bytes.end(), p->data());
+    p->length = static_cast<std::uint32_t>(bytes.size());
+    if (repaired) repair(p->bytes());
+    link_.inject(p);
+  }
+
+  void send(reader& script, udp_socket& from) {
+    const endpoint_address to{{{10, 0, 0, script.number()}}, static_cast<std::uint16_t>(script.number() + 1)};
+    static const std::array<std::byte, 4000> payload{};
+    const std::size_t size = std::size_t{script.number()} * 15;
+    (void)from.send(std::span(payload).first(size), &to, {}, now_);
+    stack_->flush(now_);
+  }
+
+  void take_all() {
+    for (auto& s : in_use_) {
+      while (packet* p = s->pop()) {
+        require(p->length <= 65'507);
+        (void)sender_of(*p);
+        release(p);
+      }
+      queued_error e;
+      while (packet* p = s->pop_error(e)) release(p);
+    }
+  }
+
+  counters count_;
+  script_link link_;
+  udp_layer sockets_;
+  std::unique_ptr<stack> stack_;
+  std::array<std::unique_ptr<udp_socket>, 3> in_use_;
+  time_point now_ = second;
+};
+
+}  // namespace
+}  // namespace fastudp
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  fastudp::machine m;
+  m.run(fastudp::reader(std::as_bytes(std::span(data, size))));
+  m.expect_all_home();
+  return 0;
+}

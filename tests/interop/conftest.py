@@ -1,0 +1,118 @@
+"""A cable between our stack and this machine's kernel, in a network namespace that is gone with this process."""
+
+import contextlib
+import itertools
+import json
+import pathlib
+import socket
+import subprocess
+import sys
+import threading
+
+import fastudp
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "conformance"))
+
+import private_network  # noqa: E402
+
+OURS, KERNEL = "10.77.0.2", "10.77.0.1"
+_serial = itertools.count()
+
+
+class Cable:
+    """A TAP interface: our stack on one end, the kernel with an address of its own on the other."""
+
+    ours, kernel = OURS, KERNEL
+
+    def __init__(self, keys="announce=off"):
+        self.device = f"fu{next(_serial)}"
+        try:
+            self.stack = fastudp.Stack(f"tap:{self.device}?address={OURS}/24&{keys}")
+        except FileNotFoundError as error:
+            pytest.skip(str(error))
+        private_network.ip(f"address add {KERNEL}/24 broadcast + dev {self.device}")
+        self.stack.socket().fileno()  # from now on a thread answers ping and ARP
+
+    def close(self):
+        self.stack.close()
+
+    def kernel_mac(self):
+        return interface(self.device)["address"]
+
+    def bound(self, port):
+        """A socket of our stack, with room for bursts."""
+        opened = self.stack.socket()
+        opened.set_option(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        opened.bind((OURS, port))
+        return opened
+
+    @contextlib.contextmanager
+    def serve(self, port, answer):
+        """Answers each datagram to a port of ours: answer(data, peer) gives what to send back, or None."""
+        opened, stopped = self.bound(port), threading.Event()
+
+        def work():
+            while not stopped.is_set():
+                if not opened.wait(timeout=0.05):
+                    continue
+                messages = opened.recv_burst(64, 65535, flags=fastudp.DONTWAIT)
+                answers = [(answer(m.data, m.peer), m.peer) for m in messages]
+                opened.send_burst([each for each in answers if each[0] is not None])
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield opened
+        finally:
+            stopped.set()
+            thread.join()
+
+    def echo(self, port):
+        return self.serve(port, lambda data, peer: data)
+
+    @contextlib.contextmanager
+    def kernel_socket(self, address=KERNEL, port=0):
+        """A kernel socket on the other end, which gives up after a while instead of hanging."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
+            opened.settimeout(20)
+            opened.bind((address, port))
+            yield opened
+
+    def neighbour(self):
+        """What the kernel says of us: (MAC, state)."""
+        words = run("ip", "neighbour", "show", OURS, "dev", self.device).split()
+        return (words[words.index("lladdr") + 1] if "lladdr" in words else None), words[-1] if words else None
+
+
+def interface(name):
+    """What ip(8) says of an interface, or None when there is none."""
+    done = subprocess.run(["ip", "-json", "link", "show", "dev", name], capture_output=True, text=True, timeout=60)
+    return json.loads(done.stdout)[0] if done.returncode == 0 else None
+
+
+def run(*command, **settings):
+    """Runs a program that must succeed; what it wrote comes back as text."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, **settings)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def kernel_counts():
+    """/proc/net/snmp of our namespace: what the kernel saw, as "Udp.InDatagrams" and so on."""
+    lines = pathlib.Path("/proc/self/net/snmp").read_text().splitlines()
+    pairs = zip(lines[::2], lines[1::2])
+    return {f"{names.split(':')[0]}.{name}": int(value) for names, values in pairs
+            for name, value in zip(names.split()[1:], values.split()[1:])}
+
+
+@pytest.fixture
+def make_cable():
+    private_network.enter()
+    with contextlib.ExitStack() as stack:
+        yield lambda *args: stack.enter_context(contextlib.closing(Cable(*args)))
+
+
+@pytest.fixture
+def cable(make_cable):
+    return make_cable()

@@ -1,0 +1,223 @@
+"""Our sockets against the kernel's, over a TAP interface: every size, every checksum, errors and address resolution."""
+
+import contextlib
+import random
+import socket
+import struct
+
+import fastudp
+import pytest
+from conftest import KERNEL, OURS, interface, kernel_counts, run
+
+import private_network
+
+SO_NO_CHECK, UDP_SEGMENT = 11, 103
+
+
+def bad_checksums(cable):
+    return {name: count for name, count in cable.stack.drops().items() if count and "checksum" in name}
+
+
+def test_every_size_up_to_the_mtu_comes_back_as_it_went(cable):
+    source = random.Random(1)
+    with cable.echo(7), cable.kernel_socket() as client:
+        for size in range(0, 1473):
+            payload = source.randbytes(size)
+            client.sendto(payload, (OURS, 7))
+            assert client.recvfrom(2000) == (payload, (OURS, 7))
+    assert bad_checksums(cable) == {}
+
+
+@pytest.mark.parametrize("size", [1473, 2000, 2960, 9000, 30_000, 65_507])
+def test_datagrams_longer_than_the_mtu_come_back_as_they_went(cable, size):
+    payload = random.Random(size).randbytes(size)
+    with cable.echo(7), cable.kernel_socket() as client:
+        client.sendto(payload, (OURS, 7))
+        assert client.recvfrom(65536) == (payload, (OURS, 7))
+
+
+def test_jumbo_frames_come_back_as_they_went(make_cable):
+    cable = make_cable("announce=off&mtu=9001")
+    assert interface(cable.device)["mtu"] == cable.stack.info().mtu == 9001
+    with cable.echo(7), cable.kernel_socket() as client:
+        for size in (0, 1472, 1473, 8972, 8973):
+            payload = random.Random(size).randbytes(size)
+            client.sendto(payload, (OURS, 7))
+            assert client.recv(10_000) == payload
+    assert cable.stack.stats().rx_frames < 200
+
+
+def test_a_kernel_that_leaves_checksums_to_its_hardware_loses_nothing(cable):
+    receiver = cable.bound(1000)
+    receiver.settimeout(20)
+    with cable.kernel_socket() as sender:
+        sender.sendto(b"first", (OURS, 1000))
+        assert receiver.recv() == b"first"  # now the kernel has resolved us and parks nothing
+        for burst in range(50):
+            for number in range(100):
+                sender.sendto(b"%d" % (burst * 100 + number) * 20, (OURS, 1000))
+            for number in range(100):
+                assert receiver.recv() == b"%d" % (burst * 100 + number) * 20
+    assert bad_checksums(cable) == {}
+
+
+def test_the_kernel_finds_no_wrong_checksum_in_what_we_send(cable):
+    before = kernel_counts()
+    sender = cable.bound(1000)
+    with cable.kernel_socket(port=2000) as receiver:
+        source = random.Random(2)
+        for _ in range(20):
+            payloads = [source.randbytes(source.randrange(1473)) for _ in range(50)]
+            assert sender.send_burst([(payload, (KERNEL, 2000)) for payload in payloads]) == 50
+            assert [receiver.recv(2000) for _ in payloads] == payloads
+    after = kernel_counts()
+    assert after["Udp.InDatagrams"] - before["Udp.InDatagrams"] == 1000
+    for name in ("Udp.InErrors", "Udp.InCsumErrors", "Ip.InHdrErrors", "Icmp.InCsumErrors"):
+        assert after[name] == before[name], name
+
+
+def test_datagrams_without_a_checksum_are_taken(cable):
+    receiver = cable.bound(1000)
+    receiver.settimeout(20)
+    with cable.kernel_socket() as sender:
+        sender.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
+        sender.sendto(b"no checksum", (OURS, 1000))
+    assert receiver.recv() == b"no checksum"
+
+
+def test_segments_of_one_large_send_arrive_as_datagrams(cable):
+    receiver = cable.bound(1000)
+    receiver.settimeout(20)
+    payload = random.Random(3).randbytes(14_000)
+    with cable.kernel_socket() as sender:
+        sender.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 1400)
+        sender.sendto(payload, (OURS, 1000))
+    assert [receiver.recv() for _ in range(10)] == [payload[at:at + 1400] for at in range(0, 14_000, 1400)]
+    assert bad_checksums(cable) == {}
+
+
+def test_broadcast_goes_both_ways(cable):
+    wildcard = cable.stack.socket()
+    wildcard.bind(("", 1000))
+    wildcard.settimeout(20)
+    wildcard.set_option(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    with cable.kernel_socket("", 2000) as kernel:
+        kernel.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        kernel.sendto(b"everybody", ("10.77.0.255", 1000))
+        assert wildcard.recvfrom() == (b"everybody", (KERNEL, 2000))
+        wildcard.sendto(b"you all", ("10.77.0.255", 2000))
+        assert kernel.recvfrom(100) == (b"you all", (OURS, 1000))
+
+
+def test_type_of_service_and_ttl_arrive_in_both_directions(cable):
+    ours = cable.bound(1000)
+    ours.settimeout(20)
+    for name in (socket.IP_RECVTOS, 12):  # 12 is IP_RECVTTL
+        ours.set_option(socket.IPPROTO_IP, name, 1)
+    with cable.kernel_socket(port=2000) as kernel:
+        kernel.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0xB8)
+        kernel.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 9)
+        kernel.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+        kernel.sendto(b"marked", (OURS, 1000))
+        control = {kind: data[0] for _, kind, data in ours.recvmsg(100, 200).control}
+        assert control == {socket.IP_TOS: 0xB8, socket.IP_TTL: 9}
+        ours.set_option(socket.IPPROTO_IP, socket.IP_TOS, 0x48)
+        ours.sendto(b"marked", (KERNEL, 2000))
+        _, control, _, _ = kernel.recvmsg(100, 200)
+        assert control == [(socket.IPPROTO_IP, socket.IP_TOS, b"\x48")]
+
+
+def test_closed_port_of_the_kernel_is_econnrefused_here(cable):
+    client = cable.bound(1000)
+    client.connect((KERNEL, 4444))
+    client.send(b"anybody?")
+    assert client.wait(fastudp.READABLE, 20) & fastudp.ERROR
+    with pytest.raises(ConnectionRefusedError):
+        client.recv()
+    with pytest.raises(BlockingIOError):
+        client.recv(100, fastudp.DONTWAIT)
+
+
+def test_closed_port_of_ours_is_econnrefused_there(cable):
+    with cable.kernel_socket() as client:
+        client.connect((OURS, 4444))
+        client.send(b"anybody?")
+        with pytest.raises(ConnectionRefusedError):
+            client.recv(100)
+
+
+def test_port_unreachable_that_wakes_a_blocked_receive(cable):
+    client = cable.bound(1000)
+    client.connect((KERNEL, 4444))
+    client.settimeout(20)
+    client.send(b"anybody?")
+    with pytest.raises(ConnectionRefusedError):
+        client.recv()
+
+
+def test_the_kernel_resolves_us_and_finds_us_reachable(cable):
+    assert cable.neighbour() == (None, None)
+    with cable.echo(7), cable.kernel_socket() as client:
+        client.sendto(b"hello", (OURS, 7))
+        assert client.recv(100) == b"hello"
+    assert cable.neighbour() == (cable.stack.info().mac, "REACHABLE")
+    assert cable.stack.get_neighbour(KERNEL)[0] == cable.kernel_mac()
+
+
+def test_we_resolve_the_kernel_and_find_it_reachable(cable):
+    sender = cable.bound(1000)
+    with cable.kernel_socket(port=2000) as receiver:
+        assert cable.stack.get_neighbour(KERNEL) is None
+        sender.sendto(b"hello", (KERNEL, 2000))
+        assert receiver.recvfrom(100) == (b"hello", (OURS, 1000))
+    assert cable.stack.get_neighbour(KERNEL) == (cable.kernel_mac(), fastudp.REACHABLE)
+    mac, state = cable.neighbour()
+    assert (mac, state) in [(cable.stack.info().mac, "STALE"), (cable.stack.info().mac, "DELAY")]
+
+
+def test_the_kernels_probe_of_a_stale_entry_is_answered(cable):
+    private_network.ip(f"neighbour replace {OURS} lladdr {cable.stack.info().mac} dev {cable.device} nud probe")
+    with cable.echo(7), cable.kernel_socket() as client:
+        while cable.neighbour()[1] != "REACHABLE":
+            client.sendto(b"hello", (OURS, 7))
+            assert client.recv(100) == b"hello"
+
+
+def test_address_that_nobody_has_stays_unanswered(cable):
+    done = run("sh", "-c", "ping -n -c 1 -W 1 10.77.0.99 || true")
+    assert "0 received" in done
+    assert "REACHABLE" not in run("ip", "neighbour", "show", "10.77.0.99")
+
+
+def test_many_kernel_clients_get_their_own_answers(cable):
+    with cable.echo(7), contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(cable.kernel_socket()) for _ in range(100)]
+        for turn in range(10):
+            for number, client in enumerate(clients):
+                client.sendto(struct.pack("!II", number, turn), (OURS, 7))
+            for number, client in enumerate(clients):
+                assert client.recv(100) == struct.pack("!II", number, turn)
+
+
+def test_frames_in_place_are_echoed_without_a_copy(cable):
+    echo = cable.bound(7)
+    idle = cable.stack.info().frames_free
+    with cable.kernel_socket() as client:
+        for number in range(500):
+            client.sendto(b"%d" % number, (OURS, 7))
+            assert echo.wait(timeout=20)
+            assert echo.submit(echo.borrow(8)) >= 1
+            assert client.recv(100) == b"%d" % number
+    assert cable.stack.info().frames_free >= idle - 64
+
+
+def test_hostile_frames_from_the_kernel_side_do_no_harm(cable):
+    source = random.Random(7)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind((cable.device, 0))
+        head = bytes.fromhex(cable.stack.info().mac.replace(":", "") + "020000000099")
+        for _ in range(3000):
+            raw.send(head + source.choice([b"\x08\x00", b"\x08\x06"]) + source.randbytes(source.randrange(1, 200)))
+    with cable.echo(7), cable.kernel_socket() as client:
+        client.sendto(b"still there?", (OURS, 7))
+        assert client.recv(100) == b"still there?"
