@@ -97,7 +97,9 @@ int send_burst(fastudp_msg* msgs, std::size_t count, const Call& call, const Fin
 }
 
 // Only the first piece may wait.
-constexpr int flags_of_piece(int flags, bool later) { return later ? flags | FASTUDP_DONTWAIT : flags; }
+constexpr int flags_of_piece(int flags, bool later) {
+  return later ? flags | message_flag::dont_wait | message_flag::continued : flags;
+}
 
 bool has_null_data(const fastudp_msg* msgs, std::size_t count) {
   return std::any_of(msgs, msgs + count, [](const fastudp_msg& m) {
@@ -169,6 +171,7 @@ int fastudp_recv(fastudp_socket* socket, fastudp_msg* msgs, size_t count, int fl
   if (socket == nullptr || (msgs == nullptr && count != 0)) return -EFAULT;
   count = std::min<size_t>(count, INT_MAX);
   if (has_null_data(msgs, count)) return -EFAULT;
+  if (flags & message_flag::continued) return -EOPNOTSUPP;
   const auto receive = [&](std::span<message> batch, bool later) {
     for (message& m : batch) m.frame = nullptr;
     return open(socket).receive(batch, flags_of_piece(flags, later));
@@ -199,6 +202,7 @@ int64_t fastudp_recvfrom(fastudp_socket* socket, void* data, size_t size, int fl
 
 int fastudp_borrow(fastudp_socket* socket, fastudp_msg* msgs, size_t count, int flags) {
   if (socket == nullptr || (msgs == nullptr && count != 0)) return -EFAULT;
+  if (flags & message_flag::continued) return -EOPNOTSUPP;
   const auto borrow = [&](std::span<message> batch, bool later) {
     return open(socket).borrow(batch, flags_of_piece(flags, later));
   };

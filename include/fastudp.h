@@ -10,8 +10,10 @@
  *             something to return, the socket's timeout has passed (-EAGAIN) or a signal was handled (-EINTR).
  *   Memory    Pointers are read or written during the call only. A null pointer where one is needed is -EFAULT.
  *   Progress  A stack does its work - receiving, answering ARP and ping, retransmitting - inside calls: any receive,
- * send, poll or wait on it or on one of its sockets. A stack whose fastudp_socket_fd is in use has a helper thread that
- * works for it while no call does. Time      Nanoseconds, as int64_t. Since     0.1 for everything in this file.
+ *             send, poll or wait on it or on one of its sockets. A stack whose fastudp_socket_fd is in use has a helper
+ *             thread that works for it while no call does.
+ *   Time      Nanoseconds, as int64_t.
+ *   Since     0.1 for everything in this file.
  *
  * Structs that begin with `size` are set to zero and then `size = sizeof the struct` by the caller; zero means the
  * default in every field, and they may grow at their end. All other structs are frozen.
@@ -103,7 +105,7 @@ typedef struct fastudp_stack_info {
   uint32_t frames_free; /* of these, neither queued nor borrowed */
 } fastudp_stack_info;
 
-/* Counts since the stack was opened; rx and tx as programs see datagrams. Drops by reason: fastudp_stack_drops. */
+/* Counts since the stack was opened; rx and tx as programs see datagrams. Drops by reason: fastudp_stack_get_drops. */
 typedef struct fastudp_stack_stats {
   size_t size;
   uint64_t rx_datagrams, tx_datagrams;

@@ -17,8 +17,11 @@
 namespace fastudp {
 namespace {
 
-constexpr int known_receive_flags = message_flag::peek | message_flag::truncated | message_flag::dont_wait |
-                                    message_flag::error_queue | message_flag::no_signal | message_flag::wait_for_one;
+constexpr int known_borrow_flags =
+    message_flag::dont_wait | message_flag::no_signal | message_flag::wait_for_one | message_flag::continued;
+constexpr int known_receive_flags = message_flag::continued | message_flag::peek | message_flag::truncated |
+                                    message_flag::dont_wait | message_flag::error_queue | message_flag::no_signal |
+                                    message_flag::wait_for_one;
 constexpr int known_send_flags = message_flag::dont_wait | message_flag::confirm | message_flag::no_signal;
 constexpr std::uint32_t all_headers = ethernet_size + ipv4_size + udp_size;
 
@@ -224,8 +227,13 @@ void endpoint::fill(message& m, packet& datagram) {
   const std::size_t stored = std::min<std::size_t>(m.data.size(), datagram.length);
   if (stored != 0) std::memcpy(m.data.data(), datagram.data(), stored);
   m.data = m.data.first(stored);
+  describe(m, datagram);
+}
+
+// All but the payload.
+void endpoint::describe(message& m, const packet& datagram) const {
   m.length = datagram.length;
-  m.flags = stored < datagram.length ? message_flag::truncated : 0;
+  m.flags = m.data.size() < datagram.length ? message_flag::truncated : 0;
   m.peer = sender_of(datagram);
   fill_control(m, datagram);
 }
@@ -276,6 +284,8 @@ result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
   std::size_t count = 0;
   if (flags & message_flag::error_queue) {
     while (count < messages.size() && fill_error(messages[count])) ++count;
+  } else if (socket_.has_pending_error() && (flags & message_flag::continued) != 0) {
+    return std::size_t{0};  // for the next call to tell
   } else if (const int pending = socket_.take_error()) {
     end_of_input();
     return error{pending};
@@ -294,12 +304,11 @@ result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
 }
 
 result<std::size_t> endpoint::borrow(std::span<message> messages, int flags) {
-  if ((flags & ~(message_flag::dont_wait | message_flag::no_signal | message_flag::wait_for_one)) != 0) {
-    return error{EOPNOTSUPP};
-  }
+  if ((flags & ~known_borrow_flags) != 0) return error{EOPNOTSUPP};
   if (messages.empty()) return std::size_t{0};
   host::turn t(host_);
   if (auto input = wait_for_input(t, flags); !input) return input.failure();
+  if (socket_.has_pending_error() && (flags & message_flag::continued) != 0) return std::size_t{0};
   if (const int pending = socket_.take_error()) {
     end_of_input();
     return error{pending};
@@ -310,7 +319,7 @@ result<std::size_t> endpoint::borrow(std::span<message> messages, int flags) {
     if (p == nullptr) break;
     message& m = messages[count++];
     m.data = p->bytes();
-    fill(m, *p);
+    describe(m, *p);
     p->holder = this;
     m.frame = p;
   }
@@ -340,8 +349,8 @@ int endpoint::poll() {
 result<int> endpoint::wait(int events, time_point limit) {
   host::turn t(host_);
   events |= ready::error | ready::hang_up;
-  const auto waited = host_.wait_until(t, {.interest = this, .only_looks = true}, limit,
-                                       [&] { return (readiness() & events) != 0; });
+  const auto waited =
+      host_.wait_until(t, {.interest = this, .only_looks = true}, limit, [&] { return (readiness() & events) != 0; });
   if (!waited && waited.code() != EAGAIN) return waited.failure();
   return readiness() & events;
 }

@@ -18,6 +18,10 @@ namespace message_flag {
 inline constexpr int peek = 0x2, control_truncated = 0x8, truncated = 0x20, dont_wait = 0x40, confirm = 0x800,
                      error_queue = 0x2000, no_signal = 0x4000, wait_for_one = 0x10000;
 }
+namespace message_flag {
+// Ours: the rest of a burst, of which something has been received. A pending error is then left for the next call.
+inline constexpr int continued = 1 << 30;
+}  // namespace message_flag
 namespace ready {
 inline constexpr int readable = 0x1, writable = 0x4, error = 0x8, hang_up = 0x10;
 }
@@ -82,6 +86,7 @@ class endpoint {
   void settle_descriptor();
   void end_of_input();
   void fill(message& m, packet& datagram);
+  void describe(message& m, const packet& datagram) const;
   void fill_control(message& m, const packet& datagram) const;
   status fill_error(message& m);
   status send_one(const message& m, int flags, time_point now);

@@ -17,6 +17,10 @@ drop defect(const view<ipv4>& header, std::size_t available) {
   return drop::count;
 }
 
+std::uint8_t tos_of(const view<ipv4>& header) {
+  return static_cast<std::uint8_t>(header.get<&ipv4::dscp>() << 2 | header.get<&ipv4::ecn>());
+}
+
 // RFC 1122 3.2.1.3: what no datagram may come from. Our own addresses don't come in by the wire either.
 // 0.0.0.0 is a host that has none yet, and may ask everybody.
 bool is_impossible_source(const ip_arrival& ip, const local_addresses& addresses) {
@@ -93,7 +97,7 @@ void ingress::receive_ipv4(packet* p, bool link_unicast, bool local, time_point 
   ip_arrival ip{.datagram = p,
                 .source = header->get<&ipv4::source>(),
                 .destination = header->get<&ipv4::destination>(),
-                .tos = static_cast<std::uint8_t>(header->get<&ipv4::dscp>() << 2 | header->get<&ipv4::ecn>()),
+                .tos = tos_of(*header),
                 .protocol = header->get<&ipv4::protocol>()};
   if (!is_for_us(ip.destination, local)) return discard(p, drop::not_for_us);
   if (!local && is_impossible_source(ip, with_.addresses)) return discard(p, drop::ip_source);
@@ -107,7 +111,9 @@ void ingress::receive_ipv4(packet* p, bool link_unicast, bool local, time_point 
   if (is_fragment) {
     ip.datagram = p = with_.fragments.add(p, now);
     if (p == nullptr) return;
-    size = static_cast<std::uint32_t>(view<ipv4>::parse(p->bytes())->size());
+    const auto whole = *view<ipv4>::parse(p->bytes());
+    size = static_cast<std::uint32_t>(whole.size());
+    ip.tos = tos_of(whole);
   }
   p->pull(size);
   p->transport = p->begin;

@@ -54,7 +54,8 @@ std::size_t stack::poll(time_point now, std::size_t budget) {
 }
 
 time_point stack::deadline() const {
-  return std::min({neighbours_.deadline(), arp_.deadline(), reassembly_.deadline(), path_mtu_.deadline(), link_.deadline()});
+  return std::min(
+      {neighbours_.deadline(), arp_.deadline(), reassembly_.deadline(), path_mtu_.deadline(), link_.deadline()});
 }
 
 void stack::run_timers(time_point now) {
@@ -68,6 +69,7 @@ void stack::run_timers(time_point now) {
 }
 
 void stack::flush(time_point now) {
+  link_.advance(now);
   if (!egress_.to_ourselves().empty()) receive_from_ourselves(now);
   egress_.flush();
 }

@@ -173,6 +173,13 @@ def test_datagrams_that_wait_are_bounded_the_oldest_give_way_and_nobody_blocks(c
     assert clocked.stack.stats().parked == 0
 
 
+def test_datagrams_that_wait_are_bounded_in_bytes_as_on_linux(clocked):
+    sender = clocked.bound()
+    for _ in range(1000):
+        sender.sendto(b"x" * 1400, (PEER, 2000))
+    assert 50 <= clocked.stack.stats().parked <= 212_992 // 1400
+
+
 def test_arp_that_is_never_answered_asks_three_times_a_second_apart_and_then_gives_up(clocked):
     send(clocked)
     times = []

@@ -1,6 +1,7 @@
 """Which way a datagram goes (RFC 1122 3.3.1) and which address it comes from (3.3.4)."""
 
 import errno
+import socket
 
 import pytest
 from packets import GATEWAY, HOST, MACS, PEER, STRANGER, datagram, sent
@@ -51,6 +52,15 @@ def test_without_a_route_sending_and_connecting_are_enetunreach_and_nothing_is_s
     net = make_either(gateway=None)
     assert errno_of(net.bound().sendto, b"x", ("192.0.2.1", 7)) == errno.ENETUNREACH
     assert errno_of(net.socket().connect, ("192.0.2.1", 7)) == errno.ENETUNREACH
+    assert net.captured() == []
+
+
+@pytest.mark.parametrize("destination", [PEER, "239.1.2.3", "255.255.255.255"])
+def test_host_without_an_address_sends_nothing_from_the_any_address(make_either, destination):
+    net = make_either(address=None, gateway=None)
+    sender = net.socket()
+    sender.set_option(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    assert errno_of(sender.sendto, b"x", (destination, 7)) == errno.ENETUNREACH
     assert net.captured() == []
 
 

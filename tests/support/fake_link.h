@@ -54,7 +54,7 @@ class fake_link final : public link {
 
   std::deque<std::string> to_receive;
   std::vector<std::string> sent;
-  fake_link* peer = nullptr;  // what we send, it receives
+  fake_link* peer = nullptr;                                    // what we send, it receives
   std::size_t takes = std::numeric_limits<std::size_t>::max();  // so many frames, then it is full
   checksum_state checksum_of_received = checksum_state::unknown;
   int flushes = 0;

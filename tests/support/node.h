@@ -28,8 +28,8 @@ class node final : private socket_events {
   // Host n is 10.0.0.n/24, on the link mac_of(n).
   explicit node(unsigned n, const node_settings& with = {})
       : device(mac_of(n), with.frames, with.mtu), sockets(count, *this, with.limits) {
-    below = std::move(*stack::create(device, count, sockets,
-                                     {.seed = n, .neighbours = with.neighbours, .announce = with.announce}));
+    below = std::move(
+        *stack::create(device, count, sockets, {.seed = n, .neighbours = with.neighbours, .announce = with.announce}));
     EXPECT_TRUE(sockets.open(*below));
     EXPECT_TRUE(below->add_address({address_of(n), 24}, now));
   }

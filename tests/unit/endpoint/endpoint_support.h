@@ -123,7 +123,7 @@ class sleeper {
 class signal_handler {
  public:
   explicit signal_handler(int flags) {
-    struct sigaction action{};
+    struct sigaction action {};
     action.sa_handler = [](int) {};
     action.sa_flags = flags;
     ::sigaction(SIGUSR1, &action, &before_);

@@ -177,8 +177,9 @@ TEST_F(one_host, what_does_not_lie_in_its_frame_is_refused_and_stays_the_program
   const message good = m;
   std::byte elsewhere[100];
   const packet& p = *m.frame;
-  for (const std::span<std::byte>& bad : std::vector<std::span<std::byte>>{std::span<std::byte>(elsewhere), std::span(p.frame, 100), std::span(p.frame + 41, 100),
-                                         std::span(p.frame + p.capacity - 99, 100)}) {
+  for (const std::span<std::byte>& bad :
+       std::vector<std::span<std::byte>>{std::span<std::byte>(elsewhere), std::span(p.frame, 100),
+                                         std::span(p.frame + 41, 100), std::span(p.frame + p.capacity - 99, 100)}) {
     m = good;
     m.data = bad;
     EXPECT_EQ(s->submit({&m, 1}, 0).code(), EINVAL);

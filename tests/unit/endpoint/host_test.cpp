@@ -24,7 +24,8 @@ using test::open_endpoint;
 using test::open_host;
 
 std::set<int> threads() {
-  [[maybe_unused]] static const bool is_started = (std::thread([] {}).join(), true);  // a sanitizer's own thread comes with the first
+  [[maybe_unused]] static const bool is_started =
+      (std::thread([] {}).join(), true);  // a sanitizer's own thread comes with the first
   std::set<int> out;
   DIR* tasks = ::opendir("/proc/self/task");
   while (const dirent* entry = ::readdir(tasks)) {

@@ -189,8 +189,7 @@ TEST_F(threads, a_signal_interrupts_a_receive_and_a_wait) {
 TEST_F(threads, a_timeout_comes_and_not_early) {
   open_endpoint s(*host_, here);
   const timeval timeout{0, 30'000};
-  ASSERT_TRUE(s->set_option(SOL_SOCKET, SO_RCVTIMEO,
-                            std::as_bytes(std::span(&timeout, 1))));
+  ASSERT_TRUE(s->set_option(SOL_SOCKET, SO_RCVTIMEO, std::as_bytes(std::span(&timeout, 1))));
   const auto wait_until_refused = [&] {
     const time_point limit = host_->limit_after(30 * millisecond);
     EXPECT_EQ(test::receive(*s), std::strerror(EAGAIN));

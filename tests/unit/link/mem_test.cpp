@@ -211,8 +211,7 @@ TEST(mem, no_wakeup_is_lost) {
       while (self.receive().empty()) {
         if (self->arm() && !readable(self->wait_fd(), patience_ms)) return i;
       }
-      for (volatile std::uint32_t pause = random.below(3000); pause != 0; pause = pause - 1) {
-      }
+      for (auto pause = random.below(3000); pause != 0; --pause) std::atomic_signal_fence(std::memory_order_seq_cst);
       self.send(ball);
     }
     return rounds;

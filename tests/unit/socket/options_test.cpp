@@ -55,14 +55,15 @@ struct option {
   const char* text;
 };
 
-#define OPTION(level, name) {level, name, #name}
+#define OPTION(level, name) \
+  { level, name, #name }
 constexpr option integers[] = {
-    OPTION(SOL_SOCKET, SO_TYPE),          OPTION(SOL_SOCKET, SO_DOMAIN),         OPTION(SOL_SOCKET, SO_PROTOCOL),
-    OPTION(SOL_SOCKET, SO_ACCEPTCONN),    OPTION(SOL_SOCKET, SO_ERROR),          OPTION(SOL_SOCKET, SO_RCVBUF),
-    OPTION(SOL_SOCKET, SO_SNDBUF),        OPTION(SOL_SOCKET, SO_REUSEADDR),      OPTION(SOL_SOCKET, SO_REUSEPORT),
-    OPTION(SOL_SOCKET, SO_BROADCAST),     OPTION(IPPROTO_IP, IP_TTL),            OPTION(IPPROTO_IP, IP_MULTICAST_TTL),
-    OPTION(IPPROTO_IP, IP_TOS),           OPTION(IPPROTO_IP, IP_MTU_DISCOVER),   OPTION(IPPROTO_IP, IP_MTU),
-    OPTION(IPPROTO_IP, IP_RECVERR),       OPTION(IPPROTO_IP, IP_PKTINFO),        OPTION(IPPROTO_IP, IP_RECVTTL),
+    OPTION(SOL_SOCKET, SO_TYPE),       OPTION(SOL_SOCKET, SO_DOMAIN),       OPTION(SOL_SOCKET, SO_PROTOCOL),
+    OPTION(SOL_SOCKET, SO_ACCEPTCONN), OPTION(SOL_SOCKET, SO_ERROR),        OPTION(SOL_SOCKET, SO_RCVBUF),
+    OPTION(SOL_SOCKET, SO_SNDBUF),     OPTION(SOL_SOCKET, SO_REUSEADDR),    OPTION(SOL_SOCKET, SO_REUSEPORT),
+    OPTION(SOL_SOCKET, SO_BROADCAST),  OPTION(IPPROTO_IP, IP_TTL),          OPTION(IPPROTO_IP, IP_MULTICAST_TTL),
+    OPTION(IPPROTO_IP, IP_TOS),        OPTION(IPPROTO_IP, IP_MTU_DISCOVER), OPTION(IPPROTO_IP, IP_MTU),
+    OPTION(IPPROTO_IP, IP_RECVERR),    OPTION(IPPROTO_IP, IP_PKTINFO),      OPTION(IPPROTO_IP, IP_RECVTTL),
     OPTION(IPPROTO_IP, IP_RECVTOS)};
 constexpr option timeouts[] = {OPTION(SOL_SOCKET, SO_RCVTIMEO), OPTION(SOL_SOCKET, SO_SNDTIMEO)};
 #undef OPTION
@@ -93,7 +94,8 @@ class options : public testing::Test {
   void expect_same(const option& o, const std::string& value) {
     const descriptor kernel(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     udp_socket& ours = host_.open();
-    EXPECT_EQ(set_ours(ours, o, value), set_kernel(kernel.number(), o, value)) << o.text << " = " << test::to_hex(value);
+    EXPECT_EQ(set_ours(ours, o, value), set_kernel(kernel.number(), o, value))
+        << o.text << " = " << test::to_hex(value);
     EXPECT_EQ(get_ours(ours, o, 16), get_kernel(kernel.number(), o, 16)) << o.text << " after " << test::to_hex(value);
     host_.close(ours);
   }
@@ -118,9 +120,11 @@ TEST_F(options, have_the_kernels_defaults_in_any_room) {
 
 TEST_F(options, take_and_refuse_the_values_that_the_kernel_does) {
   for (const option& o : integers) {
-    for (const int value : {INT_MIN, -256, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 63, 64, 127, 128, 191, 255, 256, 257, 1023,
-                            1024, 1151, 1152, 2303, 2304, 4608, 65'535, 100'000, 106'496, 212'991, 212'992, 212'993,
-                            1 << 24, INT_MAX / 2, INT_MAX / 2 + 1, INT_MAX}) {
+    for (const int value : {INT_MIN, -256,    -2,      -1,      0,       1,       2,       3,           4,
+                            5,       6,       7,       63,      64,      127,     128,     191,         255,
+                            256,     257,     1023,    1024,    1151,    1152,    2303,    2304,        4608,
+                            65'535,  100'000, 106'496, 212'991, 212'992, 212'993, 1 << 24, INT_MAX / 2, INT_MAX / 2 + 1,
+                            INT_MAX}) {
       expect_same(o, bytes_of_value(value));
     }
   }
@@ -138,9 +142,20 @@ TEST_F(options, take_and_refuse_the_sizes_that_the_kernel_does) {
 
 TEST_F(options, take_and_refuse_the_timeouts_that_the_kernel_does) {
   for (const option& o : timeouts) {
-    for (const timeval value : {timeval{0, 0}, {1, 0}, {3, 500'000}, {0, 20'000}, {0, 999'999 / 20'000 * 20'000},
-                                {0, 1'000'000}, {0, -1}, {5, -1}, {5, 1'000'000}, {-1, 0}, {-5, 20'000}, {-1, 1'000'000},
-                                {86'400, 0}, {LONG_MAX, 0}}) {
+    for (const timeval value : {timeval{0, 0},
+                                {1, 0},
+                                {3, 500'000},
+                                {0, 20'000},
+                                {0, 999'999 / 20'000 * 20'000},
+                                {0, 1'000'000},
+                                {0, -1},
+                                {5, -1},
+                                {5, 1'000'000},
+                                {-1, 0},
+                                {-5, 20'000},
+                                {-1, 1'000'000},
+                                {86'400, 0},
+                                {LONG_MAX, 0}}) {
       expect_same(o, bytes_of_value(value));
     }
     for (const std::size_t size : {0, 1, 4, 8, 15}) expect_same(o, std::string(size, '\0'));
@@ -150,7 +165,8 @@ TEST_F(options, take_and_refuse_the_timeouts_that_the_kernel_does) {
 
 TEST_F(options, unknown_ones_are_said_to_be_unknown) {
   udp_socket& ours = host_.open();
-  for (const option& o : {option{SOL_SOCKET, 9999, ""}, {IPPROTO_IP, 9999, ""}, {IPPROTO_UDP, 9999, ""}, {9999, 1, ""}}) {
+  for (const option& o :
+       {option{SOL_SOCKET, 9999, ""}, {IPPROTO_IP, 9999, ""}, {IPPROTO_UDP, 9999, ""}, {9999, 1, ""}}) {
     EXPECT_EQ(set_ours(ours, o, bytes_of_value(1)).code, ENOPROTOOPT);
     EXPECT_EQ(get_ours(ours, o, 4).code, ENOPROTOOPT);
   }
@@ -165,7 +181,8 @@ TEST_F(options, a_refused_value_changes_nothing) {
 }
 
 TEST_F(options, the_default_buffers_are_the_hosts) {
-  test::node other(2, {.limits = {.receive_default = 11'111, .receive_max = 20'000, .send_default = 22'222, .send_max = 30'000}});
+  test::node other(
+      2, {.limits = {.receive_default = 11'111, .receive_max = 20'000, .send_default = 22'222, .send_max = 30'000}});
   udp_socket& s = other.open();
   const option receive{SOL_SOCKET, SO_RCVBUF, ""}, send{SOL_SOCKET, SO_SNDBUF, ""};
   EXPECT_EQ(get_ours(s, receive, 4).bytes, bytes_of_value(11'111));

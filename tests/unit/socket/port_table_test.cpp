@@ -270,7 +270,9 @@ TEST_F(table, another_secret_shares_in_another_way) {
   int same = 0;
   for (std::uint16_t port = 1; port <= 1000; ++port) {
     const flow where = to(at("10.0.0.1", 53), at("10.0.0.9", port));
-    const auto nth = [&](const std::vector<port_entry*>& group, port_entry* e) { return std::ranges::find(group, e) - group.begin(); };
+    const auto nth = [&](const std::vector<port_entry*>& group, port_entry* e) {
+      return std::ranges::find(group, e) - group.begin();
+    };
     same += nth(here, ports_.find(where)) == nth(there, other.find(where));
   }
   EXPECT_LT(same, 400);  // a quarter by chance

@@ -17,8 +17,8 @@ using test::bytes_of;
 TEST(receive_queue, charges_what_linux_charges) {
   struct {
     std::uint32_t payload, charge;
-  } const measured[] = {{0, 832},      {100, 832},     {200, 1280},    {600, 1280},   {800, 2304},   {1472, 2304},
-                        {2000, 4352},  {3000, 4352},   {4000, 8448},   {8000, 16640}, {16000, 16640}, {16004, 16640},
+  } const measured[] = {{0, 832},       {100, 832},     {200, 1280},    {600, 1280},   {800, 2304},    {1472, 2304},
+                        {2000, 4352},   {3000, 4352},   {4000, 8448},   {8000, 16640}, {16000, 16640}, {16004, 16640},
                         {16005, 16837}, {20000, 20832}, {32000, 32832}, {65507, 66339}};
   for (const auto& [payload, charge] : measured) EXPECT_EQ(truesize(payload), charge) << payload;
 }

@@ -191,8 +191,8 @@ class errors : public receiving {
   // What a host says about a datagram that the socket has sent to the peer.
   void complain(const udp_socket& s, icmpv4_type type, std::uint8_t code, std::uint32_t rest = 0) {
     const endpoint_address local{here.address, s.local().port};
-    host_.hear(test::icmp_error(ip("10.0.0.254"), here.address, type, code,
-                                test::udp_packet({peer, local}, "quoted"), rest));
+    host_.hear(
+        test::icmp_error(ip("10.0.0.254"), here.address, type, code, test::udp_packet({peer, local}, "quoted"), rest));
   }
   static std::vector<queued_error> drain(udp_socket& s) {
     std::vector<queued_error> out;

@@ -69,10 +69,17 @@ TEST_F(udp, binds_to_what_is_ours_and_to_groups_only) {
   struct {
     const char* address;
     int code;
-  } const rows[] = {{"0.0.0.0", 0},     {"10.0.0.1", 0},        {"127.0.0.1", 0},
-                    {"127.9.9.9", 0},   {"10.0.0.255", 0},      {"255.255.255.255", 0},
-                    {"239.1.2.3", 0},   {"10.0.0.2", EADDRNOTAVAIL}, {"10.0.0.0", EADDRNOTAVAIL},
-                    {"8.8.8.8", EADDRNOTAVAIL}, {"240.0.0.1", EADDRNOTAVAIL}};
+  } const rows[] = {{"0.0.0.0", 0},
+                    {"10.0.0.1", 0},
+                    {"127.0.0.1", 0},
+                    {"127.9.9.9", 0},
+                    {"10.0.0.255", 0},
+                    {"255.255.255.255", 0},
+                    {"239.1.2.3", 0},
+                    {"10.0.0.2", EADDRNOTAVAIL},
+                    {"10.0.0.0", EADDRNOTAVAIL},
+                    {"8.8.8.8", EADDRNOTAVAIL},
+                    {"240.0.0.1", EADDRNOTAVAIL}};
   for (const auto& [address, code] : rows) {
     EXPECT_EQ(host_.open().bind({ip(address), 0}).code(), code) << address;
   }
@@ -161,8 +168,9 @@ TEST_F(udp, connecting_fails_where_sending_would) {
   struct {
     const char* to;
     int code;
-  } const rows[] = {{"8.8.8.8", ENETUNREACH}, {"10.0.0.255", EACCES}, {"255.255.255.255", EACCES}, {"239.1.2.3", 0},
-                    {"127.0.0.1", 0},         {"10.0.0.1", 0},        {"0.0.0.0", 0}};
+  } const rows[] = {
+      {"8.8.8.8", ENETUNREACH}, {"10.0.0.255", EACCES}, {"255.255.255.255", EACCES}, {"239.1.2.3", 0}, {"127.0.0.1", 0},
+      {"10.0.0.1", 0},          {"0.0.0.0", 0}};
   for (const auto& [to, code] : rows) {
     udp_socket& s = host_.open();
     EXPECT_EQ(s.connect({ip(to), 7}, host_.now).code(), code) << to;
@@ -185,7 +193,9 @@ TEST_F(udp, disconnecting_keeps_what_bind_chose) {
     const char* address;
     std::uint16_t port;
     bool keeps_address, keeps_port;
-  } const rows[] = {{"10.0.0.1", 53, true, true}, {"10.0.0.1", 0, true, false}, {"0.0.0.0", 54, false, true},
+  } const rows[] = {{"10.0.0.1", 53, true, true},
+                    {"10.0.0.1", 0, true, false},
+                    {"0.0.0.0", 54, false, true},
                     {"0.0.0.0", 0, false, false}};
   for (const auto& [address, port, keeps_address, keeps_port] : rows) {
     udp_socket& s = host_.open(address, port);
@@ -208,8 +218,14 @@ TEST_F(udp, a_datagram_to_a_known_neighbour) {
   const auto frames = host_.device.take_sent();
   ASSERT_EQ(frames.size(), 1u);
   // Ethernet; version, header length, no TOS, total length; id 0, DF; TTL, UDP, checksum; addresses; UDP.
-  EXPECT_EQ(test::to_hex(frames[0].substr(0, 34)), "020000000009020000000001" "0800" "45000023" "00004000" "401126c1"
-                                                   "0a000001" "0a000009");
+  EXPECT_EQ(test::to_hex(frames[0].substr(0, 34)),
+            "020000000009020000000001"
+            "0800"
+            "45000023"
+            "00004000"
+            "401126c1"
+            "0a000001"
+            "0a000009");
   EXPECT_EQ(frames[0].substr(34), test::udp_segment({peer, {ip("10.0.0.1"), 53}}, "payload"));
   EXPECT_EQ(host_.device.flushes, 1);
   EXPECT_EQ(host_.count.tx_datagrams.get(), 1u);
@@ -221,7 +237,8 @@ TEST_F(udp, every_length_has_a_right_checksum) {
   for (std::size_t size = 0; size <= 1472; size += size < 70 ? 1 : 61, payload.resize(size, static_cast<char>(size))) {
     payload.resize(size, 'p');
     ASSERT_TRUE(host_.send(s, payload, peer));
-    ASSERT_EQ(host_.device.take_sent().at(0).substr(34), test::udp_segment({peer, {ip("10.0.0.1"), 53}}, payload)) << size;
+    ASSERT_EQ(host_.device.take_sent().at(0).substr(34), test::udp_segment({peer, {ip("10.0.0.1"), 53}}, payload))
+        << size;
   }
 }
 
@@ -229,8 +246,9 @@ TEST_F(udp, every_length_has_a_right_checksum) {
 TEST_F(udp, a_checksum_of_zero_is_sent_as_all_ones) {
   udp_socket& s = host_.open("0.0.0.0", 53);
   const std::string_view probe = "\0\0";
-  const auto before = view<fastudp::udp>::parse(octets(std::string_view(
-      test::udp_segment({peer, {ip("10.0.0.1"), 53}}, {probe.data(), 2}))))->get<&fastudp::udp::checksum>();
+  const auto before = view<fastudp::udp>::parse(
+                          octets(std::string_view(test::udp_segment({peer, {ip("10.0.0.1"), 53}}, {probe.data(), 2}))))
+                          ->get<&fastudp::udp::checksum>();
   std::string payload(2, '\0');
   store_network(octets(payload).data(), static_cast<std::uint16_t>(before));
   ASSERT_TRUE(host_.send(s, payload, peer));
@@ -359,8 +377,8 @@ TEST_F(udp, to_ourselves_it_arrives_without_the_link) {
 
 struct pmtu_row {
   int mode;
-  std::size_t size;       // of the payload
-  std::size_t frames;     // 0: EMSGSIZE
+  std::size_t size;    // of the payload
+  std::size_t frames;  // 0: EMSGSIZE
   bool dont_fragment;
 };
 
@@ -389,22 +407,32 @@ class path_mtu : public udp {
 };
 
 TEST_F(path_mtu, each_mode_treats_long_datagrams_in_its_own_way) {
-  for (const pmtu_row& row : {pmtu_row{IP_PMTUDISC_DONT, 1472, 1, false}, {IP_PMTUDISC_DONT, 1473, 2, false},
-                              {IP_PMTUDISC_WANT, 1472, 1, true}, {IP_PMTUDISC_WANT, 1473, 2, false},
-                              {IP_PMTUDISC_DO, 1472, 1, true}, {IP_PMTUDISC_DO, 1473, 0, true},
-                              {IP_PMTUDISC_PROBE, 1472, 1, true}, {IP_PMTUDISC_PROBE, 1473, 0, true},
-                              {IP_PMTUDISC_INTERFACE, 1472, 1, false}, {IP_PMTUDISC_INTERFACE, 1473, 0, false},
-                              {IP_PMTUDISC_OMIT, 1472, 1, false}, {IP_PMTUDISC_OMIT, 1473, 2, false}}) {
+  for (const pmtu_row& row : {pmtu_row{IP_PMTUDISC_DONT, 1472, 1, false},
+                              {IP_PMTUDISC_DONT, 1473, 2, false},
+                              {IP_PMTUDISC_WANT, 1472, 1, true},
+                              {IP_PMTUDISC_WANT, 1473, 2, false},
+                              {IP_PMTUDISC_DO, 1472, 1, true},
+                              {IP_PMTUDISC_DO, 1473, 0, true},
+                              {IP_PMTUDISC_PROBE, 1472, 1, true},
+                              {IP_PMTUDISC_PROBE, 1473, 0, true},
+                              {IP_PMTUDISC_INTERFACE, 1472, 1, false},
+                              {IP_PMTUDISC_INTERFACE, 1473, 0, false},
+                              {IP_PMTUDISC_OMIT, 1472, 1, false},
+                              {IP_PMTUDISC_OMIT, 1473, 2, false}}) {
     expect(row, "on the link's MTU");
   }
 }
 
 TEST_F(path_mtu, a_router_that_asks_for_less_is_believed_by_those_who_care) {
   fragmentation_needed(1280);
-  for (const pmtu_row& row : {pmtu_row{IP_PMTUDISC_DONT, 1253, 2, false}, {IP_PMTUDISC_WANT, 1252, 1, true},
-                              {IP_PMTUDISC_WANT, 1253, 2, false}, {IP_PMTUDISC_DO, 1252, 1, true},
-                              {IP_PMTUDISC_DO, 1253, 0, true}, {IP_PMTUDISC_PROBE, 1472, 1, true},
-                              {IP_PMTUDISC_INTERFACE, 1472, 1, false}, {IP_PMTUDISC_OMIT, 1472, 1, false}}) {
+  for (const pmtu_row& row : {pmtu_row{IP_PMTUDISC_DONT, 1253, 2, false},
+                              {IP_PMTUDISC_WANT, 1252, 1, true},
+                              {IP_PMTUDISC_WANT, 1253, 2, false},
+                              {IP_PMTUDISC_DO, 1252, 1, true},
+                              {IP_PMTUDISC_DO, 1253, 0, true},
+                              {IP_PMTUDISC_PROBE, 1472, 1, true},
+                              {IP_PMTUDISC_INTERFACE, 1472, 1, false},
+                              {IP_PMTUDISC_OMIT, 1472, 1, false}}) {
     expect(row, "on a path of 1280");
   }
   udp_socket& s = host_.open();
