@@ -320,8 +320,8 @@ FASTUDP_API int fastudp_socket_why(fastudp_socket* socket, char* text, size_t si
 /* ---- Raw frames ---------------------------------------------------------------------------------------------- */
 
 /* Opens a link without a stack: whole Ethernet frames in and out. Same URIs, without address, gateway, spin and
- * announce; on mem: it sees every frame of the hub. `why` and errors as in fastudp_stack_open. On success *link belongs
- * to the caller until fastudp_link_close. */
+ * announce; on mem: it sees every frame of the hub. `why` and errors as in fastudp_stack_open. On success *link
+ * belongs to the caller until fastudp_link_close. */
 FASTUDP_API int fastudp_link_open(fastudp_link** link, const char* uri, char* why, size_t why_size);
 
 /* Closes the link; received frames that nobody has taken are gone. Null is allowed. */

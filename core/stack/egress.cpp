@@ -140,6 +140,7 @@ status egress::send_fragments(const path& way, packet* whole, const ip_choices& 
     const std::uint32_t size = std::min(step, whole->length - at);
     packet* piece = take_frame();
     if (piece == nullptr) {
+      with_.count.dropped(drop::no_memory);
       outcome = error{ENOBUFS};
       break;
     }

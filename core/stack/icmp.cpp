@@ -87,7 +87,10 @@ void icmp_host::answer_echo(const ip_arrival& request, time_point now) {
   header.set<&icmpv4::checksum>(0);
   header.set<&icmpv4::checksum>(checksum(answer->bytes()));
   const auto way = out_.find_path(request.source, request.destination, now);
-  if (!way) return release(answer);
+  if (!way) {
+    count_.dropped(drop::no_route);
+    return release(answer);
+  }
   (void)out_.send(*way, answer, answer_with(request.tos), now);
 }
 
