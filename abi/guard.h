@@ -8,15 +8,15 @@
 
 #include "base/result.h"
 #include "endpoint/endpoint.h"
-#include "endpoint/host.h"
+#include "endpoint/engine.h"
 #include "endpoint/raw_link.h"
 
 namespace fastudp::abi {
 
-inline host& open(fastudp_stack* s) { return *reinterpret_cast<host*>(s); }
+inline engine& open(fastudp_stack* s) { return *reinterpret_cast<engine*>(s); }
 inline endpoint& open(fastudp_socket* s) { return *reinterpret_cast<endpoint*>(s); }
 inline raw_link& open(fastudp_link* l) { return *reinterpret_cast<raw_link*>(l); }
-inline fastudp_stack* seal(host* h) { return reinterpret_cast<fastudp_stack*>(h); }
+inline fastudp_stack* seal(engine* h) { return reinterpret_cast<fastudp_stack*>(h); }
 inline fastudp_socket* seal(endpoint* e) { return reinterpret_cast<fastudp_socket*>(e); }
 inline fastudp_link* seal(raw_link* l) { return reinterpret_cast<fastudp_link*>(l); }
 

@@ -12,8 +12,8 @@ using namespace fastudp::abi;
 
 namespace {
 
-int open_socket(host& h, fastudp_socket** socket) {
-  host::turn t(h);
+int open_socket(engine& h, fastudp_socket** socket) {
+  engine::turn t(h);
   auto* made = new (std::nothrow) endpoint(h);
   if (made == nullptr) return -ENOMEM;
   ++h.open_sockets;
@@ -23,7 +23,7 @@ int open_socket(host& h, fastudp_socket** socket) {
 
 int close_socket(endpoint& e) {
   if (e.has_frames_out()) return -EBUSY;
-  host::turn t(e.home());
+  engine::turn t(e.home());
   --e.home().open_sockets;
   delete &e;
   return 0;

@@ -10,28 +10,28 @@ using namespace fastudp::abi;
 
 namespace {
 
-result<host*> open_host(const char* uri, const fastudp_stack_config* config, reason& why) {
+result<engine*> open_engine(const char* uri, const fastudp_stack_config* config, reason& why) {
   const auto wanted = read_versioned(config);
   if (!wanted) return why.fail(wanted.code(), "fastudp_stack_config: its size or a field is not of this version");
-  const host_settings settings{.seed = wanted->seed,
+  const engine_settings settings{.seed = wanted->seed,
                                .hand_clock = wanted->hand_clock != 0,
                                .neighbours = wanted->neighbours,
                                .spin = wanted->spin_us * microsecond};
-  auto made = host::open(uri, settings, why);
+  auto made = engine::open(uri, settings, why);
   if (!made) return made.failure();
   return made->release();
 }
 
-int close_host(host& h) {
+int close_engine(engine& h) {
   {
-    host::turn t(h);
+    engine::turn t(h);
     if (h.open_sockets != 0) return -EBUSY;
   }
   delete &h;
   return 0;
 }
 
-fastudp_stack_info info_of(host& h) {
+fastudp_stack_info info_of(engine& h) {
   fastudp_stack_info out{};
   const link_info& device = h.stack().device();
   copy_text(device.name, out.link, sizeof out.link);
@@ -43,7 +43,7 @@ fastudp_stack_info info_of(host& h) {
   return out;
 }
 
-fastudp_stack_stats stats_of(host& h) {
+fastudp_stack_stats stats_of(engine& h) {
   const counters& c = h.count();
   fastudp_stack_stats out{};
   out.rx_datagrams = c.rx_datagrams.get();
@@ -61,13 +61,13 @@ fastudp_stack_stats stats_of(host& h) {
   return out;
 }
 
-int drops_of(host& h, uint64_t* drops, size_t count) {
+int drops_of(engine& h, uint64_t* drops, size_t count) {
   for (size_t i = 0; i < std::min(count, drop_reasons); ++i) drops[i] = h.count().drops[i].get();
   return static_cast<int>(drop_reasons);
 }
 
-int neighbour_of(host& h, ipv4_address address, uint8_t* mac, uint32_t* state) {
-  host::turn t(h);
+int neighbour_of(engine& h, ipv4_address address, uint8_t* mac, uint32_t* state) {
+  engine::turn t(h);
   const neighbour* found = h.stack().find_neighbour(address);
   if (found == nullptr) return -ENOENT;
   if (mac != nullptr) std::memcpy(mac, found->mac.bytes.data(), found->mac.bytes.size());
@@ -90,18 +90,18 @@ int fastudp_stack_open(fastudp_stack** stack, const char* uri, const fastudp_sta
                        size_t why_size) {
   if (stack == nullptr || uri == nullptr) return -EFAULT;
   reason text;
-  const auto made = open_host(uri, config, text);
+  const auto made = open_engine(uri, config, text);
   copy_text(text.c_str(), why, why_size);
   *stack = made ? seal(*made) : nullptr;
   return -made.code();
 }
 
-int fastudp_stack_close(fastudp_stack* stack) { return stack == nullptr ? 0 : close_host(open(stack)); }
+int fastudp_stack_close(fastudp_stack* stack) { return stack == nullptr ? 0 : close_engine(open(stack)); }
 
 int fastudp_stack_add_address(fastudp_stack* stack, const fastudp_addr* address, unsigned prefix_length) {
   if (stack == nullptr) return -EFAULT;
   return with_prefix(address, prefix_length, [&](const ipv4_prefix& prefix) {
-    host::turn t(open(stack));
+    engine::turn t(open(stack));
     return open(stack).stack().add_address(prefix, t.now());
   });
 }
@@ -109,7 +109,7 @@ int fastudp_stack_add_address(fastudp_stack* stack, const fastudp_addr* address,
 int fastudp_stack_remove_address(fastudp_stack* stack, const fastudp_addr* address) {
   if (stack == nullptr) return -EFAULT;
   return with_ipv4(address, [&](const endpoint_address& a) {
-    host::turn t(open(stack));
+    engine::turn t(open(stack));
     return open(stack).stack().remove_address(a.address);
   });
 }
@@ -119,7 +119,7 @@ int fastudp_stack_add_route(fastudp_stack* stack, const fastudp_addr* destinatio
   if (stack == nullptr) return -EFAULT;
   if (gateway != nullptr && gateway->family != FASTUDP_IPV4) return -EAFNOSUPPORT;
   return with_prefix(destination, prefix_length, [&](const ipv4_prefix& prefix) {
-    host::turn t(open(stack));
+    engine::turn t(open(stack));
     const ipv4_address by = gateway != nullptr ? from_c(*gateway).address : ipv4_address{};
     return open(stack).stack().add_route(prefix, gateway != nullptr ? &by : nullptr);
   });
@@ -128,7 +128,7 @@ int fastudp_stack_add_route(fastudp_stack* stack, const fastudp_addr* destinatio
 int fastudp_stack_remove_route(fastudp_stack* stack, const fastudp_addr* destination, unsigned prefix_length) {
   if (stack == nullptr) return -EFAULT;
   return with_prefix(destination, prefix_length, [&](const ipv4_prefix& prefix) {
-    host::turn t(open(stack));
+    engine::turn t(open(stack));
     return open(stack).stack().remove_route(prefix);
   });
 }
@@ -138,7 +138,7 @@ int fastudp_stack_add_neighbour(fastudp_stack* stack, const fastudp_addr* addres
   return with_ipv4(address, [&](const endpoint_address& a) {
     mac_address to;
     std::memcpy(to.bytes.data(), mac, to.bytes.size());
-    host::turn t(open(stack));
+    engine::turn t(open(stack));
     return open(stack).stack().add_neighbour(a.address, to);
   });
 }
@@ -146,7 +146,7 @@ int fastudp_stack_add_neighbour(fastudp_stack* stack, const fastudp_addr* addres
 int fastudp_stack_remove_neighbour(fastudp_stack* stack, const fastudp_addr* address) {
   if (stack == nullptr) return -EFAULT;
   return with_ipv4(address, [&](const endpoint_address& a) {
-    host::turn t(open(stack));
+    engine::turn t(open(stack));
     return open(stack).stack().remove_neighbour(a.address);
   });
 }
@@ -159,7 +159,7 @@ int fastudp_stack_get_neighbour(fastudp_stack* stack, const fastudp_addr* addres
 
 int fastudp_stack_poll(fastudp_stack* stack, unsigned budget) {
   if (stack == nullptr) return -EFAULT;
-  host::turn t(open(stack));
+  engine::turn t(open(stack));
   t.look_at_clock();
   return static_cast<int>(open(stack).work(t, budget == 0 ? burst::capacity : budget));
 }
@@ -167,19 +167,19 @@ int fastudp_stack_poll(fastudp_stack* stack, unsigned budget) {
 int fastudp_stack_wait(fastudp_stack* stack, int64_t timeout_ns) {
   if (stack == nullptr) return -EFAULT;
   const time_point limit = open(stack).limit_after(timeout_ns);
-  host::turn t(open(stack));
+  engine::turn t(open(stack));
   return to_int(open(stack).wait_for_work(t, limit));
 }
 
 int fastudp_stack_fd(fastudp_stack* stack) {
   if (stack == nullptr) return -EFAULT;
-  host::turn t(open(stack));
+  engine::turn t(open(stack));
   return open(stack).announce_work();
 }
 
 int64_t fastudp_stack_deadline(fastudp_stack* stack) {
   if (stack == nullptr) return -EFAULT;
-  host::turn t(open(stack));
+  engine::turn t(open(stack));
   t.look_at_clock();
   const time_point due = open(stack).stack().deadline();
   return due == never ? INT64_MAX : std::max<int64_t>(due - t.now(), 0);
@@ -187,25 +187,25 @@ int64_t fastudp_stack_deadline(fastudp_stack* stack) {
 
 int fastudp_stack_set_time(fastudp_stack* stack, int64_t now) {
   if (stack == nullptr) return -EFAULT;
-  host::turn t(open(stack));
+  engine::turn t(open(stack));
   fastudp::clock& time = open(stack).time();
   return time.is_hand_held() && time.set(now) ? 0 : -EINVAL;
 }
 
 int fastudp_stack_get_info(fastudp_stack* stack, fastudp_stack_info* info) {
   if (stack == nullptr || info == nullptr) return -EFAULT;
-  host::turn t(open(stack));
+  engine::turn t(open(stack));
   return to_int(write_versioned(info_of(open(stack)), info, offsetof(fastudp_stack_info, mac)));
 }
 
 int fastudp_stack_get_stats(fastudp_stack* stack, fastudp_stack_stats* stats) {
   if (stack == nullptr || stats == nullptr) return -EFAULT;
-  host::turn t(open(stack));
+  engine::turn t(open(stack));
   return to_int(write_versioned(stats_of(open(stack)), stats, offsetof(fastudp_stack_stats, tx_datagrams)));
 }
 
 int fastudp_stack_get_drops(fastudp_stack* stack, uint64_t* drops, size_t count) {
   if (stack == nullptr || (drops == nullptr && count != 0)) return -EFAULT;
-  host::turn t(open(stack));
+  engine::turn t(open(stack));
   return drops_of(open(stack), drops, count);
 }

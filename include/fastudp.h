@@ -93,6 +93,10 @@ typedef struct fastudp_stack_config {
   uint32_t hand_clock; /* 1 = time stands still but for fastudp_stack_set_time; calls never block, -EAGAIN instead */
   uint32_t neighbours; /* entries of the neighbour table; default 1024 */
   uint32_t spin_us;    /* microseconds that a blocking call polls before it sleeps; default 0, URI key spin */
+  uint32_t strict;     /* 1 = what would hand a socket over to the kernel fails with -EOPNOTSUPP instead */
+  const char* stats_file;          /* counters live in this file and are added to its own; null: in memory */
+  uint32_t may_bypass_firewall;    /* 1 = auto: takes a fast link although the host's firewall has rules */
+  uint32_t reserved;               /* 0 */
 } fastudp_stack_config;
 
 typedef struct fastudp_stack_info {
@@ -116,6 +120,8 @@ typedef struct fastudp_stack_stats {
   uint64_t sockets;           /* sockets open now */
   uint64_t address_conflicts; /* how often another host was heard to use an address of ours (RFC 5227) */
   uint64_t lock_acquisitions; /* how often a call had to take the stack: once per burst, never per packet */
+  /* Of rx_datagrams and tx_datagrams, and of the sockets ever opened: who carried them. */
+  uint64_t rx_fast, rx_kernel, tx_fast, tx_kernel, sockets_fast, sockets_kernel;
 } fastudp_stack_stats;
 
 /* Values of *state in fastudp_stack_get_neighbour: the states of RFC 4861 section 7.3.2 and two of Linux's. */
@@ -126,6 +132,14 @@ typedef struct fastudp_stack_stats {
 #define FASTUDP_NEIGHBOUR_PROBE 5
 #define FASTUDP_NEIGHBOUR_FAILED 6
 #define FASTUDP_NEIGHBOUR_PERMANENT 7
+
+/* One thing to wait for in fastudp_wait: a socket of a stack, or else a descriptor of the caller's. */
+typedef struct fastudp_wait_item {
+  fastudp_socket* socket; /* null: `fd` counts */
+  int32_t fd;             /* negative: passed over */
+  int16_t events;         /* Linux's POLL values */
+  int16_t revents;        /* filled in: what is there */
+} fastudp_wait_item;
 
 /* ---- Library ------------------------------------------------------------------------------------------------- */
 
@@ -144,6 +158,14 @@ FASTUDP_API const char* fastudp_drop_name(size_t index);
 
 /* What drop reason `index` means and where to look, in one line, or null past the last. The text is static. */
 FASTUDP_API const char* fastudp_drop_text(size_t index);
+
+/* The name of reason `index` for which datagrams or sockets go through the kernel, such as "unresolved", or null past
+ * the last. The text is static. */
+FASTUDP_API const char* fastudp_kernel_reason_name(size_t index);
+
+/* What kernel reason `index` means and whether something can be done about it, in one line, or null past the last. The
+ * text is static. */
+FASTUDP_API const char* fastudp_kernel_reason_text(size_t index);
 
 /* ---- Stacks -------------------------------------------------------------------------------------------------- */
 
@@ -224,11 +246,47 @@ FASTUDP_API int fastudp_stack_get_stats(fastudp_stack* stack, fastudp_stack_stat
 /* Stores how many packets were dropped for each of the first `count` reasons. Returns how many reasons there are. */
 FASTUDP_API int fastudp_stack_get_drops(fastudp_stack* stack, uint64_t* drops, size_t count);
 
+/* Stores for each of the first `count` kernel reasons how many datagrams, and sockets when they were handed over, went
+ * through the kernel for it. Returns how many reasons there are. */
+FASTUDP_API int fastudp_stack_get_kernel_reasons(fastudp_stack* stack, uint64_t* counts, size_t count);
+
+/* A few lines on which link was chosen, and why not a faster one. Returns the length. Stored with its terminator, cut at
+ * `size`. */
+FASTUDP_API int fastudp_stack_explain(fastudp_stack* stack, char* text, size_t size);
+
+/* May block: sleeps until something is there for one of `count` items, or `timeout_ns` has passed (negative: no limit,
+ * 0: only looks). Sockets must be of this stack; FASTUDP_ERROR and _HANGUP always count. `signal_mask`, if not null, is
+ * a sigset_t that holds while it sleeps, as in ppoll. Returns how many items have something in revents; -EINTR. */
+FASTUDP_API int fastudp_wait(fastudp_stack* stack, fastudp_wait_item* items, size_t count, int64_t timeout_ns,
+                             const void* signal_mask);
+
 /* ---- Sockets ------------------------------------------------------------------------------------------------- */
 
 /* Opens a UDP socket. On success *socket belongs to the caller until fastudp_socket_close.
  * -EAFNOSUPPORT: family is not FASTUDP_IPV4; -ENOMEM. */
 FASTUDP_API int fastudp_socket_open(fastudp_stack* stack, int family, fastudp_socket** socket);
+
+/* Opens a socket around a kernel UDP socket that the program holds: its companion. It keeps the port, takes what the fast
+ * path doesn't, and shows whatever is bound, connected and set on it already. `fd` stays the caller's, and is closed
+ * after fastudp_socket_close. On success *socket belongs to the caller until then. -ENOTSOCK, -EPROTONOSUPPORT: not a UDP
+ * socket; -EAFNOSUPPORT: not over IPv4; -ENOMEM. */
+FASTUDP_API int fastudp_socket_adopt(fastudp_stack* stack, int fd, fastudp_socket** socket);
+
+/* The descriptor of the companion, the kernel's half of this socket. Whatever is done with it behind fastudp's back that
+ * changes the address must be told by fastudp_socket_hand_over. -EOPNOTSUPP: the stack has its own addresses, and
+ * the socket no companion. */
+FASTUDP_API int fastudp_socket_kernel_fd(fastudp_socket* socket);
+
+/* Leaves the socket to the kernel alone, for good, since another process gets it or something was asked of it that
+ * only the kernel can do; what lies in the fast queue is still received first. `reason` is the index of a kernel reason.
+ * -EOPNOTSUPP: it has no companion, or the stack is strict. */
+FASTUDP_API int fastudp_socket_hand_over(fastudp_socket* socket, size_t reason);
+
+/* 1 if datagrams may take the fast path on this socket now, 0 if all go through the kernel. */
+FASTUDP_API int fastudp_socket_is_fast(fastudp_socket* socket);
+
+/* Counts datagrams that the caller moved through the companion's descriptor itself, for a kernel reason. */
+FASTUDP_API int fastudp_socket_count(fastudp_socket* socket, uint64_t received, uint64_t sent, size_t reason);
 
 /* Closes the socket; what is queued is gone. Null is allowed. -EBUSY: frames borrowed through it are still out. */
 FASTUDP_API int fastudp_socket_close(fastudp_socket* socket);

@@ -59,6 +59,14 @@ struct ip_address {
   constexpr ipv4_address ipv4() const { return {{bytes[12], bytes[13], bytes[14], bytes[15]}}; }
 };
 
+// An address and a port: one end of a UDP conversation.
+struct endpoint_address {
+  ipv4_address address;
+  std::uint16_t port = 0;
+
+  friend bool operator==(const endpoint_address&, const endpoint_address&) = default;
+};
+
 struct ipv4_prefix {
   ipv4_address address;  // as written: 10.0.0.7/24 keeps the 7
   std::uint8_t length = 0;

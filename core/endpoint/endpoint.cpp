@@ -57,37 +57,37 @@ status endpoint::refuse(const char* call, status outcome, endpoint_address about
 }
 
 reason endpoint::why() {
-  host::turn t(host_);
+  engine::turn t(engine_);
   return why_;
 }
 
 status endpoint::bind(endpoint_address where) {
-  host::turn t(host_);
+  engine::turn t(engine_);
   return refuse("bind", socket_.bind(where), where);
 }
 
 status endpoint::connect(endpoint_address peer) {
-  host::turn t(host_);
+  engine::turn t(engine_);
   return refuse("connect", socket_.connect(peer, t.now()), peer);
 }
 
 void endpoint::disconnect() {
-  host::turn t(host_);
+  engine::turn t(engine_);
   socket_.disconnect();
 }
 
 status endpoint::shut_down(bool reading, bool writing) {
-  host::turn t(host_);
+  engine::turn t(engine_);
   return socket_.shut_down(reading, writing);
 }
 
 endpoint_address endpoint::local() {
-  host::turn t(host_);
+  engine::turn t(engine_);
   return socket_.local();
 }
 
 result<endpoint_address> endpoint::peer() {
-  host::turn t(host_);
+  engine::turn t(engine_);
   // Linux: a peer at port 0 is none.
   if (!socket_.is_connected() || socket_.peer().port == 0) return error{ENOTCONN};
   return socket_.peer();
@@ -99,14 +99,14 @@ status endpoint::refuse_option(int level, int name, status outcome) {
 }
 
 status endpoint::set_option(int level, int name, std::span<const std::byte> value) {
-  host::turn t(host_);
+  engine::turn t(engine_);
   const auto set = fastudp::set_option(socket_, level, name, value);
   settle_descriptor();
   return refuse_option(level, name, set);
 }
 
 result<std::size_t> endpoint::get_option(int level, int name, std::span<std::byte> value) {
-  host::turn t(host_);
+  engine::turn t(engine_);
   const auto got = fastudp::get_option(socket_, level, name, value, t.now());
   settle_descriptor();
   if (!got) return refuse_option(level, name, got.failure()).failure();
@@ -132,22 +132,22 @@ status endpoint::send_one(const message& m, int flags, time_point now) {
 
 result<std::size_t> endpoint::send(std::span<message> messages, int flags) {
   if ((flags & ~known_send_flags) != 0) return error{EOPNOTSUPP};
-  host::turn t(host_);
+  engine::turn t(engine_);
   std::size_t sent = 0;
   status outcome;
   while (sent < messages.size() && (outcome = send_one(messages[sent], flags, t.now()))) ++sent;
-  host_.finish_sending(t);
+  engine_.finish_sending(t);
   settle_descriptor();  // sending takes a pending error
   if (sent > 0 || outcome) return sent;
   return refuse("send", outcome, messages[0].peer).failure();
 }
 
 result<std::size_t> endpoint::allocate(std::span<message> messages) {
-  host::turn t(host_);
+  engine::turn t(engine_);
   std::size_t made = 0;
   for (message& m : messages) {
     if (m.data.size() > 65'507) return made > 0 ? result<std::size_t>(made) : error{EMSGSIZE};
-    packet* p = host_.stack().out().take_datagram(static_cast<std::uint32_t>(udp_size + m.data.size()));
+    packet* p = engine_.stack().out().take_datagram(static_cast<std::uint32_t>(udp_size + m.data.size()));
     if (p == nullptr) break;
     p->holder = this;
     frames_out_.fetch_add(1, std::memory_order_relaxed);
@@ -162,7 +162,7 @@ result<std::size_t> endpoint::allocate(std::span<message> messages) {
 // The program may have moved `data` within the frame; all headers must still fit in front of it.
 status endpoint::check_frame(const message& m) const {
   const packet* p = m.frame;
-  if (p == nullptr || !host_.owns(*p)) return error{EINVAL};
+  if (p == nullptr || !engine_.owns(*p)) return error{EINVAL};
   const std::byte* first = p->frame + all_headers;
   const std::byte* end = p->frame + p->capacity;
   if (m.data.data() < first || m.data.data() > end || m.data.size() > static_cast<std::size_t>(end - m.data.data())) {
@@ -194,19 +194,19 @@ bool endpoint::has_input() const {
   return socket_.has_datagram() || socket_.has_pending_error() || socket_.is_shut_for_reading();
 }
 
-status endpoint::wait_for_input(host::turn& t, int flags) {
+status endpoint::wait_for_input(engine::turn& t, int flags) {
   const bool from_errors = (flags & message_flag::error_queue) != 0;
   // Reading the error queue never waits.
   const bool dont_wait = from_errors || (flags & message_flag::dont_wait) != 0;
   const duration timeout = dont_wait ? 0 : socket_.settings().receive_timeout;
   if (timeout == 0) {
-    host_.work(t);
+    engine_.work(t);
     // Linux looks for data first: without any, even a socket that is shut down says to try again.
     const bool found = from_errors ? socket_.errors_waiting() : socket_.has_datagram() || socket_.has_pending_error();
     return found ? status{} : error{EAGAIN};
   }
-  const time_point limit = timeout == never ? never : host_.time().precise() + timeout;
-  return host_.wait_until(t, {.interest = this}, limit, [&] { return has_input(); });
+  const time_point limit = timeout == never ? never : engine_.time().precise() + timeout;
+  return engine_.wait_until(t, {.interest = this}, limit, [&] { return has_input(); });
 }
 
 // The descriptor is readable exactly while there is something.
@@ -219,7 +219,7 @@ void endpoint::settle_descriptor() {
 
 // One thread was woken for all that came; it passes the rest on.
 void endpoint::end_of_input() {
-  if (has_something()) host_.pass_on(this);
+  if (has_something()) engine_.pass_on(this);
   settle_descriptor();
 }
 
@@ -279,7 +279,7 @@ status endpoint::fill_error(message& m) {
 result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
   if ((flags & ~known_receive_flags) != 0) return error{EOPNOTSUPP};
   if (messages.empty()) return std::size_t{0};
-  host::turn t(host_);
+  engine::turn t(engine_);
   if (auto input = wait_for_input(t, flags); !input) return input.failure();
   std::size_t count = 0;
   if (flags & message_flag::error_queue) {
@@ -306,7 +306,7 @@ result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
 result<std::size_t> endpoint::borrow(std::span<message> messages, int flags) {
   if ((flags & ~known_borrow_flags) != 0) return error{EOPNOTSUPP};
   if (messages.empty()) return std::size_t{0};
-  host::turn t(host_);
+  engine::turn t(engine_);
   if (auto input = wait_for_input(t, flags); !input) return input.failure();
   if (socket_.has_pending_error() && (flags & message_flag::continued) != 0) return std::size_t{0};
   if (const int pending = socket_.take_error()) {
@@ -341,29 +341,29 @@ int endpoint::readiness() const {
 }
 
 int endpoint::poll() {
-  host::turn t(host_);
-  host_.work(t);
+  engine::turn t(engine_);
+  engine_.work(t);
   return readiness();
 }
 
 result<int> endpoint::wait(int events, time_point limit) {
-  host::turn t(host_);
+  engine::turn t(engine_);
   events |= ready::error | ready::hang_up;
   const auto waited =
-      host_.wait_until(t, {.interest = this, .only_looks = true}, limit, [&] { return (readiness() & events) != 0; });
+      engine_.wait_until(t, {.interest = this, .only_looks = true}, limit, [&] { return (readiness() & events) != 0; });
   if (!waited && waited.code() != EAGAIN) return waited.failure();
   return readiness() & events;
 }
 
 result<int> endpoint::descriptor() {
-  host::turn t(host_);
+  engine::turn t(engine_);
   if (descriptor_ < 0) {
     const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (fd < 0) return error{errno};
     descriptor_ = fd;
     if (has_something()) became_ready();
   }
-  if (auto started = host_.start_helper(); !started) return started.failure();
+  if (auto started = engine_.start_helper(); !started) return started.failure();
   return descriptor_;
 }
 

@@ -8,7 +8,7 @@
 
 #include "base/reason.h"
 #include "base/result.h"
-#include "endpoint/host.h"
+#include "endpoint/engine.h"
 #include "socket/udp_socket.h"
 
 namespace fastudp {
@@ -39,7 +39,7 @@ struct message {
 
 class endpoint {
  public:
-  explicit endpoint(host& h) : host_(h), socket_(h.sockets()) { socket_.tag = this; }
+  explicit endpoint(engine& h) : engine_(h), socket_(h.sockets()) { socket_.tag = this; }
   endpoint(const endpoint&) = delete;
   endpoint& operator=(const endpoint&) = delete;
   ~endpoint();
@@ -74,7 +74,7 @@ class endpoint {
   // From the stack, inside somebody's turn.
   void became_ready();
 
-  host& home() { return host_; }
+  engine& home() { return engine_; }
 
  private:
   int readiness() const;
@@ -82,7 +82,7 @@ class endpoint {
   bool has_input() const;
   status refuse(const char* call, status outcome, endpoint_address about);
   status refuse_option(int level, int name, status outcome);
-  status wait_for_input(host::turn& t, int flags);
+  status wait_for_input(engine::turn& t, int flags);
   void settle_descriptor();
   void end_of_input();
   void fill(message& m, packet& datagram);
@@ -92,7 +92,7 @@ class endpoint {
   status send_one(const message& m, int flags, time_point now);
   status check_frame(const message& m) const;
 
-  host& host_;
+  engine& engine_;
   udp_socket socket_;
   std::atomic<std::uint32_t> frames_out_{0};
   int descriptor_ = -1;

@@ -40,7 +40,7 @@ result<std::unique_ptr<raw_link>> raw_link::open(std::string_view text, reason& 
   if (!count) return why.fail(ENOMEM, "no memory for counters");
   std::unique_ptr<raw_link> out(new (std::nothrow) raw_link(std::move(*count)));
   if (!out) return why.fail(ENOMEM, "no memory for a link");
-  auto opened = open_link(*where, out->counters_[0], why);
+  auto opened = open_link(*where, {.count = out->counters_[0]}, why);
   if (!opened) return opened.failure();
   out->link_ = std::move(*opened);
   if (auto known = where->expect_all_taken(why); !known) return known.failure();

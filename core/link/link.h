@@ -37,6 +37,11 @@ struct link_info {
   mac_address mac;
   std::uint32_t mtu = 1500;  // largest IP datagram in one frame
   std::uint32_t queues = 1;
+  int interface = 0;    // the host's number of the device; 0: the host has none
+  bool shared = false;  // the host's kernel owns the addresses: what nobody has claimed stays the kernel's
+  // Of a shared link: claims (link/steering.h) decide what comes in here, and the kernel doesn't get it. Otherwise all
+  // UDP comes in, the kernel gets it too, and whoever takes a datagram filters it out of the kernel's sockets.
+  bool steered = false;
 
   // Whether this is a frame: a whole Ethernet header, its tags if any, and no more than the MTU behind them.
   bool carries(std::span<const std::byte> frame) const {
@@ -70,5 +75,13 @@ class link {
 };
 
 using link_ptr = std::unique_ptr<link>;
+
+class steering;
+
+// What a backend is given when it is opened; both outlive the link.
+struct link_services {
+  counters& count;
+  steering* claims = nullptr;  // BPF's, where it may be used; see link/steering.h
+};
 
 }  // namespace fastudp

@@ -8,7 +8,7 @@ namespace fastudp {
 
 #define FASTUDP_BACKEND(scheme, text)                              \
   namespace scheme {                                               \
-  result<link_ptr> open(uri& where, counters& count, reason& why); \
+  result<link_ptr> open(uri& where, const link_services& with, reason& why); \
   }
 #include "link/backends.def"
 #undef FASTUDP_BACKEND
@@ -17,7 +17,7 @@ namespace {
 
 struct backend {
   std::string_view scheme;
-  result<link_ptr> (*open)(uri&, counters&, reason&);
+  result<link_ptr> (*open)(uri&, const link_services&, reason&);
 };
 
 constexpr backend backends[] = {
@@ -34,12 +34,12 @@ constexpr char known_schemes[] =
 
 }  // namespace
 
-result<link_ptr> open_link(uri& where, counters& count, reason& why) {
+result<link_ptr> open_link(uri& where, const link_services& with, reason& why) {
   for (const auto& candidate : backends) {
     if (candidate.scheme != where.scheme()) continue;
-    auto opened = candidate.open(where, count, why);
+    auto opened = candidate.open(where, with, why);
     if (!opened) return opened;
-    return wrap::around(std::move(*opened), where, count, why);
+    return wrap::around(std::move(*opened), where, with.count, why);
   }
   return why.fail(EINVAL, "no link '%.*s:'; there are%s", static_cast<int>(where.scheme().size()),
                   where.scheme().data(), known_schemes);

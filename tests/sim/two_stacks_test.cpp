@@ -36,7 +36,7 @@ class host final : private socket_events {
   host(unsigned number, const std::string& uri_text) : sockets_(count_, *this, {}) {
     reason why;
     auto where = uri::parse(uri_text, why);
-    link_ = std::move(*open_link(*where, count_, why));
+    link_ = std::move(*open_link(*where, {.count = count_}, why));
     stack_ = std::move(*stack::create(*link_, count_, sockets_, {.seed = number}));
     EXPECT_TRUE(sockets_.open(*stack_));
     address_ = ipv4_address::from_number(0x0a000000 + number);

@@ -87,11 +87,11 @@ result<settings> take_settings(uri& where, reason& why) {
 }  // namespace
 
 // Keys: mac, mtu, ring (frames that wait for rx_burst at most), promiscuous (sees unicast frames to others as well).
-result<link_ptr> open(uri& where, counters& count, reason& why) {
+result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   if (auto named = check_name(where.device(), why); !named) return named.failure();
   const auto with = take_settings(where, why);
   if (!with) return with.failure();
-  std::unique_ptr<mem_link> out(new (std::nothrow) mem_link(*with, count));
+  std::unique_ptr<mem_link> out(new (std::nothrow) mem_link(*with, services.count));
   if (!out) return why.fail(ENOMEM, "no memory for a link");
   if (auto opened = out->open(where.device(), why); !opened) return opened.failure();
   return link_ptr(std::move(out));

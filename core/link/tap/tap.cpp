@@ -173,7 +173,7 @@ result<mac_address> own_address(mac_address asked, const mac_address& kernel_mac
 }  // namespace
 
 // Keys: mac (ours; the kernel's end has one of its own), mtu (of both ends; by default what the interface has).
-result<link_ptr> open(uri& where, counters& count, reason& why) {
+result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   const auto asked = where.take_mac("mac", why);
   if (!asked) return asked.failure();
   // The range that the driver allows: 68 is IPv4's smallest, 65521 leaves room for an Ethernet header in 64 KiB.
@@ -185,7 +185,7 @@ result<link_ptr> open(uri& where, counters& count, reason& why) {
   if (!mac) return mac.failure();
   auto frames = pool::create(frame_count, frame_size(opened->mtu));
   std::unique_ptr<tap_link> out;
-  if (frames) out.reset(new (std::nothrow) tap_link(std::move(*opened), *mac, std::move(*frames), count));
+  if (frames) out.reset(new (std::nothrow) tap_link(std::move(*opened), *mac, std::move(*frames), services.count));
   if (!out)
     return why.fail(ENOMEM, "no memory for the frames of tap:%.*s", static_cast<int>(where.device().size()),
                     where.device().data());

@@ -155,7 +155,7 @@ TEST(control, says_what_the_datagram_shall_have) {
 // Its one difference: we have no interface numbers.
 TEST(control, is_written_and_cut_as_by_the_kernel) {
   kernel_socket kernel;
-  const auto host = test::open_host(test::hub_name(), {.seed = 1, .hand_clock = true});
+  const auto host = test::open_engine(test::hub_name(), {.seed = 1, .hand_clock = true});
   test::open_endpoint ours(*host, test::at("127.0.0.1", 53));
   for (const int name : {IP_PKTINFO, IP_RECVTTL, IP_RECVTOS}) {
     const int on = 1;

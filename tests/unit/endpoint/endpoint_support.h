@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "endpoint/endpoint.h"
-#include "endpoint/host.h"
+#include "endpoint/engine.h"
 #include "support/packets.h"
 #include "unit/stack/stack_support.h"
 
@@ -29,9 +29,9 @@ inline std::string hub_name() {
   return "mem:test-" + std::to_string(::getpid()) + "-" + std::to_string(++number);
 }
 
-inline std::unique_ptr<host> open_host(const std::string& uri, const host_settings& with = {.seed = 1}) {
+inline std::unique_ptr<engine> open_engine(const std::string& uri, const engine_settings& with = {.seed = 1}) {
   reason why;
-  auto opened = host::open(uri, with, why);
+  auto opened = engine::open(uri, with, why);
   EXPECT_TRUE(opened) << why.c_str();
   return opened ? std::move(*opened) : nullptr;
 }
@@ -39,20 +39,20 @@ inline std::unique_ptr<host> open_host(const std::string& uri, const host_settin
 // As a program does it: within a turn.
 class open_endpoint {
  public:
-  explicit open_endpoint(host& h) : host_(h) {
-    const host::turn t(h);
+  explicit open_endpoint(engine& h) : engine_(h) {
+    const engine::turn t(h);
     made_ = std::make_unique<endpoint>(h);
   }
-  open_endpoint(host& h, const endpoint_address& where) : open_endpoint(h) { EXPECT_TRUE(made_->bind(where)); }
+  open_endpoint(engine& h, const endpoint_address& where) : open_endpoint(h) { EXPECT_TRUE(made_->bind(where)); }
   ~open_endpoint() {
-    const host::turn t(host_);
+    const engine::turn t(engine_);
     made_.reset();
   }
   endpoint* operator->() { return made_.get(); }
   endpoint& operator*() { return *made_; }
 
  private:
-  host& host_;
+  engine& engine_;
   std::unique_ptr<endpoint> made_;
 };
 

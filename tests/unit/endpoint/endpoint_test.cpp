@@ -22,7 +22,7 @@ using test::at;
 using test::hub_name;
 using test::octets;
 using test::open_endpoint;
-using test::open_host;
+using test::open_engine;
 using test::receive_now;
 using testing::ElementsAre;
 
@@ -36,30 +36,30 @@ std::string raw(const T& value) {
 // One host that talks to itself, and a raw port on its hub to say what it likes.
 class one_host : public testing::Test {
  protected:
-  one_host() : host_(open_host(hub_name() + "?announce=off&address=10.0.0.1/24", {.seed = 1, .hand_clock = true})) {}
+  one_host() : engine_(open_engine(hub_name() + "?announce=off&address=10.0.0.1/24", {.seed = 1, .hand_clock = true})) {}
 
   // Sends so many to port 53, "0" and so on.
   void fill(std::size_t count) {
-    open_endpoint sender(*host_);
+    open_endpoint sender(*engine_);
     for (std::size_t i = 0; i < count; ++i) ASSERT_TRUE(test::send(*sender, std::to_string(i), at("10.0.0.1", 53)));
   }
   // Works off what other threads handed back; how many frames are out then.
   std::uint32_t frames_out() {
-    pool& link = host_->stack().frames();
+    pool& link = engine_->stack().frames();
     link.reclaim();
-    host_->stack().store().reclaim();
-    return link.count() - link.available() + host_->stack().store().in_use() - posted_;
+    engine_->stack().store().reclaim();
+    return link.count() - link.available() + engine_->stack().store().in_use() - posted_;
   }
   // An ICMP error about what this socket sent to the peer: to a port of ours that nobody has.
   static void provoke(endpoint& s) { EXPECT_TRUE(test::send(s, "anybody?", at("10.0.0.1", 9))); }
 
-  std::unique_ptr<host> host_;
+  std::unique_ptr<engine> engine_;
   // What the link itself holds to receive into.
-  const std::uint32_t posted_ = host_->stack().frames().count() - host_->stack().frames().available();
+  const std::uint32_t posted_ = engine_->stack().frames().count() - engine_->stack().frames().available();
 };
 
 TEST_F(one_host, a_burst_comes_in_order_and_no_longer_than_asked_for) {
-  open_endpoint s(*host_, at("0.0.0.0", 53));
+  open_endpoint s(*engine_, at("0.0.0.0", 53));
   fill(10);
   std::vector<message> burst(7);
   std::vector<std::string> room(7, std::string(100, '\0'));
@@ -72,7 +72,7 @@ TEST_F(one_host, a_burst_comes_in_order_and_no_longer_than_asked_for) {
 }
 
 TEST_F(one_host, too_little_room_cuts_and_says_so) {
-  open_endpoint s(*host_, at("0.0.0.0", 53)), sender(*host_);
+  open_endpoint s(*engine_, at("0.0.0.0", 53)), sender(*engine_);
   ASSERT_TRUE(test::send(*sender, "longer than that", at("10.0.0.1", 53)));
   ASSERT_TRUE(test::send(*sender, "next", at("10.0.0.1", 53)));
   std::string room(6, '\0');
@@ -86,7 +86,7 @@ TEST_F(one_host, too_little_room_cuts_and_says_so) {
 }
 
 TEST_F(one_host, peeking_leaves_it) {
-  open_endpoint s(*host_, at("0.0.0.0", 53));
+  open_endpoint s(*engine_, at("0.0.0.0", 53));
   fill(2);
   EXPECT_EQ(test::receive(*s, message_flag::peek), "0");
   EXPECT_EQ(test::receive(*s, message_flag::peek), "0");
@@ -95,7 +95,7 @@ TEST_F(one_host, peeking_leaves_it) {
 }
 
 TEST_F(one_host, a_flag_that_is_not_known_is_refused) {
-  open_endpoint s(*host_, at("0.0.0.0", 53));
+  open_endpoint s(*engine_, at("0.0.0.0", 53));
   message m;
   EXPECT_EQ(s->receive({&m, 1}, 0x1).code(), EOPNOTSUPP);
   EXPECT_EQ(s->send({&m, 1}, 0x1).code(), EOPNOTSUPP);
@@ -103,7 +103,7 @@ TEST_F(one_host, a_flag_that_is_not_known_is_refused) {
 }
 
 TEST_F(one_host, an_empty_burst_is_none) {
-  open_endpoint s(*host_, at("0.0.0.0", 53));
+  open_endpoint s(*engine_, at("0.0.0.0", 53));
   EXPECT_EQ(*s->receive({}, 0), 0u);
   EXPECT_EQ(*s->borrow({}, 0), 0u);
   EXPECT_EQ(*s->send({}, 0), 0u);
@@ -111,7 +111,7 @@ TEST_F(one_host, an_empty_burst_is_none) {
 }
 
 TEST_F(one_host, a_burst_of_sends_ends_at_the_first_refusal) {
-  open_endpoint s(*host_);
+  open_endpoint s(*engine_);
   std::vector<message> burst(3);
   for (message& m : burst) m.peer = at("10.0.0.1", 53), m.has_peer = true;
   burst[1].peer.port = 0;
@@ -123,7 +123,7 @@ TEST_F(one_host, a_burst_of_sends_ends_at_the_first_refusal) {
 // ---- Borrowed frames
 
 TEST_F(one_host, borrowed_frames_are_counted_until_they_are_given_back) {
-  open_endpoint s(*host_, at("0.0.0.0", 53));
+  open_endpoint s(*engine_, at("0.0.0.0", 53));
   fill(5);
   std::vector<message> burst(8);
   ASSERT_EQ(*s->borrow(burst, 0), 5u);
@@ -139,7 +139,7 @@ TEST_F(one_host, borrowed_frames_are_counted_until_they_are_given_back) {
 }
 
 TEST_F(one_host, an_allocated_frame_is_filled_and_sent) {
-  open_endpoint s(*host_, at("0.0.0.0", 53));
+  open_endpoint s(*engine_, at("0.0.0.0", 53));
   for (const std::size_t size : {0, 1, 1472, 1473, 65'507}) {
     message m;
     m.data = {static_cast<std::byte*>(nullptr), size};
@@ -157,7 +157,7 @@ TEST_F(one_host, an_allocated_frame_is_filled_and_sent) {
 }
 
 TEST_F(one_host, more_than_a_datagram_cannot_be_allocated) {
-  open_endpoint s(*host_);
+  open_endpoint s(*engine_);
   std::vector<message> two(2);
   two[0].data = {static_cast<std::byte*>(nullptr), 65'508};
   EXPECT_EQ(s->allocate(two).code(), EMSGSIZE);
@@ -168,7 +168,7 @@ TEST_F(one_host, more_than_a_datagram_cannot_be_allocated) {
 }
 
 TEST_F(one_host, what_does_not_lie_in_its_frame_is_refused_and_stays_the_programs) {
-  open_endpoint s(*host_, at("0.0.0.0", 53));
+  open_endpoint s(*engine_, at("0.0.0.0", 53));
   message m;
   m.data = {static_cast<std::byte*>(nullptr), 100};
   ASSERT_EQ(*s->allocate({&m, 1}), 1u);
@@ -198,7 +198,7 @@ TEST_F(one_host, what_does_not_lie_in_its_frame_is_refused_and_stays_the_program
 }
 
 TEST_F(one_host, a_refused_submit_leaves_the_frame) {
-  open_endpoint s(*host_);
+  open_endpoint s(*engine_);
   message m;
   m.data = {static_cast<std::byte*>(nullptr), 10};
   ASSERT_EQ(*s->allocate({&m, 1}), 1u);
@@ -210,7 +210,7 @@ TEST_F(one_host, a_refused_submit_leaves_the_frame) {
 }
 
 TEST_F(one_host, a_borrowed_frame_goes_out_by_another_socket) {
-  open_endpoint s(*host_, at("0.0.0.0", 53)), other(*host_), last(*host_, at("0.0.0.0", 54));
+  open_endpoint s(*engine_, at("0.0.0.0", 53)), other(*engine_), last(*engine_, at("0.0.0.0", 54));
   fill(1);
   message m;
   ASSERT_EQ(*s->borrow({&m, 1}, 0), 1u);
@@ -226,7 +226,7 @@ TEST_F(one_host, a_borrowed_frame_goes_out_by_another_socket) {
 
 class descriptor_of : public one_host {
  protected:
-  descriptor_of() : s_(*host_, at("0.0.0.0", 53)) { fd_ = *s_->descriptor(); }
+  descriptor_of() : s_(*engine_, at("0.0.0.0", 53)) { fd_ = *s_->descriptor(); }
   // It is readable exactly while the socket says that it has something.
   void expect_truth(bool something, const char* what) {
     EXPECT_EQ(test::is_readable(fd_), something) << what;
@@ -266,7 +266,7 @@ TEST_F(descriptor_of, a_socket_with_datagrams) {
 }
 
 TEST_F(descriptor_of, a_socket_that_had_something_before) {
-  open_endpoint early(*host_, at("0.0.0.0", 54)), sender(*host_);
+  open_endpoint early(*engine_, at("0.0.0.0", 54)), sender(*engine_);
   ASSERT_TRUE(test::send(*sender, "x", at("10.0.0.1", 54)));
   const auto fd = early->descriptor();
   EXPECT_TRUE(test::is_readable(*fd));
@@ -330,7 +330,7 @@ TEST_F(descriptor_of, a_socket_that_is_shut) {
 // ---- The error queue's messages
 
 TEST_F(one_host, an_error_message_says_who_and_what) {
-  open_endpoint s(*host_, at("10.0.0.1", 53));
+  open_endpoint s(*engine_, at("10.0.0.1", 53));
   ASSERT_TRUE(s->set_option(IPPROTO_IP, IP_RECVERR, octets(raw(1))));
   provoke(*s);
   std::string room(3, '\0'), control(100, '\0');
@@ -362,7 +362,7 @@ TEST_F(one_host, an_error_message_says_who_and_what) {
 }
 
 TEST_F(one_host, what_is_ready) {
-  open_endpoint s(*host_, at("0.0.0.0", 53));
+  open_endpoint s(*engine_, at("0.0.0.0", 53));
   EXPECT_EQ(s->poll(), ready::writable);
   fill(1);
   EXPECT_EQ(s->poll(), ready::writable | ready::readable);

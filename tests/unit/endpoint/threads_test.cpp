@@ -26,7 +26,7 @@ using test::at;
 using test::hub_name;
 using test::octets;
 using test::open_endpoint;
-using test::open_host;
+using test::open_engine;
 using test::sleeper;
 
 constexpr endpoint_address here{ipv4_address{{10, 0, 0, 1}}, 53};
@@ -34,28 +34,28 @@ constexpr endpoint_address here{ipv4_address{{10, 0, 0, 1}}, 53};
 class threads : public testing::Test {
  protected:
   threads() {
-    for (const auto& [a, b, mac] : {std::tuple{&host_, "10.0.0.2", 2u}, {&peer_, "10.0.0.1", 1u}}) {
-      const host::turn t(**a);
+    for (const auto& [a, b, mac] : {std::tuple{&engine_, "10.0.0.2", 2u}, {&peer_, "10.0.0.1", 1u}}) {
+      const engine::turn t(**a);
       EXPECT_TRUE((*a)->stack().add_neighbour(test::ip(b), test::mac_of(mac)));
     }
   }
-  static std::unique_ptr<host> open(const std::string& hub, unsigned number) {
+  static std::unique_ptr<engine> open(const std::string& hub, unsigned number) {
     const std::string n = std::to_string(number);
-    return open_host(hub + "?announce=off&mac=02:00:00:00:00:0" + n + "&address=10.0.0." + n + "/24");
+    return open_engine(hub + "?announce=off&mac=02:00:00:00:00:0" + n + "&address=10.0.0." + n + "/24");
   }
   void say(std::string_view text, std::uint16_t port = 53) {
     EXPECT_TRUE(test::send(*client_, text, at("10.0.0.1", port)));
   }
 
   const std::string hub_ = hub_name();
-  const std::unique_ptr<host> host_ = open(hub_, 1), peer_ = open(hub_, 2);
+  const std::unique_ptr<engine> engine_ = open(hub_, 1), peer_ = open(hub_, 2);
   open_endpoint client_{*peer_, at("10.0.0.2", 77)};
 };
 
 // The sender stays within the receive buffer: a wake-up that is lost stops everything for good.
 TEST_F(threads, sixteen_on_one_socket_get_each_datagram_once) {
   constexpr std::uint32_t total = 100'000, readers = 16, stop = total;
-  open_endpoint s(*host_, here);
+  open_endpoint s(*engine_, here);
   std::vector<std::atomic<std::uint8_t>> seen(total);
   std::atomic<std::uint32_t> received{0};
   const auto read = [&] {
@@ -88,7 +88,7 @@ TEST_F(threads, sixteen_on_one_socket_get_each_datagram_once) {
   for (std::uint32_t i = 0; i < readers; ++i) send(stop);
   for (std::thread& each : all) each.join();
   EXPECT_EQ(std::ranges::count_if(seen, [](const auto& times) { return times != 1; }), 0);
-  EXPECT_EQ(host_->count().drops[static_cast<std::size_t>(drop::queue_full)].get(), 0u);
+  EXPECT_EQ(engine_->count().drops[static_cast<std::size_t>(drop::queue_full)].get(), 0u);
 }
 
 TEST_F(threads, each_is_woken_for_its_own_socket) {
@@ -97,7 +97,7 @@ TEST_F(threads, each_is_woken_for_its_own_socket) {
   std::vector<std::unique_ptr<std::atomic<int>>> counts;
   std::vector<std::thread> readers;
   for (std::uint16_t i = 0; i < sockets; ++i) {
-    all.push_back(std::make_unique<open_endpoint>(*host_, at("10.0.0.1", static_cast<std::uint16_t>(100 + i))));
+    all.push_back(std::make_unique<open_endpoint>(*engine_, at("10.0.0.1", static_cast<std::uint16_t>(100 + i))));
     counts.push_back(std::make_unique<std::atomic<int>>(0));
     readers.emplace_back([&s = **all.back(), &count = *counts.back(), name = std::to_string(i)] {
       for (int round = 0; round < rounds; ++round) {
@@ -119,7 +119,7 @@ TEST_F(threads, each_is_woken_for_its_own_socket) {
 }
 
 TEST_F(threads, who_only_looks_leaves_it_to_who_reads) {
-  open_endpoint s(*host_, here), other(*host_, at("10.0.0.1", 54));
+  open_endpoint s(*engine_, here), other(*engine_, at("10.0.0.1", 54));
   sleeper leader([&] { EXPECT_EQ(test::receive(*other), "the end"); });
   leader.await_sleep();
   {
@@ -136,7 +136,7 @@ TEST_F(threads, who_only_looks_leaves_it_to_who_reads) {
 }
 
 TEST_F(threads, who_waits_for_something_else_does_not_keep_it_from_who_reads) {
-  open_endpoint s(*host_, here), other(*host_, at("10.0.0.1", 54));
+  open_endpoint s(*engine_, here), other(*engine_, at("10.0.0.1", 54));
   ASSERT_TRUE(s->connect(at("10.0.0.2", 77)));
   sleeper leader([&] { EXPECT_EQ(test::receive(*other), "the end"); });
   leader.await_sleep();
@@ -152,7 +152,7 @@ TEST_F(threads, who_waits_for_something_else_does_not_keep_it_from_who_reads) {
 }
 
 TEST_F(threads, shutting_down_wakes_all_who_read) {
-  open_endpoint s(*host_, here);
+  open_endpoint s(*engine_, here);
   ASSERT_TRUE(s->connect({test::ip("10.0.0.2"), 9}));
   std::vector<std::unique_ptr<sleeper>> all;
   for (int i = 0; i < 8; ++i) {
@@ -164,7 +164,7 @@ TEST_F(threads, shutting_down_wakes_all_who_read) {
 
 TEST_F(threads, a_leader_that_gives_up_leaves_a_leader_behind) {
   const test::signal_handler handled(0);
-  open_endpoint s(*host_, here), other(*host_, at("10.0.0.1", 54));
+  open_endpoint s(*engine_, here), other(*engine_, at("10.0.0.1", 54));
   auto leader = std::make_unique<sleeper>([&] { EXPECT_EQ(test::receive(*other), std::strerror(EINTR)); });
   leader->await_sleep();
   sleeper follower([&] { EXPECT_EQ(test::receive(*s), "hello"); });
@@ -177,7 +177,7 @@ TEST_F(threads, a_leader_that_gives_up_leaves_a_leader_behind) {
 TEST_F(threads, a_signal_interrupts_a_receive_and_a_wait) {
   for (const int flags : {0, SA_RESTART}) {
     const test::signal_handler handled(flags);
-    open_endpoint s(*host_, here);
+    open_endpoint s(*engine_, here);
     sleeper reader([&] { EXPECT_EQ(test::receive(*s), std::strerror(EINTR)); });
     sleeper looker([&] { EXPECT_EQ(s->wait(ready::readable, never).code(), EINTR); });
     for (sleeper* each : {&reader, &looker}) {
@@ -187,26 +187,26 @@ TEST_F(threads, a_signal_interrupts_a_receive_and_a_wait) {
 }
 
 TEST_F(threads, a_timeout_comes_and_not_early) {
-  open_endpoint s(*host_, here);
+  open_endpoint s(*engine_, here);
   const timeval timeout{0, 30'000};
   ASSERT_TRUE(s->set_option(SOL_SOCKET, SO_RCVTIMEO, std::as_bytes(std::span(&timeout, 1))));
   const auto wait_until_refused = [&] {
-    const time_point limit = host_->limit_after(30 * millisecond);
+    const time_point limit = engine_->limit_after(30 * millisecond);
     EXPECT_EQ(test::receive(*s), std::strerror(EAGAIN));
-    EXPECT_LE(limit, host_->limit_after(0));
+    EXPECT_LE(limit, engine_->limit_after(0));
   };
   wait_until_refused();
   sleeper leader([&] { wait_until_refused(); });
   sleeper follower([&] { wait_until_refused(); });
   sleeper looker([&] {
-    const time_point limit = host_->limit_after(30 * millisecond);
+    const time_point limit = engine_->limit_after(30 * millisecond);
     EXPECT_EQ(*s->wait(ready::readable, limit), 0);
-    EXPECT_LE(limit, host_->limit_after(0));
+    EXPECT_LE(limit, engine_->limit_after(0));
   });
 }
 
 TEST_F(threads, retransmissions_go_on_while_everybody_sleeps) {
-  open_endpoint s(*host_, here);
+  open_endpoint s(*engine_, here);
   ASSERT_TRUE(s->set_option(IPPROTO_IP, IP_RECVERR, std::as_bytes(std::span("\1\0\0", 4))));
   ASSERT_TRUE(test::send(*s, "x", at("10.0.0.77", 9)));
   EXPECT_EQ(test::receive(*s), std::strerror(EHOSTUNREACH)) << "after three questions, a second apart";
@@ -214,7 +214,7 @@ TEST_F(threads, retransmissions_go_on_while_everybody_sleeps) {
 
 TEST_F(threads, many_send_on_one_socket_and_every_datagram_is_whole) {
   constexpr int senders = 4, each = 2000;
-  open_endpoint s(*host_, here), shared(*peer_);
+  open_endpoint s(*engine_, here), shared(*peer_);
   std::atomic<int> received{0};
   std::vector<std::thread> all;
   for (int i = 0; i < senders; ++i) {
@@ -265,7 +265,7 @@ class frames_to_return {
 
 TEST_F(threads, borrowed_frames_come_home_from_any_thread) {
   constexpr int total = 20'000, helpers = 4;
-  open_endpoint s(*host_, here);
+  open_endpoint s(*engine_, here);
   frames_to_return borrowed;
   std::atomic<int> returned{0};
   std::vector<std::thread> all;
@@ -296,8 +296,8 @@ TEST_F(threads, borrowed_frames_come_home_from_any_thread) {
   for (int i = 0; i < helpers; ++i) borrowed.push(nullptr);
   for (std::thread& t : all) t.join();
   EXPECT_FALSE(s->has_frames_out());
-  const host::turn t(*host_);
-  pool& frames = host_->stack().frames();
+  const engine::turn t(*engine_);
+  pool& frames = engine_->stack().frames();
   frames.reclaim();
   EXPECT_EQ(frames.available() + 4096, frames.count()) << "all but those that the link receives into";
 }

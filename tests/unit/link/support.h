@@ -45,7 +45,7 @@ class host {
   explicit host(std::string uri_text) : text_(std::move(uri_text)) {
     auto where = uri::parse(text_, why_);
     if (!where) return;
-    if (auto opened = open_link(*where, count_, why_)) link_ = std::move(*opened);
+    if (auto opened = open_link(*where, {.count = count_}, why_)) link_ = std::move(*opened);
     if (link_ != nullptr && !where->expect_all_taken(why_)) link_.reset();
   }
   host() = default;

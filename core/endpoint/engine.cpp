@@ -1,4 +1,4 @@
-#include "endpoint/host.h"
+#include "endpoint/engine.h"
 
 #include <signal.h>
 #include <sys/random.h>
@@ -47,7 +47,7 @@ int width(std::string_view text) { return static_cast<int>(std::min<std::size_t>
 
 }  // namespace
 
-result<std::unique_ptr<host>> host::open(std::string_view text, host_settings settings, reason& why) {
+result<std::unique_ptr<engine>> engine::open(std::string_view text, engine_settings settings, reason& why) {
   auto where = uri::parse(text, why);
   if (!where) return where.failure();
   const auto spin =
@@ -56,19 +56,19 @@ result<std::unique_ptr<host>> host::open(std::string_view text, host_settings se
   settings.spin = static_cast<duration>(*spin) * microsecond;
   auto count = shared_array<counters>::map(1);
   if (!count) return why.fail(ENOMEM, "no memory for counters");
-  std::unique_ptr<host> out(new (std::nothrow) host(settings, std::move(*count), limits_of_the_host()));
+  std::unique_ptr<engine> out(new (std::nothrow) engine(settings, std::move(*count), limits_of_the_host()));
   if (!out) return why.fail(ENOMEM, "no memory for a stack");
   if (auto opened = out->open_parts(*where, settings, why); !opened) return opened.failure();
   return out;
 }
 
-status host::open_parts(uri& where, const host_settings& settings, reason& why) {
+status engine::open_parts(uri& where, const engine_settings& settings, reason& why) {
   const auto announce = where.take("announce");
   if (announce && *announce != "on" && *announce != "off") {
     return why.fail(EINVAL, "announce=%.*s: write on or off", width(*announce), announce->data());
   }
   if (auto opened = room_.open(); !opened) return why.fail(opened.code(), "eventfd: %s", std::strerror(opened.code()));
-  auto device = open_link(where, count(), why);
+  auto device = open_link(where, {.count = count()}, why);
   if (!device) return device.failure();
   link_ = std::move(*device);
   stack_settings wanted{.seed = settings.seed != 0 ? settings.seed : random_seed()};
@@ -82,7 +82,7 @@ status host::open_parts(uri& where, const host_settings& settings, reason& why) 
 }
 
 // The keys that give a stack its addresses.
-status host::configure(uri& where, reason& why) {
+status engine::configure(uri& where, reason& why) {
   const auto address = where.take("address");
   const auto gateway = where.take("gateway");
   if (auto known = where.expect_all_taken(why); !known) return known;
@@ -109,7 +109,7 @@ status host::configure(uri& where, reason& why) {
   return {};
 }
 
-host::~host() {
+engine::~engine() {
   if (!helper_runs_) return;
   lock_.acquire();
   helper_must_stop_ = true;
@@ -118,19 +118,19 @@ host::~host() {
   pthread_join(helper_, nullptr);
 }
 
-std::size_t host::work(turn& t, std::size_t budget) {
+std::size_t engine::work(turn& t, std::size_t budget) {
   sends_since_work_ = 0;
   std::size_t frames = stack_->poll(t.now(), budget);
   while (frames == 0 && program_waits_ && !link_->arm()) frames = stack_->poll(t.now(), budget);
   return frames;
 }
 
-void host::finish_sending(turn& t) {
+void engine::finish_sending(turn& t) {
   stack_->flush(t.now());
   if (stack_->neighbours().parked() != 0 || ++sends_since_work_ >= sends_between_work) work(t);
 }
 
-result<bool> host::wait_for_work(turn& t, time_point limit) {
+result<bool> engine::wait_for_work(turn& t, time_point limit) {
   if (clock_.is_hand_held()) return !link_->arm() || stack_->deadline() <= t.now();
   waiter w;
   room_.enter(w);
@@ -141,35 +141,35 @@ result<bool> host::wait_for_work(turn& t, time_point limit) {
   return t.now() < limit || stack_->deadline() <= t.now();
 }
 
-status host::out_of_time(turn& t, time_point limit) {
+status engine::out_of_time(turn& t, time_point limit) {
   if (clock_.is_hand_held()) return error{EAGAIN};
   if (limit != never) t.look_at_clock();
   return t.now() < limit ? status{} : error{EAGAIN};
 }
 
-time_point host::limit_after(duration timeout) {
+time_point engine::limit_after(duration timeout) {
   const turn t(*this);
   const time_point now = clock_.precise();
   return timeout < 0 || timeout >= never - now ? never : now + timeout;
 }
 
-int host::announce_work() {
+int engine::announce_work() {
   program_waits_ = true;
   // Nothing is lost when this says that frames are there already: the program polls before it waits.
   (void)link_->arm();
   return link_->wait_fd();
 }
 
-void host::became_ready(udp_socket& socket) {
+void engine::became_ready(udp_socket& socket) {
   if (socket.tag == nullptr) return;
   room_.wake_one(socket.tag);
   static_cast<endpoint*>(socket.tag)->became_ready();
 }
 
-bool host::owns(const packet& p) const { return p.home == &link_->frames() || stack_->store().owns(*p.home); }
+bool engine::owns(const packet& p) const { return p.home == &link_->frames() || stack_->store().owns(*p.home); }
 
-void* host::run_helper(void* self) {
-  host& h = *static_cast<host*>(self);
+void* engine::run_helper(void* self) {
+  engine& h = *static_cast<engine*>(self);
   turn t(h);
   waiter w;
   h.room_.enter(w);
@@ -183,7 +183,7 @@ void* host::run_helper(void* self) {
 }
 
 // Signals are the program's: none is delivered to this thread.
-status host::start_helper() {
+status engine::start_helper() {
   if (helper_runs_ || clock_.is_hand_held()) return {};
   sigset_t all, before;
   ::sigfillset(&all);

@@ -1,6 +1,6 @@
 // A stack in the life of a program: its time, its counters, its descriptor, its helper thread.
 
-#include "endpoint/host.h"
+#include "endpoint/engine.h"
 
 #include <dirent.h>
 #include <gmock/gmock.h>
@@ -21,7 +21,7 @@ namespace {
 using test::at;
 using test::hub_name;
 using test::open_endpoint;
-using test::open_host;
+using test::open_engine;
 
 std::set<int> threads() {
   [[maybe_unused]] static const bool is_started =
@@ -45,13 +45,13 @@ std::uint64_t blocked_signals(int thread) {
 }
 
 struct pair_of_hosts {
-  explicit pair_of_hosts(const host_settings& with = {.seed = 1})
+  explicit pair_of_hosts(const engine_settings& with = {.seed = 1})
       : hub(hub_name()),
-        a(open_host(hub + "?announce=off&address=10.0.0.1/24", with)),
-        b(open_host(hub + "?announce=off&address=10.0.0.2/24", with)) {}
+        a(open_engine(hub + "?announce=off&address=10.0.0.1/24", with)),
+        b(open_engine(hub + "?announce=off&address=10.0.0.2/24", with)) {}
 
   std::string hub;
-  std::unique_ptr<host> a, b;
+  std::unique_ptr<engine> a, b;
 };
 
 // ---- Time
@@ -77,8 +77,8 @@ TEST(clock, the_kernels_never_goes_back_between_coarse_and_precise) {
   }
 }
 
-TEST(host, a_limit_that_never_comes_does_not_overflow) {
-  const auto h = open_host(hub_name());
+TEST(engine, a_limit_that_never_comes_does_not_overflow) {
+  const auto h = open_engine(hub_name());
   EXPECT_EQ(h->limit_after(-1), never);
   EXPECT_EQ(h->limit_after(never), never);
   EXPECT_EQ(h->limit_after(never - 1), never);
@@ -87,8 +87,8 @@ TEST(host, a_limit_that_never_comes_does_not_overflow) {
   EXPECT_GE(h->limit_after(second), soon);
 }
 
-TEST(host, with_a_hand_held_clock_nothing_blocks) {
-  const auto h = open_host(hub_name() + "?address=10.0.0.1/24", {.seed = 1, .hand_clock = true});
+TEST(engine, with_a_hand_held_clock_nothing_blocks) {
+  const auto h = open_engine(hub_name() + "?address=10.0.0.1/24", {.seed = 1, .hand_clock = true});
   open_endpoint s(*h, at("0.0.0.0", 53));
   EXPECT_EQ(test::receive(*s), std::strerror(EAGAIN));
   EXPECT_EQ(s->wait(ready::readable, never).code(), 0);
@@ -100,11 +100,11 @@ TEST(host, with_a_hand_held_clock_nothing_blocks) {
 
 // ---- Calls
 
-TEST(host, the_lock_is_taken_once_per_call) {
-  const auto h = open_host(hub_name() + "?address=10.0.0.1/24", {.seed = 1, .hand_clock = true});
+TEST(engine, the_lock_is_taken_once_per_call) {
+  const auto h = open_engine(hub_name() + "?address=10.0.0.1/24", {.seed = 1, .hand_clock = true});
   open_endpoint s(*h, at("0.0.0.0", 53));
   const auto turns = [&] {
-    const host::turn t(*h);
+    const engine::turn t(*h);
     return h->acquisitions();
   };
   std::vector<message> burst(64);
@@ -121,12 +121,12 @@ TEST(host, the_lock_is_taken_once_per_call) {
   EXPECT_EQ(turns(), before + 4);
 }
 
-TEST(host, a_program_that_only_sends_is_looked_after) {
+TEST(engine, a_program_that_only_sends_is_looked_after) {
   pair_of_hosts hosts({.seed = 1, .hand_clock = true});
   open_endpoint sender(*hosts.a), receiver(*hosts.b, at("10.0.0.2", 53));
   for (int i = 0; i < 3; ++i) {
     ASSERT_TRUE(test::send(*sender, "x", at("10.0.0.2", 53)));
-    const host::turn t(*hosts.b);
+    const engine::turn t(*hosts.b);
     hosts.b->stack().poll(t.now(), 64);
   }
   int received = 0;
@@ -134,17 +134,17 @@ TEST(host, a_program_that_only_sends_is_looked_after) {
   EXPECT_EQ(received, 3) << "the second send took the answer in";
 }
 
-TEST(host, the_stacks_descriptor_says_when_polling_finds_work) {
+TEST(engine, the_stacks_descriptor_says_when_polling_finds_work) {
   pair_of_hosts hosts;
   open_endpoint sender(*hosts.a), receiver(*hosts.b, at("10.0.0.2", 53));
-  const auto work = [&](host& h) {
-    host::turn t(h);
+  const auto work = [&](engine& h) {
+    engine::turn t(h);
     t.look_at_clock();
     while (h.work(t) != 0) continue;
   };
   int fd = -1;
   {
-    const host::turn t(*hosts.b);
+    const engine::turn t(*hosts.b);
     fd = hosts.b->announce_work();
   }
   work(*hosts.b);
@@ -160,7 +160,7 @@ TEST(host, the_stacks_descriptor_says_when_polling_finds_work) {
   }
 }
 
-TEST(host, it_knows_its_own_packets) {
+TEST(engine, it_knows_its_own_packets) {
   pair_of_hosts hosts({.seed = 1, .hand_clock = true});
   packet* of_the_link = hosts.a->stack().frames().take();
   packet* of_the_store = hosts.a->stack().store().take(10'000);
@@ -206,7 +206,7 @@ TEST(helper, ends_with_the_host) {
 
 TEST(helper, ends_even_if_it_has_never_slept) {
   for (int i = 0; i < 200; ++i) {
-    const auto h = open_host(hub_name() + "?announce=off&address=10.0.0.1/24");
+    const auto h = open_engine(hub_name() + "?announce=off&address=10.0.0.1/24");
     open_endpoint s(*h);
     ASSERT_TRUE(s->descriptor());
   }

@@ -23,39 +23,39 @@
 
 namespace fastudp {
 
-struct host_settings {
+struct engine_settings {
   std::uint64_t seed = 0;  // 0: from the kernel
   bool hand_clock = false;
   std::uint32_t neighbours = 0;  // 0: the default
   duration spin = 0;
 };
 
-class host final : private socket_events {
+class engine final : private socket_events {
  public:
-  static result<std::unique_ptr<host>> open(std::string_view uri, host_settings settings, reason& why);
-  ~host();
-  host(const host&) = delete;
-  host& operator=(const host&) = delete;
+  static result<std::unique_ptr<engine>> open(std::string_view uri, engine_settings settings, reason& why);
+  ~engine();
+  engine(const engine&) = delete;
+  engine& operator=(const engine&) = delete;
 
   // One call into the stack, from one thread: holds the lock and knows the time.
   class turn {
    public:
-    explicit turn(host& h) : host_(h) {
-      host_.lock_.acquire();
-      ++host_.acquisitions_;
-      now_ = host_.clock_.coarse();
+    explicit turn(engine& h) : engine_(h) {
+      engine_.lock_.acquire();
+      ++engine_.acquisitions_;
+      now_ = engine_.clock_.coarse();
     }
     ~turn() {
-      host_.room_.work_due(host_.stack_->deadline());
-      host_.lock_.give_up();
+      engine_.room_.work_due(engine_.stack_->deadline());
+      engine_.lock_.give_up();
     }
     turn(const turn&) = delete;
     turn& operator=(const turn&) = delete;
     time_point now() const { return now_; }
-    void look_at_clock() { now_ = host_.clock_.precise(); }
+    void look_at_clock() { now_ = engine_.clock_.precise(); }
 
    private:
-    host& host_;
+    engine& engine_;
     time_point now_;
   };
 
@@ -92,13 +92,13 @@ class host final : private socket_events {
   std::uint64_t open_sockets = 0;
 
  private:
-  host(const host_settings& settings, shared_array<counters>&& count, const buffer_limits& limits)
+  engine(const engine_settings& settings, shared_array<counters>&& count, const buffer_limits& limits)
       : clock_(settings.hand_clock),
         spin_(settings.spin),
         room_(lock_, clock_),
         counters_(std::move(count)),
         sockets_(counters_[0], *this, limits) {}
-  status open_parts(uri& where, const host_settings& settings, reason& why);
+  status open_parts(uri& where, const engine_settings& settings, reason& why);
   status configure(uri& where, reason& why);
   void became_ready(udp_socket& socket) override;
   // EAGAIN when the limit has passed, or would never: a hand-held clock stands still.
@@ -123,7 +123,7 @@ class host final : private socket_events {
 };
 
 template <typename Condition>
-status host::wait_until(turn& t, waiter&& w, time_point limit, const Condition& is_ready) {
+status engine::wait_until(turn& t, waiter&& w, time_point limit, const Condition& is_ready) {
   room_.enter(w);
   status outcome;
   for (bool interrupted = false;;) {
@@ -139,7 +139,7 @@ status host::wait_until(turn& t, waiter&& w, time_point limit, const Condition& 
 }
 
 template <typename Condition>
-bool host::spin(turn& t, time_point limit, const Condition& is_ready) {
+bool engine::spin(turn& t, time_point limit, const Condition& is_ready) {
   t.look_at_clock();
   const time_point until = std::min(limit, t.now() + spin_);
   while (t.now() < until) {

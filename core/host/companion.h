@@ -1,0 +1,61 @@
+#pragma once
+// The kernel's half of a socket: a UDP socket of Linux's that holds the port and the descriptor, and takes what the fast
+// path doesn't.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/address.h"
+#include "base/descriptor.h"
+#include "base/result.h"
+
+namespace fastudp {
+
+// One datagram through the kernel. Flags and control messages are Linux's own, untouched.
+struct kernel_message {
+  std::span<std::byte> data;      // to send: the payload; received: room, cut to what was stored
+  std::span<std::byte> control;   // likewise
+  endpoint_address peer;          // to send: where to, if has_peer; received: from whom
+  bool has_peer = false;
+  std::uint32_t length = 0;       // received: the datagram's own
+  int flags = 0;                  // received: msg_flags
+};
+
+class companion {
+ public:
+  // A socket of our own, or one that the program holds; that one stays the program's to close.
+  static result<companion> open();
+  // ENOTSOCK, EPROTONOSUPPORT: not a UDP socket over IPv4.
+  static result<companion> adopt(int socket);
+
+  int number() const;
+  // Linux's own results.
+  status bind(const endpoint_address& where);
+  status connect(const endpoint_address& peer);
+  status disconnect();
+  status shut_down(int how);
+  result<endpoint_address> local() const;
+  result<endpoint_address> peer() const;
+  status set_option(int level, int name, std::span<const std::byte> value);
+  result<std::size_t> get_option(int level, int name, std::span<std::byte> value) const;
+  // Lets it bind to and hold an address that isn't the host's (IP_FREEBIND).
+  status allow_foreign_address();
+
+  // Returns how many went, or the error of the first. `flags` are Linux's.
+  result<std::size_t> send(std::span<kernel_message> messages, int flags);
+  result<std::size_t> receive(std::span<kernel_message> messages, int flags);
+
+  // Keeps from it what arrives on an interface for this host alone, since the fast path takes that there: a classic
+  // filter, which goes with the socket wherever it goes. EBUSY: the program has a filter of its own there.
+  status keep_out(int interface);
+  void let_in();
+
+ private:
+  descriptor owned_;
+  int number_ = -1;
+};
+
+}  // namespace fastudp

@@ -1,0 +1,68 @@
+#pragma once
+// What the Linux host knows of its network, mirrored by netlink: addresses, routes, neighbours, one interface's state.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/address.h"
+#include "base/descriptor.h"
+#include "base/reason.h"
+#include "base/result.h"
+
+namespace fastudp {
+
+// The way that the host's main table has for a destination.
+struct host_route {
+  ipv4_prefix destination;
+  int interface = 0;     // 0: the kernel has more to say than one way out (several hops, blackhole, …)
+  ipv4_address gateway;  // any: on-link
+  ipv4_address source;   // preferred; any: none said
+  std::uint32_t mtu = 0; // of the route; 0: the interface's
+};
+
+struct host_interface {
+  mac_address mac;
+  std::uint32_t mtu = 0;
+  bool is_up = false;       // administratively, and with a carrier
+  bool is_ethernet = false;
+};
+
+// What changed, in base types. Called from mirror::open and mirror::update only.
+class mirror_events {
+ public:
+  // All addresses of the host, loopback's left out; `interface` is where each one is.
+  struct address {
+    ipv4_prefix prefix;
+    int interface = 0;
+  };
+  virtual void addresses_are(std::span<const address> all) = 0;
+  // All of the main table, the best of each prefix. `plain`: no rules but Linux's default ones look elsewhere first;
+  // otherwise the table says nothing about where a datagram goes.
+  virtual void routes_are(std::span<const host_route> all, bool plain) = 0;
+  // A neighbour on our interface: where it is, or null when the kernel doesn't know or isn't sure (no entry, STALE,
+  // INCOMPLETE, FAILED).
+  virtual void neighbour_is(ipv4_address address, const mac_address* mac) = 0;
+  virtual void interface_is(const host_interface& state) = 0;
+  // The kernel dropped notifications: everything is told again right after this; neighbours that aren't are gone.
+  virtual void starts_over() = 0;
+
+ protected:
+  ~mirror_events() = default;
+};
+
+class mirror {
+ public:
+  // Mirrors the interface with this number, and tells everything that is there now. ENODEV: no such interface.
+  static result<std::unique_ptr<mirror>> open(int interface, mirror_events& events, reason& why);
+
+  // Readable when update() has something to tell.
+  int descriptor() const { return socket_.number(); }
+  // Takes in what has happened since; never waits. Needs no privilege.
+  void update();
+
+ private:
+  descriptor socket_;
+};
+
+}  // namespace fastudp
