@@ -190,7 +190,7 @@ FASTUDP_API int fastudp_stack_close(fastudp_stack* stack);
 
 /* Adds an address of ours with the length of its on-link prefix, and its connected route. Unless announce=off, the
  * address is probed for and announced as RFC 5227 says. -EEXIST: have it; -EINVAL: not an address that a host may have;
- * -EAFNOSUPPORT: not IPv4; -ENOSPC: 16 addresses are there. */
+ * -EAFNOSUPPORT: not IPv4; -ENOSPC: 64 addresses are there. */
 FASTUDP_API int fastudp_stack_add_address(fastudp_stack* stack, const fastudp_addr* address, unsigned prefix_length);
 
 /* Removes an address and its connected route; sockets bound to it stay and receive nothing. -EADDRNOTAVAIL: not ours.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "base/counters.h"
 #include "base/random.h"
@@ -30,6 +31,7 @@ struct stack_settings {
   std::uint32_t neighbours = 1024;
   std::uint32_t routes = 1024;
   bool announce = true;  // probe and announce new addresses (RFC 5227)
+  sharing with_host = sharing::none;
 };
 
 class stack {
@@ -56,9 +58,17 @@ class stack {
   status remove_neighbour(ipv4_address address);
   const neighbour* find_neighbour(ipv4_address address);
 
+  // Of a stack that shares its addresses with the host's kernel, which has the last word on all of them.
+  void mirror_addresses(std::span<const ipv4_prefix> all);
+  status mirror_routes(std::span<const ipv4_prefix> destinations, std::span<const route> ways);
+  // Null: the kernel isn't sure where it is.
+  void mirror_neighbour(ipv4_address address, const mac_address* mac);
+  void mirror_mtu(std::uint32_t mtu) { egress_.set_mtu(mtu); }
+
   egress& out() { return egress_; }
   frame_store& store() { return store_; }
   pool& frames() { return link_.frames(); }
+  sharing with_host() const { return with_host_; }
   const link_info& device() const { return link_.info(); }
   const local_addresses& addresses() const { return addresses_; }
   const neighbour_table& neighbours() const { return neighbours_; }
@@ -79,6 +89,7 @@ class stack {
   random_source random_;
   frame_store store_;
   bool announce_;
+  sharing with_host_;
   local_addresses addresses_;
   route_table routes_;
   neighbour_table neighbours_;
