@@ -11,6 +11,8 @@ namespace fastudp {
 class counter {
  public:
   void add(std::uint64_t n = 1) { value_.store(get() + n, std::memory_order_relaxed); }
+  // For what several threads count at once, each of them on its way to the kernel.
+  void add_shared(std::uint64_t n) { value_.fetch_add(n, std::memory_order_relaxed); }
   std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
 
  private:
@@ -47,7 +49,7 @@ struct counters {
   counter kernel_by[kernel_reasons];
 
   void dropped(drop why, std::uint64_t n = 1) { drops[static_cast<std::size_t>(why)].add(n); }
-  void by_kernel(kernel_reason why, std::uint64_t n = 1) { kernel_by[static_cast<std::size_t>(why)].add(n); }
+  void by_kernel(kernel_reason why, std::uint64_t n = 1) { kernel_by[static_cast<std::size_t>(why)].add_shared(n); }
 };
 
 const char* drop_name(std::size_t reason);

@@ -57,7 +57,7 @@ class mirror {
   static result<std::unique_ptr<mirror>> open(int interface, mirror_events& events, reason& why);
 
   // Readable when update() has something to tell.
-  int descriptor() const { return socket_.number(); }
+  int wait_fd() const { return socket_.number(); }
   // Takes in what has happened since; never waits. Needs no privilege.
   void update();
 

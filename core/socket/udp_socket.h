@@ -81,6 +81,7 @@ class udp_socket {
   socket_settings& settings() { return settings_; }
   const socket_settings& settings() const { return settings_; }
   port_entry& entry() { return entry_; }
+  const port_entry& entry() const { return entry_; }
   udp_layer& layer() { return layer_; }
   void* tag = nullptr;  // the endpoint's own
 

@@ -13,7 +13,7 @@ namespace fastudp {
 
 struct route {
   std::optional<ipv4_address> gateway;  // none: the destination is on the link
-  ipv4_address source;                  // to send from; any: no preference
+  ipv4_address source{};                // to send from; any: no preference
   std::uint32_t mtu = 0;                // of this way; 0: the link's
   bool elsewhere = false;               // not by this link: the host's kernel knows how
 

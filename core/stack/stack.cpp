@@ -143,17 +143,11 @@ void stack::mirror_addresses(std::span<const ipv4_prefix> all) {
   egress_.invalidate_paths();
 }
 
-status stack::mirror_routes(std::span<const ipv4_prefix> destinations, std::span<const route> ways) {
-  egress_.invalidate_paths();
-  if (auto cleared = routes_.clear(); !cleared) return cleared;
-  for (std::size_t i = 0; i < destinations.size(); ++i) {
-    if (auto added = routes_.set(destinations[i], ways[i]); !added) return added;
-  }
-  return {};
-}
-
 void stack::mirror_neighbour(ipv4_address address, const mac_address* mac) {
-  // When the table is full the neighbour stays unknown, and so the kernel's.
+  // Saying the same again changes nothing, and leaves the paths alone. When the table is full the neighbour stays
+  // unknown, and so the kernel's.
+  const neighbour* known = neighbours_.find(address);
+  if (mac != nullptr && known != nullptr && known->mac == *mac) return;
   if (mac != nullptr) {
     (void)neighbours_.set_permanent(address, *mac);
   } else {

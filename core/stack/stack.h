@@ -60,10 +60,12 @@ class stack {
 
   // Of a stack that shares its addresses with the host's kernel, which has the last word on all of them.
   void mirror_addresses(std::span<const ipv4_prefix> all);
-  status mirror_routes(std::span<const ipv4_prefix> destinations, std::span<const route> ways);
+  // `give(i)` gives destination and route number i as a pair. ENOSPC: the table is too small; it is empty then.
+  template <typename Give>
+  status mirror_routes(std::size_t count, const Give& give);
   // Null: the kernel isn't sure where it is.
   void mirror_neighbour(ipv4_address address, const mac_address* mac);
-  void mirror_mtu(std::uint32_t mtu) { egress_.set_mtu(mtu); }
+  void forget_neighbours() { neighbours_.remove_all(); }
 
   egress& out() { return egress_; }
   frame_store& store() { return store_; }
@@ -102,5 +104,16 @@ class stack {
   reassembly reassembly_;
   burst received_;
 };
+
+template <typename Give>
+status stack::mirror_routes(std::size_t count, const Give& give) {
+  egress_.invalidate_paths();
+  if (auto cleared = routes_.clear(); !cleared) return cleared;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto [destination, way] = give(i);
+    if (auto added = routes_.set(destination, way); !added) return added;
+  }
+  return {};
+}
 
 }  // namespace fastudp
