@@ -99,12 +99,10 @@ status engine::open_parts(uri& where, const engine_settings& settings, reason& w
   if (!device) return device.failure();
   link_ = std::move(*device);
   stack_settings wanted{.seed = settings.seed != 0 ? settings.seed : random_seed()};
-  if (link_->info().shared) {
-    wanted.with_host = sharing::interface;
-    wanted.routes = most_mirrored_routes;
-  }
-  if (where.scheme() == "loop") wanted.with_host = sharing::loopback;
   kernel_only_ = where.scheme() == "host";
+  if (link_->info().shared || kernel_only_) wanted.with_host = sharing::interface;
+  if (link_->info().shared) wanted.routes = most_mirrored_routes;
+  if (where.scheme() == "loop") wanted.with_host = sharing::loopback;
   if (settings.neighbours != 0) wanted.neighbours = settings.neighbours;
   wanted.announce = !announce || *announce == "on";
   auto made = stack::create(*link_, count(), sockets_, wanted);
