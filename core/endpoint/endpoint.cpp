@@ -347,6 +347,7 @@ result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
 result<std::size_t> endpoint::receive_here(std::span<message> messages, int flags) {
   own_turn t(*this);
   if (auto ours = check_owner(); !ours) return ours.failure();
+  if (engine_.is_guest()) return no_leftovers();  // what lies in the queue is the owner's
   for (time_point limit = never;;) {
     if (auto input = wait_for_input(t, flags, limit); !input) return input.failure();
     if (kernel_ && !is_fast() && !has_fast_input()) return no_leftovers();
@@ -384,7 +385,7 @@ result<std::size_t> endpoint::borrow(std::span<message> messages, int flags) {
   if ((flags & ~known_borrow_flags) != 0) return error{EOPNOTSUPP};
   if (messages.empty()) return std::size_t{0};
   own_turn t(*this);
-  if (auto ours = check_owner(); !ours) return ours.failure();
+  if (engine_.is_guest()) return error{EPERM};
   for (time_point limit = never;;) {
     if (auto input = wait_for_input(t, flags, limit); !input) return input.failure();
     if (socket_.has_pending_error() && (flags & message_flag::continued) != 0) return std::size_t{0};
@@ -432,6 +433,7 @@ int endpoint::fast_readiness() const {
 
 // The kernel is asked only for what isn't there already.
 int endpoint::readiness(time_point now, int asked) {
+  if (kernel_ && engine_.is_guest()) return ready::writable | kernel_->readiness(now);
   const int here = fast_readiness();
   const bool is_enough = (here & asked & ~ready::writable) != 0;
   return kernel_ && !is_enough ? here | kernel_->readiness(now) : here;
@@ -446,6 +448,11 @@ int endpoint::poll() {
 
 result<int> endpoint::wait(int events, time_point limit) {
   own_turn t(*this);
+  if (engine_.is_guest()) {
+    wait_item self{.socket = this, .fd = -1, .events = static_cast<std::int16_t>(events), .revents = 0};
+    const auto there = engine_.wait_for_any(t, {&self, 1}, limit, nullptr);
+    return there ? result<int>(self.revents) : there.failure();
+  }
   events |= ready::error | ready::hang_up;
   const auto waited = engine_.wait_until(t, {.interest = this, .only_looks = true}, limit,
                                          [&] { return (readiness(t.now(), events) & events) != 0; });
@@ -455,6 +462,7 @@ result<int> endpoint::wait(int events, time_point limit) {
 
 result<int> endpoint::descriptor() {
   own_turn t(*this);
+  if (engine_.is_guest()) return kernel_ ? result<int>(kernel_->socket().number()) : error{EPERM};
   if (descriptor_ < 0) {
     const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (fd < 0) return error{errno};

@@ -53,6 +53,7 @@ class endpoint {
   bool has_leftovers() const { return has_leftovers_.load(std::memory_order_acquire); }
   int readiness(time_point now, int asked);
   void let_go();
+  void become_guest();
   endpoint* next = nullptr;  // the engine's list of those with a companion
   endpoint* previous = nullptr;
 
@@ -87,7 +88,6 @@ class endpoint {
     }
   };
 
-  void become_guest();
   status check_owner() const;
   int fast_readiness() const;
   bool has_something();

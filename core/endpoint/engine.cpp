@@ -163,6 +163,7 @@ engine::~engine() {
 }
 
 std::size_t engine::work(turn& t, std::size_t budget) {
+  if (guest_) return 0;
   sends_since_work_ = 0;
   if (view_ != nullptr && t.now() - view_is_from_ >= view_stays_good) {
     view_is_from_ = t.now();
@@ -174,6 +175,7 @@ std::size_t engine::work(turn& t, std::size_t budget) {
 }
 
 void engine::finish_sending(turn& t) {
+  if (guest_) return;
   stack_->flush(t.now());
   if (stack_->neighbours().parked() != 0 || ++sends_since_work_ >= sends_between_work) work(t);
 }

@@ -132,7 +132,10 @@ class engine final : private socket_events, private host_view::address_events {
   // A child that hasn't received yet: it doesn't matter whose the stack is before it does.
   bool is_undecided() const { return !owner_.is_ours() && !guest_; }
   ownership& owner() { return owner_; }
-  void before_fork() { lock_.acquire(); }
+  void before_fork() {
+    lock_.acquire();
+    owner_.before_fork();
+  }
   void after_fork_in_parent() { lock_.give_up(); }
   void after_fork_in_child();
   engine* next_engine = nullptr;

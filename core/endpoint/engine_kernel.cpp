@@ -179,8 +179,10 @@ result<std::size_t> engine::wait_for_any(turn& t, std::span<wait_item> items, ti
   const std::span<pollfd> watched = all.subspan(waiter::reserved);
   bool any_descriptor = false;
   for (std::size_t i = 0; i < items.size(); ++i) {
-    const auto* of = static_cast<const endpoint*>(items[i].socket);
-    const int fd = of == nullptr ? items[i].fd : of->is_fast() ? -1 : of->kernel()->socket().number();
+    auto* of = static_cast<endpoint*>(items[i].socket);
+    if (of != nullptr && guest_) of->become_guest();
+    const bool is_kernels = of != nullptr && of->kernel() != nullptr && !of->is_fast();
+    const int fd = of == nullptr ? items[i].fd : is_kernels ? of->kernel()->socket().number() : -1;
     watched[i] = {fd, items[i].events, 0};
     any_descriptor |= fd >= 0;
   }
@@ -193,9 +195,9 @@ result<std::size_t> engine::wait_for_any(turn& t, std::span<wait_item> items, ti
     if (outcome = look_at(items, watched, t.now()); *outcome != 0) break;
     t.look_at_clock();
     if (clock_.is_hand_held() || t.now() >= limit) break;
-    const auto slept = room_.sleep(w, *link_, limit, stack_->deadline());
+    const auto slept = guest_ ? room_.sleep_alone(w, limit) : room_.sleep(w, *link_, limit, stack_->deadline());
     t.look_at_clock();
-    look_at_kernel();
+    if (!guest_) look_at_kernel();
     if (!slept) {
       outcome = slept.failure();
       break;

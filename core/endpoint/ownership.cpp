@@ -25,7 +25,6 @@ status ownership::open() {
 void ownership::start_as_child() {
   me_ = ::getpid();
   is_child_ = true;
-  uses_at_fork_ = control_->uses.load(std::memory_order_relaxed);
 }
 
 bool ownership::take_over() {

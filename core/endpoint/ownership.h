@@ -29,7 +29,8 @@ class ownership {
   void announce_handover() { control_->handovers.fetch_add(1, std::memory_order_release); }
   bool handovers_happened();
 
-  // In a child, after fork.
+  // Around fork, with the lock held: a child knows what had been used by then.
+  void before_fork() { uses_at_fork_ = control_->uses.load(std::memory_order_relaxed); }
   void start_as_child();
 
   // A flag that all processes see: whether a socket is on the fast path. Null: none is left, use one of your own.

@@ -109,6 +109,10 @@ status waiting_room::follow_on_descriptors(waiter& w, time_point until) {
   return problem == 0 ? status{} : error{problem};
 }
 
+status waiting_room::sleep_alone(waiter& w, time_point limit) {
+  return follow_on_descriptors(w, std::min(limit, clock_.precise() + longest_sleep));
+}
+
 void waiting_room::wake_all(const void* interest) {
   for (waiter* w = first_; w != nullptr; w = w->next) {
     if (w->waits_for(interest)) wake(*w);

@@ -64,6 +64,8 @@ class waiting_room {
 
   // In a child after fork: nobody waits here.
   void forget_all() { first_ = leader_ = nullptr; }
+  // Sleeps on the waiter's own descriptors, and on nothing of the stack's, which is another process's.
+  status sleep_alone(waiter& w, time_point limit);
   // Wakes all that wait for `interest`.
   void wake_all(const void* interest);
   // Wakes one thread that waits for `interest` and all that only look at it, or else one that waits for anything.
