@@ -139,7 +139,7 @@ class endpoint {
   std::optional<kernel_half> kernel_;
   std::atomic<bool> own_flag_{true};
   std::atomic<bool>* fast_ = &own_flag_;  // in memory that forked processes share, where there is any
-  std::atomic<bool> has_leftovers_{false};  // in the fast queue of a socket that is the kernel's by now
+  std::atomic<bool> has_leftovers_{true};  // the fast queue may hold something, also when the socket is the kernel's by now
   bool diverted_ = false, filtered_ = false, kernel_first_ = false;
   kernel_reason handed_over_for_{};
 };

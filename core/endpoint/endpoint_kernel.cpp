@@ -220,6 +220,7 @@ status endpoint::check_owner() const { return engine_.is_guest() && !kernel_ ? s
 void endpoint::become_guest() {
   if (!kernel_ || !is_fast()) return;
   handed_over_for_ = kernel_reason::forked;
+  has_leftovers_.store(false, std::memory_order_release);
   diverted_ = false;
   engine_.undivert(*this);
   fast_->store(false, std::memory_order_release);
