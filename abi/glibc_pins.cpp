@@ -2,6 +2,7 @@
 // such a system wouldn't load on an older one, though nothing else changed. The linker's --wrap sends each call made in
 // libfastudp.so to the pin below, which is bound to the first version. The build reads the rows of this table.
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -19,6 +20,10 @@
   extern "C" result __wrap_##function parameters { return first_##function arguments; }
 
 // clang-format off
+PIN(dlopen, void*, (const char* path, int flags), (path, flags))
+PIN(dlsym, void*, (void* library, const char* name), (library, name))
+PIN(dlclose, int, (void* library), (library))
+PIN(dladdr, int, (const void* address, Dl_info* out), (address, out))
 PIN(pthread_create, int, (pthread_t* t, const pthread_attr_t* a, void* (*f)(void*), void* p), (t, a, f, p))
 PIN(pthread_join, int, (pthread_t t, void** out), (t, out))
 PIN(pthread_attr_setstacksize, int, (pthread_attr_t* a, size_t size), (a, size))

@@ -1,5 +1,105 @@
 #include "link/steering.h"
+
+#include <dlfcn.h>
+
+#include <algorithm>
 #include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+#include "link/plugin.h"
+
 namespace fastudp {
-result<std::unique_ptr<steering>> steering::load(reason& why) { return why.fail(ENOENT, "no plugin"); }
+namespace {
+
+fastudp_bpf_claim to_plugin(const claim& in) {
+  fastudp_bpf_claim out{};
+  std::memcpy(out.local, in.local.bytes.data(), sizeof out.local);
+  std::memcpy(out.remote, in.remote.bytes.data(), sizeof out.remote);
+  out.local_port = in.local_port;
+  out.remote_port = in.remote_port;
+  return out;
 }
+
+status outcome(int returned) { return returned < 0 ? status(error{-returned}) : status{}; }
+
+class plugin_steering final : public steering {
+ public:
+  plugin_steering(void* library, const fastudp_bpf_table& table, void* state)
+      : library_(library), table_(table), state_(state) {}
+  ~plugin_steering() override {
+    table_.close(state_);
+    ::dlclose(library_);
+  }
+
+  status attach(int interface, reason& why) override {
+    char text[200] = {};
+    const int done = table_.attach(state_, interface, text, sizeof text);
+    return done == 0 ? status{} : why.fail(-done, "%s", text);
+  }
+  int tap_filter() const override { return table_.tap_filter(state_); }
+  status add(const claim& flow) override {
+    const auto wanted = to_plugin(flow);
+    return outcome(table_.add(state_, &wanted));
+  }
+  void remove(const claim& flow) override {
+    const auto wanted = to_plugin(flow);
+    table_.remove(state_, &wanted);
+  }
+  result<const std::atomic<std::uint64_t>*> watch(int socket) override {
+    static_assert(sizeof(std::atomic<std::uint64_t>) == sizeof(std::uint64_t));
+    std::uint64_t* count = nullptr;
+    if (const int done = table_.watch(state_, socket, &count); done != 0) return error{-done};
+    return reinterpret_cast<const std::atomic<std::uint64_t>*>(count);
+  }
+  void unwatch(const std::atomic<std::uint64_t>* count) override {
+    table_.unwatch(state_, reinterpret_cast<std::uint64_t*>(const_cast<std::atomic<std::uint64_t>*>(count)));
+  }
+
+ private:
+  void* library_;
+  const fastudp_bpf_table& table_;
+  void* state_;
+};
+
+// Beside the library that this code is in, or in the folder of its plugins.
+void* open_library(const char* path) {
+  if (path != nullptr) return ::dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  Dl_info self;
+  if (::dladdr(reinterpret_cast<const void*>(&open_library), &self) == 0 || self.dli_fname == nullptr) return nullptr;
+  const char* slash = std::strrchr(self.dli_fname, '/');
+  const int folder = slash != nullptr ? static_cast<int>(slash - self.dli_fname) + 1 : 0;
+  for (const char* place : {"", "fastudp/"}) {
+    char name[512];
+    std::snprintf(name, sizeof name, "%.*s%sfastudp-bpf.so", folder, self.dli_fname, place);
+    if (void* opened = ::dlopen(name, RTLD_NOW | RTLD_LOCAL)) return opened;
+  }
+  return nullptr;
+}
+
+result<std::unique_ptr<steering>> start(void* library, reason& why) {
+  const auto* table = static_cast<const fastudp_bpf_table*>(::dlsym(library, FASTUDP_BPF_TABLE));
+  if (table == nullptr || table->size != sizeof *table || std::strcmp(table->build_id, FASTUDP_BUILD_ID) != 0) {
+    return why.fail(EINVAL, "fastudp-bpf.so is of another version than the library: install both from one");
+  }
+  char text[200] = {};
+  void* state = nullptr;
+  if (const int opened = table->open(&state, text, sizeof text); opened != 0) return why.fail(-opened, "%s", text);
+  std::unique_ptr<steering> out(new (std::nothrow) plugin_steering(library, *table, state));
+  if (out) return out;
+  table->close(state);
+  return why.fail(ENOMEM, "no memory for the BPF programs");
+}
+
+}  // namespace
+
+result<std::unique_ptr<steering>> steering::load(reason& why, const char* path) {
+  void* library = open_library(path);
+  if (library == nullptr) return why.fail(ENOENT, "fastudp-bpf.so isn't there or misses libbpf: install both");
+  auto out = start(library, why);
+  if (!out) ::dlclose(library);
+  return out;
+}
+
+}  // namespace fastudp

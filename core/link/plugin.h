@@ -1,0 +1,36 @@
+/* The table by which fastudp-bpf.so serves libfastudp.so. Both come from one build, which the build id makes sure of; so
+ * it may change with every release. All calls but open and attach work without privileges. Results are 0 or -errno. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A flow as the programs look it up: IPv4 as ::ffff:a.b.c.d, ports in host order; remote_port 0 is any peer. */
+struct fastudp_bpf_claim {
+  uint8_t local[16], remote[16];
+  uint16_t local_port, remote_port;
+};
+
+struct fastudp_bpf_table {
+  size_t size;
+  const char* build_id;
+  /* Loads all programs. On failure a sentence is stored in `why`. */
+  int (*open)(void** state, char* why, size_t why_size);
+  void (*close)(void* state);
+  int (*attach)(void* state, int interface, char* why, size_t why_size);
+  int (*tap_filter)(void* state); /* a descriptor */
+  int (*add)(void* state, const struct fastudp_bpf_claim* claim);
+  void (*remove)(void* state, const struct fastudp_bpf_claim* claim);
+  int (*watch)(void* state, int socket, uint64_t** count);
+  void (*unwatch)(void* state, uint64_t* count);
+};
+
+#define FASTUDP_BPF_TABLE "fastudp_bpf"
+
+#ifdef __cplusplus
+}
+#endif
