@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdint>
 #include <cstring>
 
 namespace preload {
@@ -32,12 +34,20 @@ inline sockaddr_in translate(const fastudp_addr& from) {
   return out;
 }
 
-// As the kernel does: cut at *length, which then says how long it is. Family 0: there is none.
-inline void store(const fastudp_addr& from, sockaddr* to, socklen_t* length) {
+// As the kernel does: cut at *length, which then says how long it is. Family 0: there is none. 0 or -errno.
+inline int store(const fastudp_addr& from, sockaddr* to, socklen_t* length) {
+  if (length == nullptr) return -EFAULT;
+  if (static_cast<int>(*length) < 0) return -EINVAL;
   const sockaddr_in out = translate(from);
   const socklen_t full = from.family == FASTUDP_UNSPEC ? 0 : sizeof out;
   std::memcpy(to, &out, std::min(*length, full));
   *length = full;
+  return 0;
+}
+
+// fastudp counts bytes in 32 bits.
+inline std::uint32_t limited(std::size_t size) {
+  return static_cast<std::uint32_t>(std::min<std::size_t>(size, UINT32_MAX));
 }
 
 }  // namespace preload

@@ -19,7 +19,7 @@ namespace {
 
 void release(entry what) {
   if (fast_socket* s = what.socket()) s->number_closed();
-  if (epoll_set* s = what.set()) s->unpin();
+  if (epoll_set* s = what.set()) s->number_closed();
 }
 
 int refuse(int error) {
@@ -57,6 +57,7 @@ int duplicated(int fd, int made) {
     s->number_opened();
     table.store(made, entry(s));
   } else if (epoll_set* set = epoll_set::pin(fd)) {
+    set->number_opened();
     table.store(made, entry(set));
   } else {
     table.store(made, entry::kernel);

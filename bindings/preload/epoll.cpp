@@ -73,11 +73,12 @@ class epoll_call {
     if (!set_.add_to(list, 0) || !list.add_descriptor(fd_, POLLIN, 1)) return -ENOMEM;
     const int ready = list.wait(timeout, mask);
     if (ready < 0) return ready;
-    kernel_is_first_ = !kernel_is_first_;
-    int n = kernel_is_first_ ? harvest(set_, fd_, events_, most_) : 0;
+    const std::size_t turn = set_.next_turn();
+    const bool kernel_is_first = turn % 2 == 0;
+    int n = kernel_is_first ? harvest(set_, fd_, events_, most_) : 0;
     const int before = n;
-    n = join(events_, before, n + set_.collect(list, fd_, events_ + n, most_ - n));
-    if (!kernel_is_first_) n = join(events_, n, n + harvest(set_, fd_, events_ + n, most_ - n));
+    n = join(events_, before, n + set_.collect(list, turn, fd_, events_ + n, most_ - n));
+    if (!kernel_is_first) n = join(events_, n, n + harvest(set_, fd_, events_ + n, most_ - n));
     return n;
   }
 
@@ -85,7 +86,6 @@ class epoll_call {
   int fd_;
   epoll_event* events_;
   int most_;
-  bool kernel_is_first_ = false;
 };
 
 template <typename Otherwise>

@@ -30,7 +30,9 @@ void for_each_set(const Visit& visit) {
 
 epoll_set* epoll_set::make() {
   epoll_set* out = sets.take();
-  if (out != nullptr) out->references_.store(1, std::memory_order_release);
+  if (out == nullptr) return nullptr;
+  out->numbers_ = 1;
+  out->references_.store(1, std::memory_order_release);
   return out;
 }
 
@@ -64,7 +66,8 @@ void epoll_set::unpin() {
 }
 
 bool epoll_set::is_alive(const member& m) const {
-  return m.inner != nullptr || (m.socket->identity() == m.identity && !m.socket->is_closed());
+  if (m.inner != nullptr) return !m.inner->is_closed();
+  return m.socket->identity() == m.identity && !m.socket->is_closed();
 }
 
 void epoll_set::bury(std::size_t i) {
@@ -243,12 +246,11 @@ unsigned epoll_set::events_of(watch& list, std::size_t item, const member& m) {
   return told(*m.socket, m.event.events, list.found(item));
 }
 
-int epoll_set::collect(watch& list, int set, epoll_event* events, int most) {
+int epoll_set::collect(watch& list, std::size_t turn, int set, epoll_event* events, int most) {
   mutex_guard held(mutex_);
   int n = 0;
-  const std::size_t start = turn_++;
   for (std::size_t k = 0; k < list.size() && n < most; ++k) {
-    const std::size_t i = (start + k) % list.size();
+    const std::size_t i = (turn / 2 + k) % list.size();
     const watch::origin& from = list.from(i);
     if (!from.is_watched || from.member >= members_.size()) continue;
     member& m = members_[from.member];

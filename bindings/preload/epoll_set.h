@@ -24,6 +24,13 @@ class alignas(64) epoll_set {
   // The set behind a descriptor, pinned, or null.
   static epoll_set* pin(int fd);
   void unpin();
+  // A descriptor more, or less, refers to it; each holds a reference.
+  void number_opened() { numbers_.fetch_add(1, std::memory_order_relaxed); }
+  void number_closed() {
+    numbers_.fetch_sub(1, std::memory_order_acq_rel);
+    unpin();
+  }
+  bool is_closed() const { return numbers_.load(std::memory_order_acquire) == 0; }
 
   // Whether waiting for it needs us.
   bool has_fast();
@@ -37,9 +44,11 @@ class alignas(64) epoll_set {
     from.owner = owner;
     return add_to(list, from);
   }
-  // Writes the events of what `list` found for `owner`, beginning with another one each time. `set` is our descriptor.
+  // Writes the events of what `list` found for `owner`, beginning with another one each turn. `set` is our descriptor.
   // Returns how many.
-  int collect(watch& list, int set, epoll_event* events, int most);
+  int collect(watch& list, std::size_t turn, int set, epoll_event* events, int most);
+  // Grows with each wait: who comes first changes with it.
+  std::size_t next_turn() { return turn_.fetch_add(1, std::memory_order_relaxed); }
   // One of the kernel's events: for a one-shot member it was the one.
   void kernel_told(const epoll_event& event);
 
@@ -85,10 +94,10 @@ class alignas(64) epoll_set {
   unsigned events_of(watch& list, std::size_t item, const member& m);
 
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
-  std::atomic<std::uint32_t> references_{0};
+  std::atomic<std::uint32_t> references_{0}, numbers_{0};
   std::atomic<std::size_t> size_{0};
   growing<member, 8> members_;
-  std::size_t turn_ = 0;
+  std::atomic<std::size_t> turn_{0};
   // Those who wait: with what is in the set now, and with what was in it before the last change, who are being roused.
   std::uint64_t generation_ = 0;
   std::uint32_t waiters_ = 0, outdated_ = 0;

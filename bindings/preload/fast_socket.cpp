@@ -87,11 +87,12 @@ bool fast_socket::begin_watch() {
   return false;
 }
 
+// Whoever waits for the last one to end holds a reference, and wants to be the one that closes.
 void fast_socket::end_watch() {
+  unpin_soon();
   if (watchers_.fetch_sub(1) == 1 && is_closed()) {
     raw<int>(SYS_futex, &watchers_, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
   }
-  unpin_soon();
 }
 
 // Not for ever: a watcher that a signal handler has jumped out of never ends.

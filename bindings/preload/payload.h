@@ -26,7 +26,7 @@ class payload {
     pieces_ = pieces;
     count_ = count;
     for (std::size_t i = 0; i < count; ++i) {
-      if (pieces[i].iov_base == nullptr && pieces[i].iov_len != 0) return false;
+      has_null_ = has_null_ || (pieces[i].iov_base == nullptr && pieces[i].iov_len != 0);
       if (pieces[i].iov_len > SSIZE_MAX - size_) return false;
       size_ += pieces[i].iov_len;
     }
@@ -42,7 +42,7 @@ class payload {
 
   void gather() {
     std::size_t at = 0;
-    for (std::size_t i = 0; own_ != nullptr && i < count_ && at < size_; ++i) {
+    for (std::size_t i = 0; own_ != nullptr && !has_null_ && i < count_ && at < size_; ++i) {
       const std::size_t n = std::min(pieces_[i].iov_len, size_ - at);
       std::memcpy(own_ + at, pieces_[i].iov_base, n);
       at += n;
@@ -51,13 +51,15 @@ class payload {
 
   void scatter(std::size_t received) {
     std::size_t at = 0;
-    for (std::size_t i = 0; own_ != nullptr && i < count_ && at < received; ++i) {
+    for (std::size_t i = 0; own_ != nullptr && !has_null_ && i < count_ && at < received; ++i) {
       const std::size_t n = std::min(pieces_[i].iov_len, received - at);
       std::memcpy(pieces_[i].iov_base, own_ + at, n);
       at += n;
     }
   }
 
+  // A piece is nowhere: whatever has to go there is a fault.
+  bool has_null() const { return has_null_; }
   std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
 
@@ -67,6 +69,7 @@ class payload {
   std::byte* data_ = nullptr;
   std::byte* own_ = nullptr;
   std::size_t size_ = 0;
+  bool has_null_ = false;
 };
 
 }  // namespace preload

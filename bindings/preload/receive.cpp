@@ -17,11 +17,11 @@ using namespace preload;
 
 namespace {
 
-// What fastudp knows, and what means nothing to a datagram socket.
+// To UDP the other flags mean nothing, or are about the answer; one is forbidden.
 constexpr int known_flags = MSG_PEEK | MSG_DONTWAIT | MSG_ERRQUEUE;
-constexpr int harmless_flags = MSG_TRUNC | MSG_NOSIGNAL | MSG_WAITALL | MSG_WAITFORONE | MSG_CMSG_CLOEXEC | MSG_CONFIRM;
+constexpr int forbidden_flag = INT_MIN;  // MSG_CMSG_COMPAT
 
-bool flags_translate(int flags) { return (flags & ~(known_flags | harmless_flags)) == 0; }
+bool flags_translate(int flags) { return (flags & forbidden_flag) == 0; }
 
 bool has_timeout(const call& c) {
   timeval timeout{};
@@ -41,21 +41,25 @@ bool all_handlers_restart() {
 }
 
 // Which handler ran can't be known afterwards; with a timeout Linux never goes on.
-bool goes_on_after_signal(const call& c) { return !has_timeout(c) && all_handlers_restart(); }
+bool goes_on_after_signal(const call& c) {
+  const int error = errno;
+  const bool goes_on = !has_timeout(c) && all_handlers_restart();
+  errno = error;
+  return goes_on;
+}
 
-fastudp_msg room_for(const payload& body) {
+fastudp_msg room_at(void* data, std::size_t size) {
   fastudp_msg out{};
-  out.data = body.data();
-  out.size = static_cast<std::uint32_t>(std::min<std::size_t>(body.size(), INT_MAX));
+  out.data = data;
+  out.size = data == nullptr ? 0 : static_cast<std::uint32_t>(std::min<std::size_t>(size, INT_MAX));
   return out;
 }
 
 bool translate(const msghdr& m, payload& body, fastudp_msg& out) {
-  if (static_cast<int>(m.msg_namelen) < 0 || (m.msg_control == nullptr && m.msg_controllen != 0)) return false;
-  if (!body.name(m.msg_iov, m.msg_iovlen)) return false;
-  out = room_for(body);
+  if (static_cast<int>(m.msg_namelen) < 0 || !body.name(m.msg_iov, m.msg_iovlen)) return false;
+  out = room_at(body.has_null() ? nullptr : body.data(), body.size());
   out.control = m.msg_control;
-  out.control_len = static_cast<std::uint32_t>(std::min<std::size_t>(m.msg_controllen, UINT32_MAX));
+  out.control_len = m.msg_control == nullptr ? 0 : limited(m.msg_controllen);
   return true;
 }
 
@@ -69,6 +73,9 @@ void write_back(const fastudp_msg& in, int flags, msghdr& m) {
 
 ssize_t size_of(const fastudp_msg& m, int flags) { return static_cast<ssize_t>(flags & MSG_TRUNC ? m.length : m.size); }
 
+// Linux takes the datagram from the queue before it finds that it can't be stored.
+bool is_lost(const fastudp_msg& m, bool has_null) { return has_null && m.length != 0; }
+
 template <typename Otherwise>
 ssize_t counted(const call& c, int flags, const Otherwise& otherwise) {
   const ssize_t received = otherwise();
@@ -79,18 +86,16 @@ ssize_t counted(const call& c, int flags, const Otherwise& otherwise) {
 template <typename Otherwise>
 ssize_t receive_data(const call& c, void* data, size_t size, int flags, sockaddr* from, socklen_t* length,
                      const Otherwise& otherwise) {
-  const bool translates = flags_translate(flags) && (data != nullptr || size == 0) &&
-                          (from == nullptr || (length != nullptr && static_cast<int>(*length) >= 0));
-  if (!translates) return counted(c, flags, otherwise);
-  fastudp_msg m{};
-  m.data = data;
-  m.size = static_cast<std::uint32_t>(std::min<std::size_t>(size, INT_MAX));
+  if (!flags_translate(flags)) return counted(c, flags, otherwise);
+  fastudp_msg m = room_at(data, size);
   const int received = receive(c, &m, 1, flags);
   if (received == -EOPNOTSUPP) return counted(c, flags, otherwise);
   if (received < 0) return give(received);
   if (received == 0) m = {};
-  if (from != nullptr) store(m.peer, from, length);
-  return size_of(m, flags);
+  const int fault = is_lost(m, data == nullptr && size != 0) ? -EFAULT
+                    : from != nullptr                        ? store(m.peer, from, length)
+                                                             : 0;
+  return fault < 0 ? give(fault) : size_of(m, flags);
 }
 
 ssize_t receive_from(int fd, void* data, size_t size, int flags, sockaddr* from, socklen_t* length) {
@@ -108,6 +113,7 @@ ssize_t receive_message(const call& c, int fd, msghdr* m, int flags) {
   if (received == -EOPNOTSUPP) return counted(c, flags, otherwise);
   if (received < 0) return give(received);
   if (received == 0) in = {};
+  if (is_lost(in, body.has_null())) return give(-EFAULT);
   body.scatter(in.size);
   write_back(in, flags, *m);
   return size_of(in, flags);
@@ -131,7 +137,7 @@ unsigned translate_burst(const mmsghdr* messages, unsigned count, fastudp_msg* o
   unsigned n = 0;
   for (; n < count && n < room && messages[n].msg_hdr.msg_iovlen <= 1; ++n) {
     payload body;
-    if (!translate(messages[n].msg_hdr, body, out[n])) break;
+    if (!translate(messages[n].msg_hdr, body, out[n]) || body.has_null()) break;
   }
   return n;
 }

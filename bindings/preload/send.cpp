@@ -32,15 +32,13 @@ bool control_translates(const msghdr& m) {
   return true;
 }
 
-std::uint32_t limited(std::size_t size) { return static_cast<std::uint32_t>(std::min<std::size_t>(size, UINT32_MAX)); }
-
 // False: the kernel has to look at it.
 bool translate(const msghdr& m, payload& body, fastudp_msg& out) {
   out = {};
   const bool has_name = m.msg_name != nullptr && m.msg_namelen != 0;
   if (static_cast<int>(m.msg_namelen) < 0) return false;
   if (has_name && !preload::translate(static_cast<const sockaddr*>(m.msg_name), m.msg_namelen, out.peer)) return false;
-  if (!control_translates(m) || !body.name(m.msg_iov, m.msg_iovlen)) return false;
+  if (!control_translates(m) || !body.name(m.msg_iov, m.msg_iovlen) || body.has_null()) return false;
   body.gather();
   out.data = body.data();
   out.size = limited(body.size());

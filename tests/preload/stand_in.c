@@ -26,7 +26,7 @@ struct datagram {
 
 struct fastudp_socket {
   int companion, bell;
-  bool handed_over;
+  bool handed_over, write_is_shut;
   unsigned queued;
   struct datagram *first, **last;
   fastudp_addr peer;
@@ -168,7 +168,10 @@ int fastudp_socket_peer_addr(fastudp_socket* socket, fastudp_addr* addr) {
   return 0;
 }
 
-int fastudp_socket_shutdown(fastudp_socket* socket, int how) { return outcome(shutdown(socket->companion, how)); }
+int fastudp_socket_shutdown(fastudp_socket* socket, int how) {
+  if (how == SHUT_WR || how == SHUT_RDWR) socket->write_is_shut = true;
+  return outcome(shutdown(socket->companion, how));
+}
 
 int fastudp_socket_set_option(fastudp_socket* socket, int level, int name, const void* value, size_t size) {
   return outcome(setsockopt(socket->companion, level, name, value, (socklen_t)size));
@@ -207,7 +210,8 @@ static bool deliver(fastudp_socket* to, const fastudp_addr* from, const fastudp_
 
 static bool send_by_queue(fastudp_socket* socket, const fastudp_msg* m) {
   const fastudp_addr* to = m->peer.family != 0 ? &m->peer : &socket->peer;
-  if (!the_stack.has_queues || socket->handed_over || m->control_len != 0 || m->size > 65507) return false;
+  if (!the_stack.has_queues || socket->handed_over || socket->write_is_shut || m->control_len != 0 || m->size > 65507)
+    return false;
   fastudp_addr local;
   fastudp_socket_local_addr(socket, &local);
   if (local.port == 0) {
@@ -294,16 +298,23 @@ static int receive_timeout(fastudp_socket* socket) {
   return value.tv_sec == 0 && value.tv_usec == 0 ? -1 : (int)(value.tv_sec * 1000 + value.tv_usec / 1000);
 }
 
-int fastudp_recv(fastudp_socket* socket, fastudp_msg* msgs, size_t count, int flags) {
+static int receive(fastudp_socket* socket, fastudp_msg* msgs, size_t count, int flags) {
   const bool blocks = !(flags & (FASTUDP_DONTWAIT | FASTUDP_ERRQUEUE));
   int n = take(socket, &msgs[0], flags & ~FASTUDP_DONTWAIT);
   while (n == -EAGAIN && blocks) {
-    struct pollfd both[] = {{socket->companion, POLLIN, 0}, {socket->bell, POLLIN, 0}};
+    struct pollfd both[] = {{socket->companion, POLLIN | POLLRDHUP, 0}, {socket->bell, POLLIN, 0}};
     const int ready = poll(both, 2, receive_timeout(socket));
     if (ready <= 0) return ready == 0 ? -EAGAIN : -errno;
     n = take(socket, &msgs[0], flags & ~FASTUDP_DONTWAIT);
+    if (n == -EAGAIN && (both[0].revents & POLLRDHUP)) return 0; /* shut down */
   }
   while (n > 0 && (size_t)n < count && !(flags & FASTUDP_PEEK) && take(socket, &msgs[n], 0) == 1) ++n;
+  return n;
+}
+
+int fastudp_recv(fastudp_socket* socket, fastudp_msg* msgs, size_t count, int flags) {
+  const int error = errno, n = receive(socket, msgs, count, flags);
+  errno = error;
   return n;
 }
 
