@@ -10,6 +10,7 @@
 #include "endpoint/endpoint.h"
 #include "endpoint/engine.h"
 #include "endpoint/raw_link.h"
+#include "endpoint/waiting.h"
 
 namespace fastudp::abi {
 

@@ -14,6 +14,10 @@ const char* fastudp_version() { return FASTUDP_VERSION; }
 
 const char* fastudp_drop_name(size_t index) { return drop_name(index); }
 
+const char* fastudp_kernel_reason_name(size_t index) { return kernel_reason_name(index); }
+
+const char* fastudp_kernel_reason_text(size_t index) { return kernel_reason_text(index); }
+
 const char* fastudp_drop_text(size_t index) { return drop_text(index); }
 
 namespace {

@@ -12,16 +12,24 @@ using namespace fastudp::abi;
 
 namespace {
 
-int open_socket(engine& h, fastudp_socket** socket) {
+constexpr int no_companion = -2, companion_of_its_own = -1;
+
+// `companion`: one of the above, or the program's descriptor.
+int open_socket(engine& h, int companion, fastudp_socket** socket) {
   engine::turn t(h);
-  auto* made = new (std::nothrow) endpoint(h);
+  std::unique_ptr<endpoint> made(new (std::nothrow) endpoint(h));
   if (made == nullptr) return -ENOMEM;
+  if (companion != no_companion) {
+    if (auto opened = made->open_companion(t, companion); !opened) return -opened.code();
+  }
   ++h.open_sockets;
-  *socket = seal(made);
+  *socket = seal(made.release());
   return 0;
 }
 
 int close_socket(endpoint& e) {
+  // Its parts in the stack are the owner's, and stay where they are.
+  if (e.home().is_undecided() || e.home().is_guest()) return 0;
   if (e.has_frames_out()) return -EBUSY;
   engine::turn t(e.home());
   --e.home().open_sockets;
@@ -111,7 +119,36 @@ bool has_null_data(const fastudp_msg* msgs, std::size_t count) {
 
 int fastudp_socket_open(fastudp_stack* stack, int family, fastudp_socket** socket) {
   if (stack == nullptr || socket == nullptr) return -EFAULT;
-  return family == FASTUDP_IPV4 ? open_socket(open(stack), socket) : -EAFNOSUPPORT;
+  if (family != FASTUDP_IPV4) return -EAFNOSUPPORT;
+  engine& h = open(stack);
+  const bool has_addresses_of_its_own = h.with_host() == sharing::none;
+  return open_socket(h, has_addresses_of_its_own ? no_companion : companion_of_its_own, socket);
+}
+
+int fastudp_socket_adopt(fastudp_stack* stack, int fd, fastudp_socket** socket) {
+  if (stack == nullptr || socket == nullptr) return -EFAULT;
+  return fd < 0 ? -EBADF : open_socket(open(stack), fd, socket);
+}
+
+int fastudp_socket_kernel_fd(fastudp_socket* socket) {
+  if (socket == nullptr) return -EFAULT;
+  const kernel_half* kernel = open(socket).kernel();
+  return kernel != nullptr ? kernel->socket().number() : -EOPNOTSUPP;
+}
+
+int fastudp_socket_hand_over(fastudp_socket* socket, size_t reason) {
+  if (socket == nullptr) return -EFAULT;
+  if (reason >= kernel_reasons) return -EINVAL;
+  return to_int(open(socket).hand_over(static_cast<kernel_reason>(reason)));
+}
+
+int fastudp_socket_is_fast(fastudp_socket* socket) { return socket == nullptr ? -EFAULT : open(socket).is_fast(); }
+
+int fastudp_socket_count(fastudp_socket* socket, uint64_t received, uint64_t sent, size_t reason) {
+  if (socket == nullptr) return -EFAULT;
+  if (reason >= kernel_reasons) return -EINVAL;
+  open(socket).count_kernel(received, sent, static_cast<kernel_reason>(reason));
+  return 0;
 }
 
 int fastudp_socket_close(fastudp_socket* socket) { return socket == nullptr ? 0 : close_socket(open(socket)); }
@@ -123,7 +160,7 @@ int fastudp_socket_bind(fastudp_socket* socket, const fastudp_addr* addr) {
 
 int fastudp_socket_connect(fastudp_socket* socket, const fastudp_addr* addr) {
   if (socket == nullptr || addr == nullptr) return -EFAULT;
-  if (addr->family == FASTUDP_UNSPEC) return open(socket).disconnect(), 0;
+  if (addr->family == FASTUDP_UNSPEC) return to_int(open(socket).disconnect());
   return with_ipv4(addr, [&](const endpoint_address& a) { return open(socket).connect(a); });
 }
 

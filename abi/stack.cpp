@@ -16,7 +16,10 @@ result<engine*> open_engine(const char* uri, const fastudp_stack_config* config,
   const engine_settings settings{.seed = wanted->seed,
                                .hand_clock = wanted->hand_clock != 0,
                                .neighbours = wanted->neighbours,
-                               .spin = wanted->spin_us * microsecond};
+                               .spin = wanted->spin_us * microsecond,
+                               .strict = wanted->strict != 0,
+                               .may_bypass_firewall = wanted->may_bypass_firewall != 0,
+                               .stats_file = wanted->stats_file};
   auto made = engine::open(uri, settings, why);
   if (!made) return made.failure();
   return made->release();
@@ -43,22 +46,39 @@ fastudp_stack_info info_of(engine& h) {
   return out;
 }
 
+// What is counted, as far as it can be added up.
+void add(const counters& c, fastudp_stack_stats& out) {
+    out.rx_fast += c.rx_datagrams.get();
+  out.tx_fast += c.tx_datagrams.get();
+  out.rx_kernel += c.rx_kernel.get();
+  out.tx_kernel += c.tx_kernel.get();
+  out.rx_frames += c.rx_frames.get();
+  out.rx_bytes += c.rx_bytes.get();
+  out.tx_frames += c.tx_frames.get();
+  out.tx_bytes += c.tx_bytes.get();
+  out.sockets_fast += c.sockets_fast.get();
+  out.sockets_kernel += c.sockets_kernel.get();
+  out.address_conflicts += c.address_conflicts.get();
+  for (const counter& drops : c.drops) out.dropped += drops.get();
+  out.rx_datagrams = out.rx_fast + out.rx_kernel;
+  out.tx_datagrams = out.tx_fast + out.tx_kernel;
+}
+
 fastudp_stack_stats stats_of(engine& h) {
   const counters& c = h.count();
   fastudp_stack_stats out{};
-  out.rx_datagrams = c.rx_datagrams.get();
-  out.tx_datagrams = c.tx_datagrams.get();
-  out.rx_frames = c.rx_frames.get();
-  out.rx_bytes = c.rx_bytes.get();
-  out.tx_frames = c.tx_frames.get();
-  out.tx_bytes = c.tx_bytes.get();
-  for (const counter& drops : c.drops) out.dropped += drops.get();
+  add(c, out);
   out.neighbours = h.stack().neighbours().size();
   out.parked = h.stack().neighbours().parked();
   out.sockets = h.open_sockets;
-  out.address_conflicts = c.address_conflicts.get();
   out.lock_acquisitions = h.acquisitions();
   return out;
+}
+
+// Adds a row of counters to the caller's.
+template <size_t N>
+void add_row(const counter (&row)[N], uint64_t* totals, size_t count) {
+  for (size_t i = 0; i < std::min(count, N); ++i) totals[i] += row[i].get();
 }
 
 int drops_of(engine& h, uint64_t* drops, size_t count) {
@@ -208,4 +228,53 @@ int fastudp_stack_get_drops(fastudp_stack* stack, uint64_t* drops, size_t count)
   if (stack == nullptr || (drops == nullptr && count != 0)) return -EFAULT;
   engine::turn t(open(stack));
   return drops_of(open(stack), drops, count);
+}
+
+int fastudp_stack_get_kernel_reasons(fastudp_stack* stack, uint64_t* counts, size_t count) {
+  if (stack == nullptr || (counts == nullptr && count != 0)) return -EFAULT;
+  for (size_t i = 0; i < std::min(count, kernel_reasons); ++i) counts[i] = open(stack).count().kernel_by[i].get();
+  return static_cast<int>(kernel_reasons);
+}
+
+int fastudp_stack_explain(fastudp_stack* stack, char* text, size_t size) {
+  if (stack == nullptr) return -EFAULT;
+  const char* explanation = open(stack).explanation();
+  copy_text(explanation, text, size);
+  return static_cast<int>(std::strlen(explanation));
+}
+
+static_assert(sizeof(fastudp_wait_item) == sizeof(wait_item) &&
+              offsetof(fastudp_wait_item, fd) == offsetof(wait_item, fd) &&
+              offsetof(fastudp_wait_item, events) == offsetof(wait_item, events) &&
+              offsetof(fastudp_wait_item, revents) == offsetof(wait_item, revents));
+
+int fastudp_wait(fastudp_stack* stack, fastudp_wait_item* items, size_t count, int64_t timeout_ns,
+                 const void* signal_mask) {
+  if (stack == nullptr || (items == nullptr && count != 0)) return -EFAULT;
+  engine& h = open(stack);
+  const time_point limit = timeout_ns == 0 ? 0 : h.limit_after(timeout_ns);
+  engine::turn t(h);
+  return to_int(h.wait_for_any(t, {reinterpret_cast<wait_item*>(items), count}, limit,
+                               static_cast<const sigset_t*>(signal_mask)));
+}
+
+int fastudp_stats_read(const char* file, fastudp_stack_stats* stats, uint64_t* drops, size_t drop_count,
+                       uint64_t* reasons, size_t reason_count, char* explanation, size_t explanation_size) {
+  if (file == nullptr || stats == nullptr || (drops == nullptr && drop_count != 0) ||
+      (reasons == nullptr && reason_count != 0)) {
+    return -EFAULT;
+  }
+  const auto opened = stats_file::read(file);
+  if (!opened) return -opened.code();
+  fastudp_stack_stats sum{};
+  std::fill_n(drops, drop_count, 0);
+  std::fill_n(reasons, reason_count, 0);
+  opened->for_each([&](const counters& c) {
+    add(c, sum);
+    add_row(c.drops, drops, drop_count);
+    add_row(c.kernel_by, reasons, reason_count);
+  });
+  copy_text(opened->explanation(), explanation, explanation_size);
+  const auto written = write_versioned(sum, stats, sizeof stats->size);
+  return written ? static_cast<int>(opened->processes()) : -written.code();
 }

@@ -167,6 +167,13 @@ FASTUDP_API const char* fastudp_kernel_reason_name(size_t index);
  * text is static. */
 FASTUDP_API const char* fastudp_kernel_reason_text(size_t index);
 
+/* Adds up what all processes have counted in a file that was their config.stats_file: fills *stats as far as stats->size
+ * goes (what only holds for one stack now is 0), and the first `drop_count` and `reason_count` counts by drop reason and by
+ * kernel reason. `explanation` gets what fastudp_stack_explain said in the first of them. Arrays and text may be null with
+ * 0. Returns how many processes counted. -ENOENT, -EACCES: the file; -EINVAL: not such a file, or of another version. */
+FASTUDP_API int fastudp_stats_read(const char* file, fastudp_stack_stats* stats, uint64_t* drops, size_t drop_count,
+                                   uint64_t* reasons, size_t reason_count, char* explanation, size_t explanation_size);
+
 /* ---- Stacks -------------------------------------------------------------------------------------------------- */
 
 /* Opens a stack on the link that `uri` names, as scheme:device?key=value&key=value.
@@ -190,7 +197,7 @@ FASTUDP_API int fastudp_stack_close(fastudp_stack* stack);
 
 /* Adds an address of ours with the length of its on-link prefix, and its connected route. Unless announce=off, the
  * address is probed for and announced as RFC 5227 says. -EEXIST: have it; -EINVAL: not an address that a host may have;
- * -EAFNOSUPPORT: not IPv4; -ENOSPC: 16 addresses are there. */
+ * -EAFNOSUPPORT: not IPv4; -ENOSPC: 64 addresses are there. */
 FASTUDP_API int fastudp_stack_add_address(fastudp_stack* stack, const fastudp_addr* address, unsigned prefix_length);
 
 /* Removes an address and its connected route; sockets bound to it stay and receive nothing. -EADDRNOTAVAIL: not ours.

@@ -14,6 +14,15 @@ result<shared_memory> shared_memory::map(std::size_t bytes) {
   return out;
 }
 
+result<shared_memory> shared_memory::map_file(int file, std::size_t bytes) {
+  void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  if (at == MAP_FAILED) return error{errno};
+  shared_memory out;
+  out.data_ = static_cast<std::byte*>(at);
+  out.size_ = bytes;
+  return out;
+}
+
 shared_memory::~shared_memory() {
   if (data_ != nullptr) ::munmap(data_, size_);
 }

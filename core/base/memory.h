@@ -16,6 +16,8 @@ class shared_memory {
  public:
   shared_memory() = default;
   static result<shared_memory> map(std::size_t bytes);
+  // The first `bytes` of a file.
+  static result<shared_memory> map_file(int file, std::size_t bytes);
   shared_memory(shared_memory&& other) noexcept { swap(other); }
   shared_memory& operator=(shared_memory&& other) noexcept {
     swap(other);

@@ -48,6 +48,11 @@ error_report to_report(const queued_error& e) {
 }  // namespace
 
 endpoint::~endpoint() {
+  if (kernel_) {
+    undivert();
+    engine_.unwatch(*this);
+  }
+  if (fast_ != &own_flag_) engine_.owner().give_back(fast_);
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
@@ -57,37 +62,48 @@ status endpoint::refuse(const char* call, status outcome, endpoint_address about
 }
 
 reason endpoint::why() {
-  engine::turn t(engine_);
+  own_turn t(*this);
   return why_;
 }
 
 status endpoint::bind(endpoint_address where) {
-  engine::turn t(engine_);
-  return refuse("bind", socket_.bind(where), where);
+  own_turn t(*this);
+  return refuse("bind", kernel_ ? bind_both(t, where) : socket_.bind(where), where);
 }
 
 status endpoint::connect(endpoint_address peer) {
-  engine::turn t(engine_);
-  return refuse("connect", socket_.connect(peer, t.now()), peer);
+  own_turn t(*this);
+  return refuse("connect", kernel_ ? connect_both(t, peer) : socket_.connect(peer, t.now()), peer);
 }
 
-void endpoint::disconnect() {
-  engine::turn t(engine_);
+status endpoint::disconnect() {
+  own_turn t(*this);
+  if (kernel_) return disconnect_both(t);
   socket_.disconnect();
+  return {};
 }
 
 status endpoint::shut_down(bool reading, bool writing) {
-  engine::turn t(engine_);
-  return socket_.shut_down(reading, writing);
+  own_turn t(*this);
+  const auto ours = socket_.shut_down(reading, writing);
+  if (!kernel_) return ours;
+  const auto kernels = kernel_->socket().shut_down(reading && writing ? SHUT_RDWR : reading ? SHUT_RD : SHUT_WR);
+  engine_.wake(*this);
+  return engine_.with_host() == sharing::none && is_fast() ? ours : kernels;
 }
 
 endpoint_address endpoint::local() {
-  engine::turn t(engine_);
+  own_turn t(*this);
+  if (kernel_ && !is_fast()) {
+    const auto kernels = kernel_->socket().local();
+    return kernels ? *kernels : endpoint_address{};
+  }
   return socket_.local();
 }
 
 result<endpoint_address> endpoint::peer() {
-  engine::turn t(engine_);
+  own_turn t(*this);
+  if (kernel_ && !is_fast()) return kernel_->socket().peer();
   // Linux: a peer at port 0 is none.
   if (!socket_.is_connected() || socket_.peer().port == 0) return error{ENOTCONN};
   return socket_.peer();
@@ -99,15 +115,17 @@ status endpoint::refuse_option(int level, int name, status outcome) {
 }
 
 status endpoint::set_option(int level, int name, std::span<const std::byte> value) {
-  engine::turn t(engine_);
-  const auto set = fastudp::set_option(socket_, level, name, value);
+  own_turn t(*this);
+  const auto set =
+      kernel_ ? set_both(t, level, name, value) : fastudp::set_option(socket_, level, name, value);
   settle_descriptor();
   return refuse_option(level, name, set);
 }
 
 result<std::size_t> endpoint::get_option(int level, int name, std::span<std::byte> value) {
-  engine::turn t(engine_);
-  const auto got = fastudp::get_option(socket_, level, name, value, t.now());
+  own_turn t(*this);
+  const auto got =
+      kernel_ ? get_both(t, level, name, value) : fastudp::get_option(socket_, level, name, value, t.now());
   settle_descriptor();
   if (!got) return refuse_option(level, name, got.failure()).failure();
   return got;
@@ -130,20 +148,57 @@ status endpoint::send_one(const message& m, int flags, time_point now) {
   return sent;
 }
 
-result<std::size_t> endpoint::send(std::span<message> messages, int flags) {
-  if ((flags & ~known_send_flags) != 0) return error{EOPNOTSUPP};
-  engine::turn t(engine_);
+// As far as the fast path goes; `to_kernel`: the next one is the kernel's to send.
+result<std::size_t> endpoint::send_fast(std::span<message> messages, int flags, bool& to_kernel) {
+  own_turn t(*this);
+  if (auto ours = check_owner(); !ours) return ours.failure();
+  if (!is_fast()) {
+    to_kernel = true;
+    return std::size_t{0};
+  }
+  if (kernel_) {
+    if (auto bound = ensure_bound(t); !bound) return bound.failure();
+    if (const int pending = kernel_->take_error(t.now())) return error{pending};
+  }
   std::size_t sent = 0;
   status outcome;
   while (sent < messages.size() && (outcome = send_one(messages[sent], flags, t.now()))) ++sent;
   engine_.finish_sending(t);
   settle_descriptor();  // sending takes a pending error
-  if (sent > 0 || outcome) return sent;
+  to_kernel = outcome.code() == left_to_kernel;
+  if (sent > 0 || outcome || to_kernel) return sent;
   return refuse("send", outcome, messages[0].peer).failure();
 }
 
+result<std::size_t> endpoint::send(std::span<message> messages, int flags) {
+  const bool is_known = (flags & ~known_send_flags) == 0;
+  if (!is_known && !kernel_) return error{EOPNOTSUPP};
+  std::size_t sent = 0;
+  do {
+    const auto rest = messages.subspan(sent);
+    bool to_kernel = !is_fast() || !is_known || (kernel_ && engine_.is_undecided());
+    kernel_reason why = !is_fast() ? handed_over_for_ : !is_known ? kernel_reason::option : kernel_reason::forked;
+    result<std::size_t> went = std::size_t{0};
+    if (!to_kernel) {
+      went = send_fast(rest, flags, to_kernel);
+      if (to_kernel && *went < rest.size()) {
+        why = is_fast() ? socket_.why_kernel() : handed_over_for_;
+        const auto left = send_by_kernel(rest.subspan(*went, 1), flags, why);
+        if (left) *went += *left;
+        if (!left && *went == 0) went = left;
+      }
+    } else {
+      went = send_by_kernel(rest, flags, why);
+    }
+    if (!went) return sent > 0 ? result<std::size_t>(sent) : went;
+    sent += *went;
+    if (!to_kernel || *went == 0 || !is_fast()) break;
+  } while (sent < messages.size());
+  return sent;
+}
+
 result<std::size_t> endpoint::allocate(std::span<message> messages) {
-  engine::turn t(engine_);
+  own_turn t(*this);
   std::size_t made = 0;
   for (message& m : messages) {
     if (m.data.size() > 65'507) return made > 0 ? result<std::size_t>(made) : error{EMSGSIZE};
@@ -190,11 +245,13 @@ void endpoint::give_back(packet* borrowed) {
 
 // ---- Receiving
 
-bool endpoint::has_input() const {
-  return socket_.has_datagram() || socket_.has_pending_error() || socket_.is_shut_for_reading();
+bool endpoint::has_input(time_point now) {
+  if (socket_.has_datagram() || socket_.has_pending_error() || socket_.is_shut_for_reading()) return true;
+  return kernel_ && (!is_fast() || kernel_->may_have_something(now));
 }
 
-status endpoint::wait_for_input(engine::turn& t, int flags) {
+// The limit is that of the whole call: never until it is known.
+status endpoint::wait_for_input(engine::turn& t, int flags, time_point& limit) {
   const bool from_errors = (flags & message_flag::error_queue) != 0;
   // Reading the error queue never waits.
   const bool dont_wait = from_errors || (flags & message_flag::dont_wait) != 0;
@@ -203,10 +260,10 @@ status endpoint::wait_for_input(engine::turn& t, int flags) {
     engine_.work(t);
     // Linux looks for data first: without any, even a socket that is shut down says to try again.
     const bool found = from_errors ? socket_.errors_waiting() : socket_.has_datagram() || socket_.has_pending_error();
-    return found ? status{} : error{EAGAIN};
+    return found || (kernel_ && kernel_->may_have_something(t.now())) ? status{} : error{EAGAIN};
   }
-  const time_point limit = timeout == never ? never : engine_.time().precise() + timeout;
-  return engine_.wait_until(t, {.interest = this}, limit, [&] { return has_input(); });
+  if (limit == never && timeout != never) limit = engine_.time().precise() + timeout;
+  return engine_.wait_until(t, {.interest = this}, limit, [&] { return has_input(t.now()); });
 }
 
 // The descriptor is readable exactly while there is something.
@@ -279,15 +336,37 @@ status endpoint::fill_error(message& m) {
 result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
   if ((flags & ~known_receive_flags) != 0) return error{EOPNOTSUPP};
   if (messages.empty()) return std::size_t{0};
-  engine::turn t(engine_);
-  if (auto input = wait_for_input(t, flags); !input) return input.failure();
+  const bool errors_are_kernels = kernel_ && engine_.with_host() != sharing::none;
+  if ((flags & message_flag::error_queue) != 0 && errors_are_kernels) return receive_kernel_only(messages, flags);
+  if (!is_fast() && !has_leftovers_.load(std::memory_order_acquire)) return receive_kernel_only(messages, flags);
+  const auto got = receive_here(messages, flags);
+  return got.code() == left_to_kernel ? receive_kernel_only(messages, flags) : got;
+}
+
+// left_to_kernel: the socket was handed over, and its fast queue is empty.
+result<std::size_t> endpoint::receive_here(std::span<message> messages, int flags) {
+  own_turn t(*this);
+  if (auto ours = check_owner(); !ours) return ours.failure();
+  if (engine_.is_guest()) return no_leftovers();  // what lies in the queue is the owner's
+  for (time_point limit = never;;) {
+    if (auto input = wait_for_input(t, flags, limit); !input) return input.failure();
+    if (kernel_ && !is_fast() && !has_fast_input()) return no_leftovers();
+    const auto got = kernel_ ? take(messages, flags, t.now()) : take_fast(messages, flags);
+    end_of_input();
+    // What the kernel was thought to have may be gone, or not have been for us.
+    const bool false_alarm = kernel_ && (got ? *got == 0 : got.code() == EAGAIN) && !socket_.is_shut_for_reading();
+    if (!false_alarm || (flags & (message_flag::continued | message_flag::error_queue)) != 0) return got;
+    if ((flags & message_flag::dont_wait) != 0) return error{EAGAIN};
+  }
+}
+
+result<std::size_t> endpoint::take_fast(std::span<message> messages, int flags) {
   std::size_t count = 0;
   if (flags & message_flag::error_queue) {
     while (count < messages.size() && fill_error(messages[count])) ++count;
   } else if (socket_.has_pending_error() && (flags & message_flag::continued) != 0) {
     return std::size_t{0};  // for the next call to tell
   } else if (const int pending = socket_.take_error()) {
-    end_of_input();
     return error{pending};
   } else if (flags & message_flag::peek) {
     if (packet* first = socket_.front()) fill(messages[count++], *first);
@@ -299,20 +378,31 @@ result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
       release(p);
     }
   }
-  end_of_input();
   return count;
 }
 
 result<std::size_t> endpoint::borrow(std::span<message> messages, int flags) {
   if ((flags & ~known_borrow_flags) != 0) return error{EOPNOTSUPP};
   if (messages.empty()) return std::size_t{0};
-  engine::turn t(engine_);
-  if (auto input = wait_for_input(t, flags); !input) return input.failure();
-  if (socket_.has_pending_error() && (flags & message_flag::continued) != 0) return std::size_t{0};
-  if (const int pending = socket_.take_error()) {
+  own_turn t(*this);
+  if (engine_.is_guest()) return error{EPERM};
+  for (time_point limit = never;;) {
+    if (auto input = wait_for_input(t, flags, limit); !input) return input.failure();
+    if (socket_.has_pending_error() && (flags & message_flag::continued) != 0) return std::size_t{0};
+    if (const int pending = socket_.take_error()) {
+      end_of_input();
+      return error{pending};
+    }
+    result<std::size_t> got = borrow_fast(messages);
+    if (*got == 0 && kernel_) got = borrow_from_kernel(messages, t.now());
+    if (got) frames_out_.fetch_add(static_cast<std::uint32_t>(*got), std::memory_order_relaxed);
     end_of_input();
-    return error{pending};
+    const bool false_alarm = kernel_ && !got && got.code() == EAGAIN;
+    if (!false_alarm || (flags & message_flag::dont_wait) != 0) return got;
   }
+}
+
+std::size_t endpoint::borrow_fast(std::span<message> messages) {
   std::size_t count = 0;
   while (count < messages.size()) {
     packet* p = socket_.pop();
@@ -323,16 +413,17 @@ result<std::size_t> endpoint::borrow(std::span<message> messages, int flags) {
     p->holder = this;
     m.frame = p;
   }
-  frames_out_.fetch_add(static_cast<std::uint32_t>(count), std::memory_order_relaxed);
-  end_of_input();
   return count;
 }
 
 // ---- Waiting
 
-bool endpoint::has_something() const { return (readiness() & (ready::readable | ready::error)) != 0; }
+bool endpoint::has_something() {
+  const int wanted = ready::readable | ready::error;
+  return (readiness(engine_.time().coarse(), wanted) & wanted) != 0;
+}
 
-int endpoint::readiness() const {
+int endpoint::fast_readiness() const {
   int out = ready::writable;
   if (socket_.has_datagram() || socket_.is_shut_for_reading()) out |= ready::readable;
   if (socket_.has_pending_error() || socket_.errors_waiting()) out |= ready::error;
@@ -340,23 +431,38 @@ int endpoint::readiness() const {
   return out;
 }
 
+// The kernel is asked only for what isn't there already.
+int endpoint::readiness(time_point now, int asked) {
+  if (kernel_ && engine_.is_guest()) return ready::writable | kernel_->readiness(now);
+  const int here = fast_readiness();
+  const bool is_enough = (here & asked & ~ready::writable) != 0;
+  return kernel_ && !is_enough ? here | kernel_->readiness(now) : here;
+}
+
 int endpoint::poll() {
-  engine::turn t(engine_);
+  constexpr int everything = ready::readable | ready::error | ready::hang_up;
+  own_turn t(*this);
   engine_.work(t);
-  return readiness();
+  return readiness(t.now(), everything);
 }
 
 result<int> endpoint::wait(int events, time_point limit) {
-  engine::turn t(engine_);
+  own_turn t(*this);
+  if (engine_.is_guest()) {
+    wait_item self{.socket = this, .fd = -1, .events = static_cast<std::int16_t>(events), .revents = 0};
+    const auto there = engine_.wait_for_any(t, {&self, 1}, limit, nullptr);
+    return there ? result<int>(self.revents) : there.failure();
+  }
   events |= ready::error | ready::hang_up;
-  const auto waited =
-      engine_.wait_until(t, {.interest = this, .only_looks = true}, limit, [&] { return (readiness() & events) != 0; });
+  const auto waited = engine_.wait_until(t, {.interest = this, .only_looks = true}, limit,
+                                         [&] { return (readiness(t.now(), events) & events) != 0; });
   if (!waited && waited.code() != EAGAIN) return waited.failure();
-  return readiness() & events;
+  return readiness(t.now(), events) & events;
 }
 
 result<int> endpoint::descriptor() {
-  engine::turn t(engine_);
+  own_turn t(*this);
+  if (engine_.is_guest()) return kernel_ ? result<int>(kernel_->socket().number()) : error{EPERM};
   if (descriptor_ < 0) {
     const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (fd < 0) return error{errno};

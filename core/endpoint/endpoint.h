@@ -4,42 +4,24 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/reason.h"
 #include "base/result.h"
 #include "endpoint/engine.h"
+#include "endpoint/kernel_half.h"
+#include "endpoint/message.h"
 #include "socket/udp_socket.h"
 
 namespace fastudp {
 
-// Linux's numbers, so that they pass through unchanged.
-namespace message_flag {
-inline constexpr int peek = 0x2, control_truncated = 0x8, truncated = 0x20, dont_wait = 0x40, confirm = 0x800,
-                     error_queue = 0x2000, no_signal = 0x4000, wait_for_one = 0x10000;
-}
-namespace message_flag {
-// Ours: the rest of a burst, of which something has been received. A pending error is then left for the next call.
-inline constexpr int continued = 1 << 30;
-}  // namespace message_flag
-namespace ready {
-inline constexpr int readable = 0x1, writable = 0x4, error = 0x8, hang_up = 0x10;
-}
-
-// One datagram on its way from or to a program.
-struct message {
-  std::span<std::byte> data;  // room, or the payload
-  std::uint32_t length = 0;   // received: the whole datagram's
-  endpoint_address peer;
-  bool has_peer = false;         // to send: `peer` is the destination
-  std::span<std::byte> control;  // control messages, or room for them
-  int flags = 0;
-  packet* frame = nullptr;  // borrowed
-};
-
 class endpoint {
  public:
   explicit endpoint(engine& h) : engine_(h), socket_(h.sockets()) { socket_.tag = this; }
+  // Gives it a companion, within a turn and before anything else: one of its own, or the program's (`adopted` >= 0),
+  // which shows what it is bound to and how it is set already.
+  status open_companion(engine::turn& t, int adopted);
   endpoint(const endpoint&) = delete;
   endpoint& operator=(const endpoint&) = delete;
   ~endpoint();
@@ -47,12 +29,33 @@ class endpoint {
   // Each takes its turn on the stack. Errors as the C API says.
   status bind(endpoint_address where);
   status connect(endpoint_address peer);
-  void disconnect();
+  status disconnect();
   status shut_down(bool reading, bool writing);
   endpoint_address local();
   result<endpoint_address> peer();
   status set_option(int level, int name, std::span<const std::byte> value);
   result<std::size_t> get_option(int level, int name, std::span<std::byte> value);
+
+  // ---- With a companion
+
+  kernel_half* kernel() { return kernel_ ? &*kernel_ : nullptr; }
+  const kernel_half* kernel() const { return kernel_ ? &*kernel_ : nullptr; }
+  // Whether datagrams may take the fast path; otherwise all are the kernel's.
+  bool is_fast() const { return fast_->load(std::memory_order_acquire); }
+  // Datagrams for it come in by the link, where the kernel would get them as well.
+  bool is_diverted() const { return diverted_; }
+  flow place() const { return {socket_.local(), socket_.is_connected() ? socket_.peer() : endpoint_address{}}; }
+  // To the kernel alone, for good. EOPNOTSUPP: no companion, or the stack is strict.
+  status hand_over(kernel_reason why);
+  // Datagrams that the caller moved through the companion himself.
+  void count_kernel(std::uint64_t received, std::uint64_t sent, kernel_reason why);
+  // Datagrams that came before the socket was handed over lie in its fast queue.
+  bool has_leftovers() const { return has_leftovers_.load(std::memory_order_acquire); }
+  int readiness(time_point now, int asked);
+  void let_go();
+  void become_guest();
+  endpoint* next = nullptr;  // the engine's list of those with a companion
+  endpoint* previous = nullptr;
 
   // Copies. Sets in each message what the C API says of it. Returns how many.
   result<std::size_t> send(std::span<message> messages, int flags);
@@ -77,12 +80,47 @@ class endpoint {
   engine& home() { return engine_; }
 
  private:
-  int readiness() const;
-  bool has_something() const;
-  bool has_input() const;
+  // One call of the program's.
+  class own_turn : public engine::turn {
+   public:
+    explicit own_turn(endpoint& e) : turn(e.engine_) {
+      if (e.engine_.is_guest()) [[unlikely]] e.become_guest();
+    }
+  };
+
+  status check_owner() const;
+  int fast_readiness() const;
+  bool has_something();
+  bool has_fast_input() const { return socket_.has_datagram() || socket_.has_pending_error(); }
+  bool has_input(time_point now);
+  // The parts that deal with the companion are in endpoint_kernel.cpp. Within a turn, unless said otherwise.
+  status bind_both(engine::turn& t, const endpoint_address& where);
+  status bind_companion(const endpoint_address& where);
+  status connect_both(engine::turn& t, const endpoint_address& peer);
+  status disconnect_both(engine::turn& t);
+  status ensure_bound(engine::turn& t);
+  void settle(engine::turn& t);
+  kernel_reason why_not_fast(const endpoint_address& local) const;
+  void divert();
+  void undivert();
+  status hand_over(engine::turn& t, kernel_reason why);
+  void leave_to_kernel(kernel_reason why);
+  status set_both(engine::turn& t, int level, int name, std::span<const std::byte> value);
+  result<std::size_t> get_both(engine::turn& t, int level, int name, std::span<std::byte> value);
+  result<std::size_t> receive_from_kernel(std::span<message> messages, int flags, time_point now);
+  result<std::size_t> receive_kernel_only(std::span<message> messages, int flags);  // without a turn
+  result<std::size_t> borrow_from_kernel(std::span<message> messages, time_point now);
+  std::size_t borrow_fast(std::span<message> messages);
+  result<std::size_t> receive_here(std::span<message> messages, int flags);
+  error no_leftovers();
+  result<std::size_t> send_by_kernel(std::span<message> messages, int flags, kernel_reason why);  // without a turn
+  void count_received(std::span<const message> messages);
+  result<std::size_t> take_fast(std::span<message> messages, int flags);
+  result<std::size_t> take(std::span<message> messages, int flags, time_point now);
+  result<std::size_t> send_fast(std::span<message> messages, int flags, bool& to_kernel);
   status refuse(const char* call, status outcome, endpoint_address about);
   status refuse_option(int level, int name, status outcome);
-  status wait_for_input(engine::turn& t, int flags);
+  status wait_for_input(engine::turn& t, int flags, time_point& limit);
   void settle_descriptor();
   void end_of_input();
   void fill(message& m, packet& datagram);
@@ -98,6 +136,12 @@ class endpoint {
   int descriptor_ = -1;
   bool descriptor_is_readable_ = false;
   reason why_;
+  std::optional<kernel_half> kernel_;
+  std::atomic<bool> own_flag_{true};
+  std::atomic<bool>* fast_ = &own_flag_;  // in memory that forked processes share, where there is any
+  std::atomic<bool> has_leftovers_{true};  // the fast queue may hold something, also when the socket is the kernel's by now
+  bool diverted_ = false, filtered_ = false, kernel_first_ = false;
+  kernel_reason handed_over_for_{};
 };
 
 }  // namespace fastudp

@@ -1,15 +1,21 @@
 #include "endpoint/engine.h"
 
+#include <poll.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include <fcntl.h>
+#include <array>
 #include <charconv>
+#include <cstdio>
 #include <cstring>
 #include <new>
 
+#include "endpoint/choose.h"
 #include "endpoint/endpoint.h"
+#include "endpoint/fork.h"
 #include "link/registry.h"
 
 namespace fastudp {
@@ -18,6 +24,9 @@ namespace {
 constexpr std::size_t helper_stack_size = 256 * 1024;
 // A program that only sends is looked after this often, in send calls.
 constexpr unsigned sends_between_work = 32;
+constexpr std::uint32_t most_mirrored_routes = 1 << 20;  // costs address space until they are there
+// A program that never sleeps hears of changes to routes and neighbours this late.
+constexpr duration view_stays_good = 5 * millisecond;
 
 // A number that the administrator has set for kernel sockets holds for ours.
 std::uint32_t sysctl(const char* path, std::uint32_t fallback) {
@@ -50,16 +59,30 @@ int width(std::string_view text) { return static_cast<int>(std::min<std::size_t>
 result<std::unique_ptr<engine>> engine::open(std::string_view text, engine_settings settings, reason& why) {
   auto where = uri::parse(text, why);
   if (!where) return where.failure();
+  if (where->scheme() == "auto") return open_best(text, *where, settings, why);
   const auto spin =
       where->take_number("spin", 0, 1'000'000, static_cast<std::uint64_t>(settings.spin / microsecond), why);
   if (!spin) return spin.failure();
   settings.spin = static_cast<duration>(*spin) * microsecond;
-  auto count = shared_array<counters>::map(1);
-  if (!count) return why.fail(ENOMEM, "no memory for counters");
-  std::unique_ptr<engine> out(new (std::nothrow) engine(settings, std::move(*count), limits_of_the_host()));
+  auto stats = stats_file::open(settings.stats_file, why);
+  if (!stats) return stats.failure();
+  std::unique_ptr<engine> out(new (std::nothrow) engine(settings, std::move(*stats), limits_of_the_host()));
   if (!out) return why.fail(ENOMEM, "no memory for a stack");
+  if (!out->lock_.share() || !out->owner_.open()) return why.fail(ENOMEM, "no memory for a stack");
   if (auto opened = out->open_parts(*where, settings, why); !opened) return opened.failure();
+  if (auto kept = survive_forks(*out); !kept) return why.fail(kept.code(), "no memory for fork handlers");
+  out->write_explanation(settings);
+  out->stats_.explain(out->explanation());
   return out;
+}
+
+// The link on a line of its own, then what is to be said of it.
+void engine::write_explanation(const engine_settings& settings) {
+  const char* how = !link_->info().shared ? ""
+                    : is_steered()        ? "what is claimed is taken at tc, before the kernel sees it"
+                                          : "filters keep what is ours from the kernel's sockets, which costs it the work";
+  std::snprintf(explanation_, sizeof explanation_, "%s\n%s%s%s%s", link_name(), how, *how != '\0' ? "\n" : "",
+                settings.why_not_faster, link_->info().shared && !is_steered() ? without_bpf_.c_str() : "");
 }
 
 status engine::open_parts(uri& where, const engine_settings& settings, reason& why) {
@@ -68,17 +91,37 @@ status engine::open_parts(uri& where, const engine_settings& settings, reason& w
     return why.fail(EINVAL, "announce=%.*s: write on or off", width(*announce), announce->data());
   }
   if (auto opened = room_.open(); !opened) return why.fail(opened.code(), "eventfd: %s", std::strerror(opened.code()));
-  auto device = open_link(where, {.count = count()}, why);
+  watched_ = descriptor(::epoll_create1(EPOLL_CLOEXEC));
+  if (!watched_) return why.fail(errno, "epoll: %m");
+  room_.also_watch(watched_.number());
+  if (where.scheme() == "packet" && !where.has("address")) load_steering();
+  auto device = open_link(where, {.count = count(), .claims = steering_.get()}, why);
   if (!device) return device.failure();
   link_ = std::move(*device);
   stack_settings wanted{.seed = settings.seed != 0 ? settings.seed : random_seed()};
+  kernel_only_ = where.scheme() == "host";
+  if (link_->info().shared || kernel_only_) wanted.with_host = sharing::interface;
+  if (link_->info().shared) wanted.routes = most_mirrored_routes;
+  if (where.scheme() == "loop") wanted.with_host = sharing::loopback;
   if (settings.neighbours != 0) wanted.neighbours = settings.neighbours;
   wanted.announce = !announce || *announce == "on";
   auto made = stack::create(*link_, count(), sockets_, wanted);
   if (!made) return why.fail(made.code(), "no memory for the stack's tables: %s", std::strerror(made.code()));
   stack_ = std::move(*made);
   if (auto opened = sockets_.open(*stack_); !opened) return why.fail(opened.code(), "no memory for the port table");
-  return configure(where, why);
+  if (auto configured = configure(where, why); !configured) return configured;
+  return wanted.with_host == sharing::none || kernel_only_ ? status{} : open_host_view(why);
+}
+
+status engine::open_host_view(reason& why) {
+  constexpr int loopback = 1;  // on every Linux, the first interface of a namespace
+  const int interface = link_->info().interface;
+  auto view = host_view::open(interface != 0 ? interface : loopback, *stack_, *this, why);
+  if (!view) return view.failure();
+  view_ = std::move(*view);
+  epoll_event wanted{.events = EPOLLIN, .data = {.ptr = nullptr}};
+  if (::epoll_ctl(watched_.number(), EPOLL_CTL_ADD, view_->wait_fd(), &wanted) == 0) return {};
+  return why.fail(errno, "epoll: %m");
 }
 
 // The keys that give a stack its addresses.
@@ -94,7 +137,7 @@ status engine::configure(uri& where, reason& why) {
       return why.fail(EINVAL, "address=%.*s: write an IPv4 host address and its prefix length, such as 10.0.0.2/24",
                       width(*address), address->data());
     }
-  } else if (where.scheme() != "mem") {
+  } else if (where.scheme() == "tap") {
     return why.fail(EINVAL, "%.*s: needs an address of its own: add ?address=A.B.C.D/LEN", width(where.scheme()),
                     where.scheme().data());
   }
@@ -110,6 +153,7 @@ status engine::configure(uri& where, reason& why) {
 }
 
 engine::~engine() {
+  forget(*this);
   if (!helper_runs_) return;
   lock_.acquire();
   helper_must_stop_ = true;
@@ -119,13 +163,19 @@ engine::~engine() {
 }
 
 std::size_t engine::work(turn& t, std::size_t budget) {
+  if (guest_) return 0;
   sends_since_work_ = 0;
+  if (view_ != nullptr && t.now() - view_is_from_ >= view_stays_good) {
+    view_is_from_ = t.now();
+    view_->update();
+  }
   std::size_t frames = stack_->poll(t.now(), budget);
   while (frames == 0 && program_waits_ && !link_->arm()) frames = stack_->poll(t.now(), budget);
   return frames;
 }
 
 void engine::finish_sending(turn& t) {
+  if (guest_) return;
   stack_->flush(t.now());
   if (stack_->neighbours().parked() != 0 || ++sends_since_work_ >= sends_between_work) work(t);
 }
@@ -195,6 +245,7 @@ status engine::start_helper() {
   pthread_attr_destroy(&attributes);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   helper_runs_ = problem == 0;
+  had_helper_ |= helper_runs_;
   return problem == 0 ? status{} : error{problem};
 }
 

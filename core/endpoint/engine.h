@@ -10,13 +10,17 @@
 #include <string_view>
 
 #include "base/counters.h"
-#include "base/memory.h"
+#include "base/descriptor.h"
 #include "base/reason.h"
 #include "base/result.h"
 #include "endpoint/clock.h"
+#include "endpoint/host_view.h"
 #include "endpoint/lock.h"
+#include "endpoint/ownership.h"
+#include "endpoint/stats_file.h"
 #include "endpoint/waiting.h"
 #include "link/link.h"
+#include "link/steering.h"
 #include "link/uri.h"
 #include "socket/udp_layer.h"
 #include "stack/stack.h"
@@ -28,9 +32,15 @@ struct engine_settings {
   bool hand_clock = false;
   std::uint32_t neighbours = 0;  // 0: the default
   duration spin = 0;
+  bool strict = false;                // what needs the kernel fails instead
+  bool may_bypass_firewall = false;   // when the link is chosen for the program
+  const char* stats_file = nullptr;   // where to count; null: in memory
+  const char* why_not_faster = "";    // what spoke against a faster link, to be told when asked
 };
 
-class engine final : private socket_events {
+class endpoint;
+
+class engine final : private socket_events, private host_view::address_events {
  public:
   static result<std::unique_ptr<engine>> open(std::string_view uri, engine_settings settings, reason& why);
   ~engine();
@@ -41,7 +51,7 @@ class engine final : private socket_events {
   class turn {
    public:
     explicit turn(engine& h) : engine_(h) {
-      engine_.lock_.acquire();
+      engine_.enter();
       ++engine_.acquisitions_;
       now_ = engine_.clock_.coarse();
     }
@@ -68,6 +78,8 @@ class engine final : private socket_events {
   // Works until `is_ready()` holds, or fails: EAGAIN at the time limit, EINTR. The waiter says who waits and what for.
   template <typename Condition>
   status wait_until(turn& t, waiter&& w, time_point limit, const Condition& is_ready);
+  // Waits for any of many things, as poll does. Returns for how many there is something.
+  result<std::size_t> wait_for_any(turn& t, std::span<wait_item> items, time_point limit, const sigset_t* signal_mask);
   // Sleeps until something may have happened; true unless the limit came first.
   result<bool> wait_for_work(turn& t, time_point limit);
 
@@ -76,7 +88,7 @@ class engine final : private socket_events {
   fastudp::clock& time() { return clock_; }
   // The point in time so many nanoseconds from now; never when negative.
   time_point limit_after(duration timeout);
-  counters& count() { return counters_[0]; }
+  counters& count() { return stats_.mine(); }
   std::uint64_t acquisitions() const { return acquisitions_; }
   const char* link_name() const { return link_->info().name; }
   bool owns(const packet& p) const;
@@ -88,17 +100,79 @@ class engine final : private socket_events {
   // A thread that works while no call does.
   status start_helper();
 
+  // ---- The kernel's half. Within a turn, but for what says otherwise.
+
+  // How this stack and the host's kernel share the addresses.
+  sharing with_host() const { return stack_->with_host(); }
+  bool is_strict() const { return strict_; }
+  // Set when no link carries anything: then all sockets are the kernel's, for this reason.
+  bool is_kernel_only() const { return kernel_only_; }
+  kernel_reason why_kernel_only() const { return kernel_reason::link; }
+  const link_info& device() const { return link_->info(); }
+  // Why this link, and not a faster one.
+  const char* explanation() const { return explanation_; }
+
+  // Keeps an eye on an endpoint's companion, and counts what the kernel gives it where BPF can.
+  status watch(endpoint& of);
+  void unwatch(endpoint& of);
+  // Learns which companions have something. A system call.
+  void look_at_kernel();
+  // Where datagrams for this endpoint come in from now on: by the link. EBUSY: the program has a filter of its own.
+  status divert(endpoint& of);
+  void undivert(endpoint& of);
+  // For a socket that isn't bound yet, so that the kernel keeps nothing for it that the link brings as well.
+  status prepare_to_divert(endpoint& of);
+  // Wakes all threads that wait for it, so that they look again.
+  void wake(endpoint& of);
+
+  // ---- Forks
+
+  // Another process works with this stack, which may not be touched here any more.
+  bool is_guest() const { return guest_; }
+  // A child that hasn't received yet: it doesn't matter whose the stack is before it does.
+  bool is_undecided() const { return !owner_.is_ours() && !guest_; }
+  ownership& owner() { return owner_; }
+  void before_fork() {
+    lock_.acquire();
+    owner_.before_fork();
+  }
+  void after_fork_in_parent() { lock_.give_up(); }
+  void after_fork_in_child();
+  engine* next_engine = nullptr;
+
   // Sockets open; close needs none.
   std::uint64_t open_sockets = 0;
 
  private:
-  engine(const engine_settings& settings, shared_array<counters>&& count, const buffer_limits& limits)
+  engine(const engine_settings& settings, stats_file&& stats, const buffer_limits& limits)
       : clock_(settings.hand_clock),
         spin_(settings.spin),
         room_(lock_, clock_),
-        counters_(std::move(count)),
-        sockets_(counters_[0], *this, limits) {}
+        stats_(std::move(stats)),
+        sockets_(stats_.mine(), *this, limits),
+        strict_(settings.strict) {}
   status open_parts(uri& where, const engine_settings& settings, reason& why);
+  status open_host_view(reason& why);
+  void enter() {
+    if (!owner_.is_ours()) [[unlikely]] return enter_as_another();
+    lock_.acquire();
+    if (!owner_.is_ours()) [[unlikely]] return become_guest();
+    owner_.use();
+    if (owner_.handovers_happened()) [[unlikely]] let_go();
+  }
+  void enter_as_another();
+  void become_guest();
+  void become_owner();
+  void let_go();
+  void load_steering();
+  void write_explanation(const engine_settings& settings);
+  bool is_steered() const { return link_->info().steered; }
+  void change_claims(endpoint& of, bool add);
+  bool is_claimed_by_another(const endpoint& of, const claim& flow) const;
+  void addresses_will_change() override;
+  void addresses_changed() override;
+  void kernel_has_error(udp_socket& socket) override;
+  std::size_t look_at(std::span<wait_item> items, std::span<pollfd> watched, time_point now);
   status configure(uri& where, reason& why);
   void became_ready(udp_socket& socket) override;
   // EAGAIN when the limit has passed, or would never: a hand-held clock stands still.
@@ -108,17 +182,28 @@ class engine final : private socket_events {
   static void* run_helper(void* self);
 
   lock lock_;
+  ownership owner_;
+  bool guest_ = false;
   clock clock_;
   duration spin_;
   waiting_room room_;
-  shared_array<counters> counters_;
+  stats_file stats_;
+  descriptor watched_;  // an epoll set: the companions, and the mirror of the host
+  std::unique_ptr<steering> steering_;
+  bool steering_was_tried_ = false;
+  reason without_bpf_;
+  char explanation_[512] = {};
   link_ptr link_;
   udp_layer sockets_;
   std::unique_ptr<fastudp::stack> stack_;
+  std::unique_ptr<host_view> view_;
+  time_point view_is_from_ = 0;
+  endpoint* first_ = nullptr;  // of all with a companion
+  bool strict_, kernel_only_ = false;
   std::uint64_t acquisitions_ = 0;
   bool program_waits_ = false;
   unsigned sends_since_work_ = 0;
-  bool helper_runs_ = false, helper_must_stop_ = false;
+  bool helper_runs_ = false, had_helper_ = false, helper_must_stop_ = false;
   pthread_t helper_{};
 };
 
@@ -133,6 +218,7 @@ status engine::wait_until(turn& t, waiter&& w, time_point limit, const Condition
     if (spin_ > 0 && spin(t, limit, is_ready)) break;
     interrupted = !room_.sleep(w, *link_, limit, stack_->deadline());
     t.look_at_clock();
+    if (first_ != nullptr || view_ != nullptr) look_at_kernel();
   }
   room_.leave(w);
   return outcome;

@@ -3,6 +3,9 @@
 
 #include <pthread.h>
 
+#include "base/memory.h"
+#include "base/result.h"
+
 namespace fastudp {
 
 class lock {
@@ -10,13 +13,21 @@ class lock {
   lock() = default;
   lock(const lock&) = delete;
   lock& operator=(const lock&) = delete;
-  ~lock() { pthread_mutex_destroy(&mutex_); }
+  ~lock() { pthread_mutex_destroy(&own_); }
 
-  void acquire() { pthread_mutex_lock(&mutex_); }
-  void give_up() { pthread_mutex_unlock(&mutex_); }
+  // From now on the lock holds between processes that fork from this one as well. Nobody holds it now.
+  status share();
+
+  void acquire() { pthread_mutex_lock(mutex_); }
+  bool try_acquire() { return pthread_mutex_trylock(mutex_) == 0; }
+  void give_up() { pthread_mutex_unlock(mutex_); }
+  // Whoever held it is gone.
+  void renew();
 
  private:
-  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_t own_ = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_t* mutex_ = &own_;
+  shared_array<pthread_mutex_t> shared_;
 };
 
 }  // namespace fastudp

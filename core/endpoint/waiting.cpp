@@ -1,7 +1,6 @@
 #include "endpoint/waiting.h"
 
 #include <linux/futex.h>
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,6 +17,11 @@ constexpr duration longest_sleep = 3600 * second;
 timespec to_timespec(duration span) { return {static_cast<time_t>(span / second), static_cast<long>(span % second)}; }
 
 }  // namespace
+
+bool waiter::waits_for(const void* what) const {
+  if (interest == what) return true;
+  return std::ranges::any_of(any_of, [what](const wait_item& each) { return each.socket == what; });
+}
 
 waiting_room::~waiting_room() {
   if (kick_fd_ >= 0) ::close(kick_fd_);
@@ -44,6 +48,7 @@ void waiting_room::leave(waiter& w) {
 status waiting_room::sleep(waiter& w, link& device, time_point limit, time_point work_due) {
   if (w.woken.exchange(0, std::memory_order_relaxed) != 0) return {};
   const time_point latest = clock_.precise() + longest_sleep;
+  if (leader_ != nullptr && !w.watched.empty()) return follow_on_descriptors(w, std::min(limit, latest));
   if (leader_ != nullptr) return follow(w, std::min(limit, latest));
   if (!device.arm()) return {};
   return lead(w, device, std::min({limit, work_due, latest}));
@@ -53,10 +58,14 @@ status waiting_room::lead(waiter& w, link& device, time_point until) {
   leader_ = &w;
   leader_until_ = until;
   const timespec span = to_timespec(std::max<duration>(until - clock_.precise(), 0));
-  pollfd watched[] = {{device.wait_fd(), POLLIN, 0}, {kick_fd_, POLLIN, 0}};
+  pollfd own[waiter::reserved];
+  const std::span<pollfd> watched = w.watched.empty() ? std::span<pollfd>(own) : w.watched;
+  watched[0] = {device.wait_fd(), POLLIN, 0};
+  watched[1] = {kick_fd_, POLLIN, 0};
+  watched[2] = {watched_fd_, POLLIN, 0};
   w.asleep = true;
   guard_.give_up();
-  const int ready = ::ppoll(watched, 2, &span, nullptr);
+  const int ready = ::ppoll(watched.data(), watched.size(), &span, w.signal_mask);
   const int problem = ready < 0 ? errno : 0;
   guard_.acquire();
   w.asleep = false;
@@ -81,16 +90,45 @@ status waiting_room::follow(waiter& w, time_point until) {
   return problem == EINTR ? status(error{EINTR}) : status{};
 }
 
+// It has descriptors of its own to sleep on, and so needs one to be woken by.
+status waiting_room::follow_on_descriptors(waiter& w, time_point until) {
+  w.bell = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (w.bell < 0) return error{errno};
+  const timespec span = to_timespec(std::max<duration>(until - clock_.precise(), 0));
+  w.watched[0] = {w.bell, POLLIN, 0};
+  w.watched[1] = w.watched[2] = {-1, 0, 0};
+  w.asleep = true;
+  guard_.give_up();
+  const int ready = ::ppoll(w.watched.data(), w.watched.size(), &span, w.signal_mask);
+  const int problem = ready < 0 ? errno : 0;
+  guard_.acquire();
+  w.asleep = false;
+  w.woken.store(0, std::memory_order_relaxed);
+  ::close(w.bell);
+  w.bell = -1;
+  return problem == 0 ? status{} : error{problem};
+}
+
+status waiting_room::sleep_alone(waiter& w, time_point limit) {
+  return follow_on_descriptors(w, std::min(limit, clock_.precise() + longest_sleep));
+}
+
+void waiting_room::wake_all(const void* interest) {
+  for (waiter* w = first_; w != nullptr; w = w->next) {
+    if (w->waits_for(interest)) wake(*w);
+  }
+}
+
 void waiting_room::wake_one(const void* interest) {
   waiter *general = nullptr, *taker = nullptr;
   bool looked_at = false;
   for (waiter* w = first_; w != nullptr; w = w->next) {
-    if (w->interest == interest && w->only_looks) {
+    if (w->only_looks && w->waits_for(interest)) {
       wake(*w);
       looked_at = true;
     } else if (w->woken.load(std::memory_order_relaxed) == 0) {
       if (w->interest == interest && taker == nullptr) taker = w;
-      if (w->interest == nullptr) general = w;
+      if (w->interest == nullptr && w->any_of.empty()) general = w;
     }
   }
   if (taker != nullptr) return wake(*taker);
@@ -99,9 +137,9 @@ void waiting_room::wake_one(const void* interest) {
 
 void waiting_room::wake(waiter& w) {
   if (w.woken.exchange(1, std::memory_order_release) != 0 || !w.asleep) return;
-  if (&w == leader_) {
+  if (&w == leader_ || w.bell >= 0) {
     const std::uint64_t one = 1;
-    (void)!::write(kick_fd_, &one, sizeof one);
+    (void)!::write(&w == leader_ ? kick_fd_ : w.bell, &one, sizeof one);
   } else {
     ::syscall(SYS_futex, &w.woken, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
   }

@@ -2,8 +2,12 @@
 // How threads wait on a stack: one leads, that is, sleeps on the link's descriptor and polls when it wakes; the others
 // sleep each on a word of their own, so that a datagram wakes the one thread that it is for.
 
+#include <poll.h>
+#include <signal.h>
+
 #include <atomic>
 #include <cstdint>
+#include <span>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -13,14 +17,29 @@
 
 namespace fastudp {
 
+// One of many things that a thread waits for. The layout is that of fastudp_wait_item.
+struct wait_item {
+  void* socket;  // null: the descriptor
+  std::int32_t fd;
+  std::int16_t events, revents;
+};
+
 // One thread that waits; lives on its stack.
 struct waiter {
-  const void* interest = nullptr;  // the socket that it waits for; null: anything
-  bool only_looks = false;         // and takes nothing, so that there is enough for another
+  const void* interest = nullptr;       // the socket that it waits for; null: anything
+  std::span<const wait_item> any_of{};  // or one of many
+  bool only_looks = false;              // and takes nothing, so that there is enough for another
+  // Descriptors that it waits for as well, behind `reserved` entries that are the room's.
+  std::span<pollfd> watched{};
+  const sigset_t* signal_mask = nullptr;  // while it sleeps
+  int bell = -1;                          // wakes it from sleeping on its own descriptors
   waiter* next = nullptr;
   waiter* previous = nullptr;
   bool asleep = false;
   std::atomic<std::uint32_t> woken{0};
+
+  static constexpr std::size_t reserved = 3;
+  bool waits_for(const void* what) const;
 };
 
 // All but the constructor and wake-ups from other threads is called with the lock held.
@@ -32,6 +51,9 @@ class waiting_room {
   ~waiting_room();
   status open();
 
+  // A descriptor that a leader sleeps on as well: readable when the kernel has something for one of the sockets.
+  void also_watch(int fd) { watched_fd_ = fd; }
+
   void enter(waiter& w);
   // Whoever leaves makes sure that somebody else leads, if somebody else is there.
   void leave(waiter& w);
@@ -40,6 +62,12 @@ class waiting_room {
   // is the waiter's own, `work_due` the stack's. EINTR: a signal was handled.
   status sleep(waiter& w, link& device, time_point limit, time_point work_due);
 
+  // In a child after fork: nobody waits here.
+  void forget_all() { first_ = leader_ = nullptr; }
+  // Sleeps on the waiter's own descriptors, and on nothing of the stack's, which is another process's.
+  status sleep_alone(waiter& w, time_point limit);
+  // Wakes all that wait for `interest`.
+  void wake_all(const void* interest);
   // Wakes one thread that waits for `interest` and all that only look at it, or else one that waits for anything.
   void wake_one(const void* interest);
   void wake(waiter& w);
@@ -51,6 +79,7 @@ class waiting_room {
  private:
   status lead(waiter& w, link& device, time_point until);
   status follow(waiter& w, time_point until);
+  status follow_on_descriptors(waiter& w, time_point until);
 
   lock& guard_;
   clock& clock_;
@@ -58,6 +87,7 @@ class waiting_room {
   waiter* leader_ = nullptr;
   time_point leader_until_ = never;
   int kick_fd_ = -1;  // wakes the leader
+  int watched_fd_ = -1;
 };
 
 }  // namespace fastudp

@@ -9,6 +9,7 @@
 #include "base/descriptor.h"
 #include "base/reason.h"
 #include "base/result.h"
+#include "host/netlink.h"
 
 namespace fastudp {
 
@@ -57,12 +58,35 @@ class mirror {
   static result<std::unique_ptr<mirror>> open(int interface, mirror_events& events, reason& why);
 
   // Readable when update() has something to tell.
-  int descriptor() const { return socket_.number(); }
+  int wait_fd() const { return notifications_.number(); }
   // Takes in what has happened since; never waits. Needs no privilege.
   void update();
 
  private:
-  descriptor socket_;
+  // What has to be asked for again; neighbours and links tell their own changes.
+  enum part : unsigned { addresses = 1, routes = 2, everything = 4 };
+  class address_list;
+  class route_list;
+
+  mirror(int interface, mirror_events& events) : interface_(interface), events_(events) {}
+  unsigned hear(const netlink::message& what);
+  void tell(unsigned parts);
+  void tell_addresses();
+  void tell_routes();
+  bool has_only_default_rules();
+  void tell_neighbours();
+  status tell_interface();
+  void tell_neighbour(const netlink::message& what);
+  void tell_interface(const netlink::message& what);
+  // `Header` is what the request carries: only its first byte, the family, is asked about.
+  template <typename Header, typename Visit>
+  status dump(std::uint16_t type, unsigned char family, const Visit& visit);
+
+  int interface_;
+  mirror_events& events_;
+  descriptor notifications_, questions_;
+  std::uint32_t sequence_ = 0;
+  bool found_ = false;
 };
 
 }  // namespace fastudp

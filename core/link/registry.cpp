@@ -6,8 +6,8 @@
 
 namespace fastudp {
 
-#define FASTUDP_BACKEND(scheme, text)                              \
-  namespace scheme {                                               \
+#define FASTUDP_BACKEND(scheme, space, text)                              \
+  namespace space {                                                \
   result<link_ptr> open(uri& where, const link_services& with, reason& why); \
   }
 #include "link/backends.def"
@@ -21,13 +21,13 @@ struct backend {
 };
 
 constexpr backend backends[] = {
-#define FASTUDP_BACKEND(scheme, text) {#scheme, &scheme::open},
+#define FASTUDP_BACKEND(scheme, space, text) {#scheme, &space::open},
 #include "link/backends.def"
 #undef FASTUDP_BACKEND
 };
 
 constexpr char known_schemes[] =
-#define FASTUDP_BACKEND(scheme, text) " " #scheme ":"
+#define FASTUDP_BACKEND(scheme, space, text) " " #scheme ":"
 #include "link/backends.def"
 #undef FASTUDP_BACKEND
     ;

@@ -52,6 +52,11 @@ uri::parameter* uri::find(std::string_view key) {
   return nullptr;
 }
 
+bool uri::has(std::string_view key) const {
+  return std::any_of(parameters_.begin(), parameters_.begin() + count_,
+                     [&](const parameter& p) { return p.key == key; });
+}
+
 std::optional<std::string_view> uri::take(std::string_view key) {
   parameter* found = find(key);
   if (found == nullptr) return std::nullopt;

@@ -22,6 +22,8 @@ class uri {
   std::string_view scheme() const { return scheme_; }
   std::string_view device() const { return device_; }
 
+  // Whether the URI has a key, which stays untaken.
+  bool has(std::string_view key) const;
   // The value of a key, which is then known; nullopt when the URI doesn't have it.
   std::optional<std::string_view> take(std::string_view key);
   // As take, for a whole number in [low, high]; `fallback` when the URI doesn't have the key.

@@ -197,4 +197,19 @@ result<std::size_t> get_option(udp_socket& socket, int level, int name, std::spa
   return write_integer(level, *number, value);
 }
 
+void copy_options(udp_socket& socket, option_source& from) {
+  for (const option_row& row : options) {
+    alignas(8) std::byte value[16];
+    if (row.set == nullptr && row.timeout == nullptr) continue;
+    const auto size = from.get_option(row.level, row.name, value);
+    if (size) (void)set_option(socket, row.level, row.name, {value, *size});
+  }
+  // As they are, not doubled once more and cut to the administrator's limit.
+  for (auto [name, field] : {std::pair{SO_RCVBUF, &socket_settings::receive_buffer},
+                             std::pair{SO_SNDBUF, &socket_settings::send_buffer}}) {
+    std::uint32_t bytes = 0;
+    if (from.get_option(SOL_SOCKET, name, std::as_writable_bytes(std::span(&bytes, 1)))) socket.settings().*field = bytes;
+  }
+}
+
 }  // namespace fastudp

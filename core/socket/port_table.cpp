@@ -38,9 +38,13 @@ bool port_table::conflicts(const port_entry& entry, endpoint_address where) cons
 
 status port_table::bind(port_entry& entry, endpoint_address where) {
   if (conflicts(entry, where)) return error{EADDRINUSE};
+  put(entry, where);
+  return {};
+}
+
+void port_table::put(port_entry& entry, endpoint_address where) {
   entry.local = where;
   link(entry);
-  return {};
 }
 
 status port_table::bind_ephemeral(port_entry& entry, ipv4_address address, random_source& random) {

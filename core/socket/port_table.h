@@ -34,7 +34,9 @@ class port_table {
 
   // Puts the entry in the table at this address. EADDRINUSE by Linux's rules.
   status bind(port_entry& entry, endpoint_address where);
-  // The same on a port that nobody has, picked at random; EADDRINUSE when all are taken.
+  // The same without a look at the rules: the kernel has applied them.
+  void put(port_entry& entry, endpoint_address where);
+  // As bind, on a port that nobody has, picked at random; EADDRINUSE when all are taken.
   status bind_ephemeral(port_entry& entry, ipv4_address address, random_source& random);
   void unbind(port_entry& entry);
 

@@ -72,6 +72,15 @@ status udp_socket::bind(endpoint_address where) {
   return {};
 }
 
+void udp_socket::follow(const endpoint_address& local, const endpoint_address* peer) {
+  layer_.ports().unbind(entry_);
+  entry_.local.address = local.address;
+  source_ = local.address;
+  if (local.port == 0) return;
+  layer_.ports().put(entry_, local);
+  if (peer != nullptr) layer_.ports().connect(entry_, local, *peer);
+}
+
 status udp_socket::bind_ephemeral() {
   if (entry_.local.port != 0) return {};
   const auto bound = layer_.ports().bind_ephemeral(entry_, entry_.local.address, layer_.below().random());
@@ -127,7 +136,7 @@ ip_choices udp_socket::choices_for(const path& way, const send_choices& choices,
 // Fails here, before anything is built, and says so in the error queue as Linux does.
 status udp_socket::check_size(const path& way, const ip_choices& ip, std::size_t total, ipv4_address to) {
   const bool is_local = way.kind == path_kind::local;
-  const std::uint32_t mtu = ip.ignore_path_mtu && !is_local ? layer_.below().device().mtu : way.mtu;
+  const std::uint32_t mtu = ip.ignore_path_mtu && !is_local ? layer_.below().out().mtu() : way.mtu;
   if (total <= (ip.may_fragment ? longest_ip_datagram : mtu)) return {};
   if (settings_.receive_errors) {
     errors_.push({.code = EMSGSIZE,
@@ -149,15 +158,33 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   if (to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
   const endpoint_address destination = to != nullptr ? *to : entry_.remote;
   auto way = path_to(destination.address, choices.source.is_any() ? source_ : choices.source, now);
+  const std::size_t total = size + ipv4_size + udp_size;
+  if (has_companion_) {
+    if (!way) why_kernel_ = kernel_reason::route;
+    if (!way || is_the_kernels(**way, destination, total)) return error{left_to_kernel};
+  }
   if (!way) return way.failure();
   if ((*way)->kind == path_kind::broadcast && !settings_.broadcast) return error{EACCES};
-  const std::size_t total = size + ipv4_size + udp_size;
   const ip_choices ip = choices_for(**way, choices, total);
   if (auto fits = check_size(**way, ip, total, destination.address); !fits) return fits.failure();
   if (const int pending = take_error()) return error{pending};
   if (shut_writing_) return error{EPIPE};
   if (choices.confirm) layer_.below().neighbours().confirm((*way)->next_hop, now);
   return departure{destination, *way, ip};
+}
+
+bool udp_socket::is_the_kernels(const path& way, const endpoint_address& to, std::size_t total) {
+  const sharing with_host = layer_.below().with_host();
+  if (way.kind == path_kind::kernel) {
+    why_kernel_ = way.why_kernel;
+    return true;
+  }
+  if (way.kind == path_kind::local && (way.destination.is_loopback() || with_host == sharing::loopback)) {
+    why_kernel_ = kernel_reason::loopback;  // unless a socket of ours is there, another process may have one
+    return layer_.ports().find({{way.destination, to.port}, {way.source, entry_.local.port}}) == nullptr;
+  }
+  why_kernel_ = kernel_reason::fragment;
+  return way.kind == path_kind::unicast && with_host == sharing::interface && total > way.mtu;
 }
 
 void udp_socket::write_header(const departure& by, packet* p, std::span<const std::byte> payload_to_copy) {
@@ -229,6 +256,7 @@ void udp_socket::accept(packet* datagram) {
 
 // RFC 1122 4.1.3.3; which errors a socket hears of unasked is Linux's.
 void udp_socket::report(const icmp_report& what) {
+  if (layer_.below().with_host() != sharing::none) return layer_.events().kernel_has_error(*this);
   socket_error meaning = errno_of_icmp(what.type, what.code);
   if (meaning.code == EMSGSIZE) {
     if (settings_.mtu_discover == IP_PMTUDISC_DONT) return;

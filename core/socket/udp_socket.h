@@ -17,6 +17,9 @@ namespace fastudp {
 
 class udp_layer;
 
+// Instead of an errno, from sending on a socket that has a companion: this datagram is the kernel's to send.
+inline constexpr int left_to_kernel = 4096;  // beyond the last errno
+
 // What one datagram may have of its own, instead of the socket's settings.
 struct send_choices {
   ipv4_address source;     // any: the socket's
@@ -34,6 +37,12 @@ class udp_socket {
   status bind(endpoint_address where);
   status connect(endpoint_address peer, time_point now);
   void disconnect();
+  // Takes the place that the kernel has given its companion; from then on the kernel sends what the stack shouldn't.
+  // Port 0: none. `peer`, if not null, is what it is connected to.
+  void follow(const endpoint_address& local, const endpoint_address* peer);
+  // There is a companion: what the stack can't send gives left_to_kernel, for the reason that why_kernel() tells then.
+  void lean_on_kernel() { has_companion_ = true; }
+  kernel_reason why_kernel() const { return why_kernel_; }
   // ENOTCONN when not connected; it is shut down all the same.
   status shut_down(bool reading, bool writing);
 
@@ -72,6 +81,7 @@ class udp_socket {
   socket_settings& settings() { return settings_; }
   const socket_settings& settings() const { return settings_; }
   port_entry& entry() { return entry_; }
+  const port_entry& entry() const { return entry_; }
   udp_layer& layer() { return layer_; }
   void* tag = nullptr;  // the endpoint's own
 
@@ -83,6 +93,7 @@ class udp_socket {
   };
   result<departure> prepare(std::size_t size, const endpoint_address* to, const send_choices& choices, time_point now);
   status bind_ephemeral();
+  bool is_the_kernels(const path& way, const endpoint_address& to, std::size_t total);
   result<path*> path_to(ipv4_address destination, ipv4_address source, time_point now);
   ip_choices choices_for(const path& way, const send_choices& choices, std::size_t total) const;
   status check_size(const path& way, const ip_choices& ip, std::size_t total, ipv4_address to);
@@ -97,6 +108,8 @@ class udp_socket {
   path path_;
   ipv4_address source_;  // to send from; any: the path's choice
   int pending_error_ = 0;
+  kernel_reason why_kernel_{};
+  bool has_companion_ = false;
   bool address_is_chosen_ = false, port_is_chosen_ = false;  // by bind, so that disconnecting keeps them
   bool shut_reading_ = false, shut_writing_ = false;
 };

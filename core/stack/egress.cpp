@@ -30,7 +30,7 @@ result<path> egress::classify(ipv4_address destination, ipv4_address source) con
   if (!source.is_any() && !source.is_loopback() && !with_.addresses.contains(source)) return error{EINVAL};
   path way;
   way.destination = way.next_hop = destination;
-  way.mtu = with_.link.info().mtu;
+  way.mtu = mtu_;
   if (destination.is_loopback() || with_.addresses.contains(destination)) {
     way.kind = path_kind::local;
     way.mtu = longest_ip_datagram;
@@ -43,19 +43,71 @@ result<path> egress::classify(ipv4_address destination, ipv4_address source) con
   } else if (destination.is_limited_broadcast() || with_.addresses.is_subnet_broadcast(destination)) {
     way.kind = path_kind::broadcast;
   } else {
-    const auto found = with_.routes.lookup(destination);
-    if (!found) return error{ENETUNREACH};
-    if (found->gateway) way.next_hop = *found->gateway;
+    if (auto found = follow_route(way, source); !found) return found.failure();
+    return way;
   }
   way.source = source.is_any() ? with_.addresses.source_for(way.next_hop) : source;
   if (way.source.is_any()) return error{ENETUNREACH};
   return way;
 }
 
+status egress::follow_route(path& way, ipv4_address source) const {
+  const auto found = with_.routes.lookup(way.destination);
+  if (!found) return error{ENETUNREACH};
+  if (found->elsewhere) {
+    way.kind = path_kind::kernel;
+    way.why_kernel = kernel_reason::route;
+    return {};
+  }
+  if (found->gateway) way.next_hop = *found->gateway;
+  if (found->mtu != 0) way.mtu = std::min(way.mtu, found->mtu);
+  way.source = !source.is_any()          ? source
+               : !found->source.is_any() ? found->source
+                                         : with_.addresses.source_for(way.next_hop);
+  return way.source.is_any() ? status(error{ENETUNREACH}) : status{};
+}
+
+// What isn't certain to be ours is the kernel's; so nothing fails here.
+path egress::classify_shared(ipv4_address destination, ipv4_address source) const {
+  path way;
+  way.destination = way.next_hop = destination;
+  way.mtu = mtu_;
+  way.kind = path_kind::kernel;
+  const bool is_local = destination.is_loopback() || with_.addresses.contains(destination);
+  if (is_local && with_.with_host == sharing::loopback) {
+    if (auto here = classify(destination, source)) return *here;
+  }
+  const bool is_group = destination.is_multicast() || destination.is_limited_broadcast() ||
+                        with_.addresses.is_subnet_broadcast(destination);
+  way.why_kernel = is_local                                       ? kernel_reason::loopback
+                   : is_group                                     ? kernel_reason::group
+                   : with_.with_host == sharing::loopback         ? kernel_reason::route
+                   : !usable_                                     ? kernel_reason::link_down
+                   : !source.is_any() && !with_.addresses.contains(source) ? kernel_reason::source
+                                                                  : kernel_reason::count;
+  if (way.why_kernel != kernel_reason::count) return way;
+  way.why_kernel = kernel_reason::route;
+  if (destination.is_zero_network() || destination.is_reserved()) return way;
+  way.kind = path_kind::unicast;
+  if (!follow_route(way, source)) way.kind = path_kind::kernel;
+  return way;
+}
+
+void egress::set_mtu(std::uint32_t mtu) {
+  mtu_ = std::min(mtu, with_.link.info().mtu);
+  invalidate_paths();
+}
+
+void egress::set_usable(bool usable) {
+  usable_ = usable;
+  invalidate_paths();
+}
+
 result<path> egress::find_path(ipv4_address destination, ipv4_address source, time_point now) {
   // Linux: the any address means this host.
   if (destination.is_any()) destination = source.is_any() ? ipv4_address{{127, 0, 0, 1}} : source;
-  auto found = classify(destination, source);
+  auto found = with_.with_host == sharing::none ? classify(destination, source)
+                                                : result<path>(classify_shared(destination, source));
   if (!found) return found;
   path& way = *found;
   way.asked_source = source;
@@ -70,18 +122,29 @@ result<path> egress::find_path(ipv4_address destination, ipv4_address source, ti
     case path_kind::multicast:
       way.resolved = true, to = multicast_mac(destination);
       break;
-    case path_kind::unicast: {
-      const neighbour* next = with_.neighbours.use(way.next_hop, now);
-      way.resolved = next != nullptr && has_mac(next->state);
-      if (way.resolved) to = next->mac;
-      const auto learnt = with_.path_mtu.lookup(destination, now);
-      if (learnt.mtu != 0) way.mtu = std::min(way.mtu, learnt.mtu);
-      way.mtu_floor = learnt.floor;
-    }
+    case path_kind::unicast:
+      resolve(way, to, now);
+      break;
+    case path_kind::kernel:
+      break;
   }
   write_template(way, to);
   way.generation = generation_;
   return found;
+}
+
+void egress::resolve(path& way, mac_address& to, time_point now) {
+  const bool asks = with_.with_host == sharing::none;  // otherwise the kernel asks, and we are told
+  const neighbour* next = asks ? with_.neighbours.use(way.next_hop, now) : with_.neighbours.find(way.next_hop);
+  way.resolved = next != nullptr && has_mac(next->state);
+  if (way.resolved) to = next->mac;
+  if (!way.resolved && !asks) {
+    way.kind = path_kind::kernel;
+    way.why_kernel = kernel_reason::unresolved;
+  }
+  const auto learnt = with_.path_mtu.lookup(way.destination, now);
+  if (learnt.mtu != 0) way.mtu = std::min(way.mtu, learnt.mtu);
+  way.mtu_floor = learnt.floor;
 }
 
 void egress::write_template(path& way, const mac_address& to) const {
@@ -118,7 +181,7 @@ status egress::send(const path& way, packet* payload, const ip_choices& choices,
   const std::uint32_t total = payload->length + ipv4_size;
   if (total > longest_ip_datagram) return release(payload), error{EMSGSIZE};
   payload->transport = payload->begin;
-  const std::uint32_t limit = choices.ignore_path_mtu ? with_.link.info().mtu : way.mtu;
+  const std::uint32_t limit = choices.ignore_path_mtu ? mtu_ : way.mtu;
   if (way.kind != path_kind::local && total > limit) {
     if (!choices.may_fragment) return release(payload), error{EMSGSIZE};
     return send_fragments(way, payload, choices, now);
@@ -132,7 +195,7 @@ status egress::send(const path& way, packet* payload, const ip_choices& choices,
 
 // RFC 791 3.2. The pieces are multiples of eight bytes but for the last.
 status egress::send_fragments(const path& way, packet* whole, const ip_choices& choices, time_point now) {
-  const std::uint32_t limit = choices.ignore_path_mtu ? with_.link.info().mtu : way.mtu;
+  const std::uint32_t limit = choices.ignore_path_mtu ? mtu_ : way.mtu;
   const std::uint32_t step = (limit - ipv4_size) & ~std::uint32_t{7};
   const auto identification = static_cast<std::uint16_t>(random_.next());
   status outcome;

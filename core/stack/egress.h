@@ -36,8 +36,10 @@ class egress final : public frame_output, public neighbour_events {
     arp_responder& arp;
     path_mtu_cache& path_mtu;
     datagram_sink& sink;
+    sharing with_host = sharing::none;
   };
-  egress(const parts& with, random_source& random) : with_(with), random_(random) {}
+  egress(const parts& with, random_source& random)
+      : with_(with), random_(random), mtu_(with.link.info().mtu) {}
 
   // The path to a destination, from `source` or, when that is the any address, from the address that fits best.
   // ENETUNREACH: no route; EINVAL: not an address to send to.
@@ -59,6 +61,12 @@ class egress final : public frame_output, public neighbour_events {
   // Paths that were found before are no longer current.
   void invalidate_paths() { ++generation_; }
 
+  // Of the interface now: the link's own, or less.
+  std::uint32_t mtu() const { return mtu_; }
+  void set_mtu(std::uint32_t mtu);
+  // Nothing can go by the link now, and so everything is the kernel's.
+  void set_usable(bool usable);
+
   packet* take_frame() override { return with_.link.frames().take(); }
   void transmit(packet* frame) override { (void)try_transmit(frame); }
 
@@ -69,6 +77,9 @@ class egress final : public frame_output, public neighbour_events {
 
  private:
   result<path> classify(ipv4_address destination, ipv4_address source) const;
+  path classify_shared(ipv4_address destination, ipv4_address source) const;
+  status follow_route(path& way, ipv4_address source) const;
+  void resolve(path& way, mac_address& to, time_point now);
   void write_template(path& way, const mac_address& to) const;
   void push_ipv4(const path& way, packet* p, const ip_choices& choices, std::uint16_t flags_and_offset,
                  std::uint16_t identification) const;
@@ -82,6 +93,8 @@ class egress final : public frame_output, public neighbour_events {
   parts with_;
   random_source& random_;
   std::uint64_t generation_ = 1;
+  std::uint32_t mtu_;
+  bool usable_ = true;
   burst burst_;
   packet_queue to_ourselves_;
 };

@@ -48,6 +48,7 @@ bool may_report(const view<ipv4>& offending, const local_addresses& addresses) {
 
 void icmp_host::receive(const ip_arrival& message, time_point now) {
   const auto header = view<icmpv4>::parse(message.datagram->bytes());
+  if (shared_ && (!header || !is_error(header->get<&icmpv4::type>().value()))) return release(message.datagram);
   if (!header || !verify_checksum(message.datagram->bytes())) {
     count_.dropped(drop::icmp_malformed);
     return release(message.datagram);
@@ -119,7 +120,7 @@ void icmp_host::receive_error(const ip_arrival& message, time_point now) {
     // Only what a socket of ours could have caused may change how we send.
     if (matched && too_big && path_mtu_.lower(destination, what.mtu, link_mtu_, now)) out_.invalidate_paths();
   }
-  if (!matched) count_.dropped(drop::icmp_unmatched);
+  if (!matched && !shared_) count_.dropped(drop::icmp_unmatched);
   release(message.datagram);
 }
 

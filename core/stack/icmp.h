@@ -24,14 +24,15 @@ struct ip_arrival {
 class icmp_host {
  public:
   icmp_host(egress& out, const local_addresses& addresses, path_mtu_cache& path_mtu, datagram_sink& sink,
-            rate_limiter& limit, std::uint32_t link_mtu, counters& count)
+            rate_limiter& limit, std::uint32_t link_mtu, counters& count, sharing with_host = sharing::none)
       : out_(out),
         addresses_(addresses),
         path_mtu_(path_mtu),
         sink_(sink),
         limit_(limit),
         link_mtu_(link_mtu),
-        count_(count) {}
+        count_(count),
+        shared_(with_host == sharing::interface) {}
 
   // Takes ownership of the packet.
   void receive(const ip_arrival& message, time_point now);
@@ -49,6 +50,7 @@ class icmp_host {
   rate_limiter& limit_;
   std::uint32_t link_mtu_;
   counters& count_;
+  bool shared_;  // the kernel hears the same, and answers
 };
 
 }  // namespace fastudp

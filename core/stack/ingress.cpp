@@ -44,8 +44,14 @@ bool udp_checksum_holds(const packet& p, const ip_arrival& ip, const view<udp>& 
 }  // namespace
 
 void ingress::discard(packet* p, drop why) {
-  with_.count.dropped(why);
+  if (!is_the_kernels_too(why)) with_.count.dropped(why);
   release(p);
+}
+
+// On an interface that is shared, what isn't for a socket of ours is no loss: the kernel has it as well.
+bool ingress::is_the_kernels_too(drop why) const {
+  if (with_.with_host != sharing::interface) return false;
+  return why == drop::not_for_us || why == drop::no_socket || why == drop::unknown_protocol || why == drop::ip_source;
 }
 
 void ingress::receive(burst& frames, time_point now) {
@@ -69,6 +75,7 @@ void ingress::receive_frame(packet* frame, time_point now) {
       frame->pull(static_cast<std::uint32_t>(header->size()));
       return receive_ipv4(frame, !to.is_group(), false, now);
     case ether_type::arp:
+      if (with_.with_host == sharing::interface) return discard(frame, drop::unknown_protocol);
       return with_.arp.receive(frame, now);
     case ether_type::vlan:
       return discard(frame, drop::vlan_tagged);
@@ -130,7 +137,7 @@ void ingress::dispatch(const ip_arrival& ip, time_point now) {
       break;
   }
   // RFC 1122 3.2.2.1
-  if (!ip.group) {
+  if (!ip.group && with_.with_host != sharing::interface) {
     with_.icmp.send_error(icmpv4_type::unreachable, static_cast<std::uint8_t>(icmpv4_unreachable_code::protocol),
                           *ip.datagram, now);
   }
@@ -161,7 +168,7 @@ void ingress::deliver(time_point now) {
   with_.sink.deliver(arrivals, now);
   for (arrival& left : arrivals) {
     if (left.taken) continue;
-    if (left.answerable) {
+    if (left.answerable && with_.with_host == sharing::none) {
       with_.icmp.send_error(icmpv4_type::unreachable, static_cast<std::uint8_t>(icmpv4_unreachable_code::port),
                             *left.datagram, now);
     }
@@ -170,6 +177,7 @@ void ingress::deliver(time_point now) {
 }
 
 void ingress::timed_out(packet* first_fragment, time_point now) {
+  if (with_.with_host != sharing::none) return;  // the kernel has reported it
   with_.icmp.send_error(icmpv4_type::time_exceeded, 1, *first_fragment, now);
 }
 

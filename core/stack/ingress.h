@@ -9,6 +9,7 @@
 #include "stack/arp.h"
 #include "stack/icmp.h"
 #include "stack/local_addresses.h"
+#include "stack/path.h"
 #include "stack/reassembly.h"
 #include "stack/sink.h"
 
@@ -24,6 +25,7 @@ class ingress final : public reassembly_events {
     icmp_host& icmp;
     reassembly& fragments;
     datagram_sink& sink;
+    sharing with_host = sharing::none;
   };
   explicit ingress(const parts& with) : with_(with) {}
 
@@ -41,6 +43,7 @@ class ingress final : public reassembly_events {
   void receive_ipv4(packet* datagram, bool link_unicast, bool local, time_point now);
   void dispatch(const ip_arrival& datagram, time_point now);
   void receive_udp(const ip_arrival& datagram);
+  bool is_the_kernels_too(drop why) const;
   bool is_for_us(ipv4_address destination, bool local) const;
   void discard(packet* p, drop why);
 

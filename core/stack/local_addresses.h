@@ -12,12 +12,14 @@ namespace fastudp {
 
 class local_addresses {
  public:
-  static constexpr std::size_t capacity = 16;
+  static constexpr std::size_t capacity = 64;
 
   // EEXIST: have it; EINVAL: not an address that a host may have; ENOSPC.
   status add(const ipv4_prefix& address);
   // EADDRNOTAVAIL: not ours. Returns it with its prefix.
   result<ipv4_prefix> remove(ipv4_address address);
+
+  void clear() { count_ = 0; }
 
   bool contains(ipv4_address address) const;
   bool is_subnet_broadcast(ipv4_address address) const;

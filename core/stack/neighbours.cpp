@@ -252,6 +252,12 @@ status neighbour_table::remove(const ip_address& address) {
   return {};
 }
 
+void neighbour_table::remove_all() {
+  for (std::uint32_t i = 0; i < fresh_; ++i) {
+    if (entries_[i].state != neighbour_state::none) (void)remove(entries_[i].address);
+  }
+}
+
 void neighbour_table::fail(neighbour& n, time_point now) {
   const bool known = has_mac(n.state);
   n.asked = false;

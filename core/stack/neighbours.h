@@ -95,6 +95,7 @@ class neighbour_table {
   status set_permanent(const ip_address& address, const mac_address& mac);
   // ENOENT. Parked packets count as not deliverable.
   status remove(const ip_address& address);
+  void remove_all();
 
   time_point deadline() const { return timers_.deadline(); }
   void advance(time_point now);

@@ -6,12 +6,22 @@
 #include <cstdint>
 
 #include "base/address.h"
+#include "base/counters.h"
 #include "wire/ethernet.h"
 #include "wire/ipv4.h"
 
 namespace fastudp {
 
-enum class path_kind : std::uint8_t { unicast, broadcast, multicast, local };
+// `kernel`: not ours to send; the host's kernel does it, for the reason that stands beside.
+enum class path_kind : std::uint8_t { unicast, broadcast, multicast, local, kernel };
+
+// How much of what a stack does the host's kernel does as well, since the addresses are the host's. Then the kernel
+// answers ARP, ping and everything else that isn't a datagram of ours, and gets what we can't or shouldn't send.
+enum class sharing : std::uint8_t {
+  none,       // the addresses are the stack's alone
+  interface,  // one interface's traffic is ours, what stays within the host isn't
+  loopback,   // what stays within this process is ours, and nothing else
+};
 
 inline constexpr std::uint32_t ethernet_size = 14, ipv4_size = 20, udp_size = 8;
 
@@ -20,6 +30,7 @@ struct path {
   ipv4_address source, destination, next_hop;
   ipv4_address asked_source;  // the one that it was looked up with; any: the stack's choice
   path_kind kind = path_kind::unicast;
+  kernel_reason why_kernel{};
   bool resolved = false;   // the Ethernet header below is complete
   bool mtu_floor = false;  // a report claimed less than the smallest sensible path MTU: DF would never get through
   std::uint32_t mtu = 0;   // of the path: the interface's, or less when a router said so

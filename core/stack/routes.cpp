@@ -39,17 +39,32 @@ std::size_t route_table::place_of(ipv4_address network, std::uint8_t length) con
 
 status route_table::add(const ipv4_prefix& destination, const ipv4_address* gateway) {
   if (!is_prefix(destination) || (gateway != nullptr && !is_host(*gateway))) return error{EINVAL};
+  if (slots_[place_of(destination.address, destination.length)].taken) return error{EEXIST};
+  route way;
+  if (gateway != nullptr) way.gateway = *gateway;
+  return set(destination, way);
+}
+
+status route_table::set(const ipv4_prefix& destination, const route& way) {
   slot& place = slots_[place_of(destination.address, destination.length)];
-  if (place.taken) return error{EEXIST};
-  if (count_ == capacity_) return error{ENOSPC};
+  if (!place.taken && count_ == capacity_) return error{ENOSPC};
+  if (!place.taken) ++count_, ++of_length_[destination.length];
   place = {.network = destination.address,
-           .gateway = gateway != nullptr ? *gateway : ipv4_address{},
+           .gateway = way.gateway.value_or(ipv4_address{}),
+           .source = way.source,
+           .mtu = way.mtu,
            .length = destination.length,
-           .has_gateway = gateway != nullptr,
+           .has_gateway = way.gateway.has_value(),
+           .elsewhere = way.elsewhere,
            .taken = true};
-  ++of_length_[destination.length];
-  ++count_;
   return {};
+}
+
+status route_table::clear() {
+  if (count_ == 0) return {};
+  count_ = 0;
+  of_length_ = {};
+  return open(capacity_, secret_);
 }
 
 status route_table::remove(const ipv4_prefix& destination) {
@@ -79,7 +94,11 @@ std::optional<route> route_table::lookup(ipv4_address destination) const {
     if (of_length_[static_cast<std::size_t>(length)] == 0) continue;
     const ipv4_prefix wanted{destination, static_cast<std::uint8_t>(length)};
     const slot& found = slots_[place_of(wanted.network(), wanted.length)];
-    if (found.taken) return route{found.has_gateway ? std::optional(found.gateway) : std::nullopt};
+    if (!found.taken) continue;
+    return route{.gateway = found.has_gateway ? std::optional(found.gateway) : std::nullopt,
+                 .source = found.source,
+                 .mtu = found.mtu,
+                 .elsewhere = found.elsewhere};
   }
   return std::nullopt;
 }

@@ -13,6 +13,9 @@ namespace fastudp {
 
 struct route {
   std::optional<ipv4_address> gateway;  // none: the destination is on the link
+  ipv4_address source{};                // to send from; any: no preference
+  std::uint32_t mtu = 0;                // of this way; 0: the link's
+  bool elsewhere = false;               // not by this link: the host's kernel knows how
 
   friend bool operator==(const route&, const route&) = default;
 };
@@ -23,6 +26,10 @@ class route_table {
 
   // EEXIST: that prefix has a route; EINVAL: bits beyond the prefix, or a gateway that is no host; ENOSPC.
   status add(const ipv4_prefix& destination, const ipv4_address* gateway);
+  // Adds or replaces, without a look at what is there. ENOSPC.
+  status set(const ipv4_prefix& destination, const route& way);
+  // Forgets all.
+  status clear();
   // ESRCH: there is none for exactly that prefix.
   status remove(const ipv4_prefix& destination);
   std::optional<route> lookup(ipv4_address destination) const;
@@ -30,9 +37,11 @@ class route_table {
  private:
   // One table for all lengths, with open addressing.
   struct slot {
-    ipv4_address network, gateway;
+    ipv4_address network, gateway, source;
+    std::uint32_t mtu;
     std::uint8_t length;
     bool has_gateway;
+    bool elsewhere;
     bool taken;
   };
 

@@ -21,14 +21,15 @@ stack::stack(link& device, counters& count, datagram_sink& sink, const stack_set
       count_(count),
       random_(settings.seed),
       store_(std::move(store)),
-      announce_(settings.announce),
+      announce_(settings.announce && settings.with_host == sharing::none),
+      with_host_(settings.with_host),
       neighbours_(egress_, count, random_),
       path_mtu_(random_.next()),
       icmp_limit_(random_.next()),
       arp_(egress_, addresses_, neighbours_, device.info().mac, random_, count),
-      egress_({device, count, store_, addresses_, routes_, neighbours_, arp_, path_mtu_, sink}, random_),
-      icmp_(egress_, addresses_, path_mtu_, sink, icmp_limit_, device.info().mtu, count),
-      ingress_({device.info().mac, count, addresses_, arp_, icmp_, reassembly_, sink}),
+      egress_({device, count, store_, addresses_, routes_, neighbours_, arp_, path_mtu_, sink, settings.with_host}, random_),
+      icmp_(egress_, addresses_, path_mtu_, sink, icmp_limit_, device.info().mtu, count, settings.with_host),
+      ingress_({device.info().mac, count, addresses_, arp_, icmp_, reassembly_, sink, settings.with_host}),
       reassembly_(store_.large(), ingress_, count) {}
 
 status stack::open_tables(const stack_settings& settings) {
@@ -135,5 +136,23 @@ status stack::add_neighbour(ipv4_address address, const mac_address& mac) {
 status stack::remove_neighbour(ipv4_address address) { return neighbours_.remove(address); }
 
 const neighbour* stack::find_neighbour(ipv4_address address) { return neighbours_.find(address); }
+
+void stack::mirror_addresses(std::span<const ipv4_prefix> all) {
+  addresses_.clear();
+  for (const ipv4_prefix& each : all) (void)addresses_.add(each);
+  egress_.invalidate_paths();
+}
+
+void stack::mirror_neighbour(ipv4_address address, const mac_address* mac) {
+  // Saying the same again changes nothing, and leaves the paths alone. When the table is full the neighbour stays
+  // unknown, and so the kernel's.
+  const neighbour* known = neighbours_.find(address);
+  if (mac != nullptr && known != nullptr && known->mac == *mac) return;
+  if (mac != nullptr) {
+    (void)neighbours_.set_permanent(address, *mac);
+  } else {
+    (void)neighbours_.remove(address);
+  }
+}
 
 }  // namespace fastudp

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "base/counters.h"
 #include "base/random.h"
@@ -30,6 +31,7 @@ struct stack_settings {
   std::uint32_t neighbours = 1024;
   std::uint32_t routes = 1024;
   bool announce = true;  // probe and announce new addresses (RFC 5227)
+  sharing with_host = sharing::none;
 };
 
 class stack {
@@ -56,9 +58,19 @@ class stack {
   status remove_neighbour(ipv4_address address);
   const neighbour* find_neighbour(ipv4_address address);
 
+  // Of a stack that shares its addresses with the host's kernel, which has the last word on all of them.
+  void mirror_addresses(std::span<const ipv4_prefix> all);
+  // `give(i)` gives destination and route number i as a pair. ENOSPC: the table is too small; it is empty then.
+  template <typename Give>
+  status mirror_routes(std::size_t count, const Give& give);
+  // Null: the kernel isn't sure where it is.
+  void mirror_neighbour(ipv4_address address, const mac_address* mac);
+  void forget_neighbours() { neighbours_.remove_all(); }
+
   egress& out() { return egress_; }
   frame_store& store() { return store_; }
   pool& frames() { return link_.frames(); }
+  sharing with_host() const { return with_host_; }
   const link_info& device() const { return link_.info(); }
   const local_addresses& addresses() const { return addresses_; }
   const neighbour_table& neighbours() const { return neighbours_; }
@@ -79,6 +91,7 @@ class stack {
   random_source random_;
   frame_store store_;
   bool announce_;
+  sharing with_host_;
   local_addresses addresses_;
   route_table routes_;
   neighbour_table neighbours_;
@@ -91,5 +104,16 @@ class stack {
   reassembly reassembly_;
   burst received_;
 };
+
+template <typename Give>
+status stack::mirror_routes(std::size_t count, const Give& give) {
+  egress_.invalidate_paths();
+  if (auto cleared = routes_.clear(); !cleared) return cleared;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto [destination, way] = give(i);
+    if (auto added = routes_.set(destination, way); !added) return added;
+  }
+  return {};
+}
 
 }  // namespace fastudp

@@ -117,6 +117,7 @@ result<device> attach(std::string_view name, std::uint32_t mtu, reason& why) {
   if (auto agreed = agree_on_header(out.file.number(), named.ifr_name, why); !agreed) return agreed.failure();
   const descriptor control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!control) return why.fail(errno, "no socket to configure %s with: %m", named.ifr_name);
+  out.index = static_cast<int>(::if_nametoindex(named.ifr_name));
   if (auto set = configure(control.number(), named.ifr_name, mtu, out, why); !set) return set.failure();
   return out;
 }

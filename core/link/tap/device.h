@@ -18,6 +18,7 @@ struct device {
   descriptor file;         // one frame per read and write, behind a virtio-net header; never blocks
   mac_address kernel_mac;  // of the kernel's end
   std::uint32_t mtu = 0;
+  int index = 0;  // the kernel's number of the interface
 };
 
 // Makes the interface, or attaches to a persistent one that nobody uses, and brings it up. `mtu` 0 leaves its MTU

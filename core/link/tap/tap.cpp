@@ -13,8 +13,8 @@
 #include <cstring>
 #include <new>
 
-#include "base/random.h"
 #include "link/link.h"
+#include "link/own_mac.h"
 #include "link/tap/device.h"
 #include "link/uri.h"
 
@@ -42,7 +42,7 @@ class tap_link final : public link {
  public:
   tap_link(device&& opened, const mac_address& mac, std::unique_ptr<pool> frames, counters& count)
       : file_(std::move(opened.file)), frames_(std::move(frames)), count_(count) {
-    info_ = {.name = name_, .mac = mac, .mtu = opened.mtu};
+    info_ = {.name = name_, .mac = mac, .mtu = opened.mtu, .interface = opened.index};
   }
   void set_name(std::string_view name) {
     std::snprintf(name_, sizeof name_, "tap:%.*s", static_cast<int>(name.size()), name.data());
@@ -152,24 +152,6 @@ bool tap_link::transmit(packet& p) {
   return true;
 }
 
-// The same for as long as the interface lives, and as unique as the address that the kernel gave it.
-mac_address address_beside(const mac_address& kernel_mac) {
-  std::uint64_t number = 0;
-  std::memcpy(&number, kernel_mac.bytes.data(), kernel_mac.bytes.size());
-  number = mix(number, 0x66617374756470);
-  mac_address out;
-  std::memcpy(out.bytes.data(), &number, out.bytes.size());
-  out.bytes[0] = static_cast<std::uint8_t>((out.bytes[0] & ~1u) | 2u);  // unicast, locally administered
-  if (out == kernel_mac) out.bytes[5] ^= 1;
-  return out;
-}
-
-result<mac_address> own_address(mac_address asked, const mac_address& kernel_mac, reason& why) {
-  if (asked.is_zero()) return address_beside(kernel_mac);
-  if (asked != kernel_mac) return asked;
-  return why.fail(EINVAL, "mac=%s is the kernel's end of the interface: choose another", to_text(asked).c_str());
-}
-
 }  // namespace
 
 // Keys: mac (ours; the kernel's end has one of its own), mtu (of both ends; by default what the interface has).
@@ -181,7 +163,7 @@ result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   if (!mtu) return mtu.failure();
   auto opened = attach(where.device(), static_cast<std::uint32_t>(*mtu), why);
   if (!opened) return opened.failure();
-  const auto mac = own_address(*asked, opened->kernel_mac, why);
+  const auto mac = own_mac(*asked, opened->kernel_mac, why);
   if (!mac) return mac.failure();
   auto frames = pool::create(frame_count, frame_size(opened->mtu));
   std::unique_ptr<tap_link> out;

@@ -26,13 +26,13 @@ TEST(local_addresses, come_and_go) {
   EXPECT_FALSE(ours.contains(ip("10.0.0.1")));
 }
 
-TEST(local_addresses, sixteen_fit) {
+TEST(local_addresses, sixty_four_fit) {
   local_addresses ours;
-  for (std::uint32_t i = 1; i <= 16; ++i) EXPECT_TRUE(ours.add({ipv4_address::from_number(0x0a000000 + i), 24}));
-  EXPECT_EQ(ours.add(prefix("10.0.0.17/24")).code(), ENOSPC);
+  for (std::uint32_t i = 1; i <= 64; ++i) EXPECT_TRUE(ours.add({ipv4_address::from_number(0x0a000000 + i), 24}));
+  EXPECT_EQ(ours.add(prefix("10.0.0.65/24")).code(), ENOSPC);
   EXPECT_TRUE(ours.remove(ip("10.0.0.5")));
-  EXPECT_TRUE(ours.add(prefix("10.0.0.17/24")));
-  EXPECT_EQ(ours.all().size(), 16u);
+  EXPECT_TRUE(ours.add(prefix("10.0.0.65/24")));
+  EXPECT_EQ(ours.all().size(), 64u);
 }
 
 TEST(local_addresses, rfc1122_3_2_1_3_what_no_host_may_have) {

@@ -1,0 +1,75 @@
+#include "endpoint/choose.h"
+
+#include <net/if.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "host/firewall.h"
+#include "host/mirror.h"
+
+namespace fastudp {
+namespace {
+
+// The interface of the default route, or else of any route but loopback's.
+class default_interface final : public mirror_events {
+ public:
+  static int find() {
+    constexpr int loopback = 1;
+    default_interface out;
+    reason why;
+    (void)mirror::open(loopback, out, why);
+    return out.found_;
+  }
+
+ private:
+  void addresses_are(std::span<const address>) override {}
+  void routes_are(std::span<const host_route> all, bool) override {
+    for (const host_route& each : all) {
+      if (each.interface <= 1) continue;
+      if (found_ == 0 || each.destination.length == 0) found_ = each.interface;
+    }
+  }
+  void neighbour_is(ipv4_address, const mac_address*) override {}
+  void interface_is(const host_interface&) override {}
+  void starts_over() override {}
+
+  int found_ = 0;
+};
+
+// Why no fast link is even tried; empty when one may be.
+reason objection(const engine_settings& settings) {
+  reason out;
+  char rules[96] = {};
+  if (settings.may_bypass_firewall || host_firewall_has_rules(rules, sizeof rules) != certainty::yes) return out;
+  (void)out.fail(0, "the firewall has rules (%s), which a fast link would bypass: allow it with --bypass-firewall", rules);
+  return out;
+}
+
+}  // namespace
+
+result<std::unique_ptr<engine>> open_best(std::string_view text, const uri& where, engine_settings settings,
+                                          reason& why) {
+  char name[IF_NAMESIZE] = {};
+  const int interface = where.device().empty() ? default_interface::find() : 0;
+  if (interface != 0) ::if_indextoname(static_cast<unsigned>(interface), name);
+  const std::string_view device = where.device().empty() ? std::string_view(name) : where.device();
+  const auto keys = text.find('?') != text.npos ? text.substr(text.find('?')) : std::string_view();
+  reason against = objection(settings);
+  if (against.empty() && device.empty()) (void)against.fail(0, "no interface has a route");
+  if (against.empty()) {
+    char candidate[512];
+    std::snprintf(candidate, sizeof candidate, "packet:%.*s%.*s", static_cast<int>(device.size()), device.data(),
+                  static_cast<int>(keys.size()), keys.data());
+    auto opened = engine::open(candidate, settings, against);
+    // What the user has written wrong is wrong for every link.
+    if (opened || opened.code() == EINVAL) return opened ? std::move(opened) : (why = against, opened.failure());
+  }
+  if (settings.strict) return why.fail(EOPNOTSUPP, "no fast link: %s", against.c_str());
+  settings.why_not_faster = against.c_str();
+  return engine::open("host:", settings, why);
+}
+
+}  // namespace fastudp

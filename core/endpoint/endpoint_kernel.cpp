@@ -1,0 +1,354 @@
+// The endpoint and its companion: what runs on both, what the kernel alone does, and when a socket is left to it.
+
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "endpoint/control.h"
+#include "endpoint/endpoint.h"
+#include "host/ports.h"
+#include "socket/options.h"
+
+namespace fastudp {
+namespace {
+
+struct option_number {
+  int level, name;
+};
+
+// What the kernel does for the companion and the fast path needn't know: it is about sending through the kernel, about
+// groups, which are the kernel's anyway, or without any effect on what a program sees.
+constexpr option_number harmless_options[] = {
+    {SOL_SOCKET, SO_PRIORITY},        {SOL_SOCKET, SO_DEBUG},          {SOL_SOCKET, SO_KEEPALIVE},
+    {SOL_SOCKET, SO_OOBINLINE},       {SOL_SOCKET, SO_LINGER},         {SOL_SOCKET, SO_INCOMING_CPU},
+    {SOL_SOCKET, SO_BUSY_POLL},       {SOL_SOCKET, SO_PREFER_BUSY_POLL}, {SOL_SOCKET, SO_BUSY_POLL_BUDGET},
+    {SOL_SOCKET, SO_SNDBUFFORCE},     {IPPROTO_IP, IP_MULTICAST_IF},   {IPPROTO_IP, IP_MULTICAST_LOOP},
+    {IPPROTO_IP, IP_MULTICAST_ALL},   {IPPROTO_IP, IP_ADD_MEMBERSHIP}, {IPPROTO_IP, IP_DROP_MEMBERSHIP},
+    {IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP}, {IPPROTO_IP, IP_DROP_SOURCE_MEMBERSHIP}, {IPPROTO_IP, IP_BLOCK_SOURCE},
+    {IPPROTO_IP, IP_UNBLOCK_SOURCE},  {IPPROTO_IP, MCAST_JOIN_GROUP},  {IPPROTO_IP, MCAST_LEAVE_GROUP},
+    {IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP}, {IPPROTO_IP, MCAST_LEAVE_SOURCE_GROUP}, {IPPROTO_IP, IP_FREEBIND},
+    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT}, {IPPROTO_IP, IP_MSFILTER}, {IPPROTO_IP, MCAST_MSFILTER}};
+
+bool is_harmless(int level, int name, std::span<const std::byte> value) {
+  const bool switches_off = std::ranges::all_of(value, [](std::byte b) { return b == std::byte{}; });
+  return switches_off || std::ranges::any_of(harmless_options,
+                                             [&](const option_number& o) { return o.level == level && o.name == name; });
+}
+
+// Sockets that may have to share their port with another process.
+bool may_share_port(const port_entry& entry) { return entry.reuse_address || entry.reuse_port; }
+
+}  // namespace
+
+// ---- The companion
+
+status endpoint::open_companion(engine::turn& t, int adopted) {
+  auto made = adopted >= 0 ? companion::adopt(adopted) : companion::open();
+  if (!made) return made.failure();
+  kernel_.emplace(engine_, std::move(*made));
+  socket_.lean_on_kernel();
+  if (auto watched = engine_.watch(*this); !watched) {
+    kernel_.reset();
+    return watched;
+  }
+  if (auto* flag = engine_.owner().take_flag()) fast_ = flag;
+  fast_->store(true, std::memory_order_release);
+  if (engine_.is_kernel_only()) {
+    leave_to_kernel(engine_.why_kernel_only());
+    return {};
+  }
+  engine_.count().sockets_fast.add();
+  const auto where = kernel_->socket().local();
+  if (!where || where->port == 0) return {};
+  struct source final : option_source {
+    companion& from;
+    explicit source(companion& c) : from(c) {}
+    result<std::size_t> get_option(int level, int name, std::span<std::byte> value) override {
+      return from.get_option(level, name, value);
+    }
+  } options(kernel_->socket());
+  copy_options(socket_, options);
+  engine_.work(t);  // what came before isn't its
+  if (!engine_.prepare_to_divert(*this)) return hand_over(t, kernel_reason::option);
+  settle(t);
+  return {};
+}
+
+// ---- Where it is bound and connected
+
+status endpoint::bind_companion(const endpoint_address& where) {
+  if (engine_.with_host() == sharing::none && engine_.stack().addresses().contains(where.address)) {
+    if (auto allowed = kernel_->socket().allow_foreign_address(); !allowed) return allowed;
+  }
+  return kernel_->socket().bind(where);
+}
+
+// The kernel first: its errno is the answer, and it chooses the port.
+status endpoint::bind_both(engine::turn& t, const endpoint_address& where) {
+  if (!is_fast()) return kernel_->socket().bind(where);
+  const bool was_bound = socket_.local().port != 0;
+  if (!was_bound && !engine_.prepare_to_divert(*this)) {
+    if (auto handed = hand_over(t, kernel_reason::option); !handed) return handed;
+    return kernel_->socket().bind(where);
+  }
+  if (auto bound = bind_companion(where); !bound) {
+    if (!was_bound) engine_.undivert(*this);
+    return bound;
+  }
+  if (engine_.with_host() != sharing::none) {
+    settle(t);
+    return {};
+  }
+  const auto given = kernel_->socket().local();
+  if (!given) return given.failure();
+  const auto here = socket_.bind({where.address, given->port});
+  if (here.code() == EADDRNOTAVAIL) leave_to_kernel(kernel_reason::source);  // an address of the kernel's alone
+  return here.code() == EADDRNOTAVAIL ? status{} : here;
+}
+
+// Linux binds a socket that sends or connects.
+status endpoint::ensure_bound(engine::turn& t) {
+  if (socket_.local().port != 0) return {};
+  const auto kernels = kernel_->socket().local();
+  if (kernels && kernels->port != 0 && engine_.with_host() == sharing::none) return socket_.bind(*kernels);
+  return bind_both(t, {socket_.local().address, 0});
+}
+
+status endpoint::connect_both(engine::turn& t, const endpoint_address& peer) {
+  if (!is_fast()) return kernel_->socket().connect(peer);
+  if (engine_.with_host() == sharing::none) {
+    if (auto bound = ensure_bound(t); !bound) return bound;
+    const auto here = is_fast() ? socket_.connect(peer, t.now()) : error{ENETUNREACH};
+    if (here || (here.code() != ENETUNREACH && !peer.address.is_loopback())) return here;
+    if (auto kernels = kernel_->socket().connect(peer); !kernels) return kernels;
+    return is_fast() ? hand_over(t, kernel_reason::route) : status{};
+  }
+  const bool was_bound = socket_.local().port != 0;
+  if (!was_bound && !engine_.prepare_to_divert(*this)) {
+    if (auto handed = hand_over(t, kernel_reason::option); !handed) return handed;
+    return kernel_->socket().connect(peer);
+  }
+  const auto connected = kernel_->socket().connect(peer);
+  settle(t);  // a connect that failed may have bound it all the same
+  return connected;
+}
+
+status endpoint::disconnect_both(engine::turn& t) {
+  if (is_fast() && engine_.with_host() == sharing::none) {
+    socket_.disconnect();
+    return {};
+  }
+  const auto done = kernel_->socket().disconnect();
+  if (is_fast()) settle(t);
+  return done;
+}
+
+kernel_reason endpoint::why_not_fast(const endpoint_address& local) const {
+  const bool alone = !may_share_port(socket_.entry()) ||
+                     !shared_with_another_process(kernel_->socket().number());
+  if (!alone) return kernel_reason::shared_port;
+  const ipv4_address a = local.address;
+  const bool known = a.is_any() || a.is_loopback() || a.is_multicast() || a.is_limited_broadcast() ||
+                     engine_.stack().addresses().contains(a) || engine_.stack().addresses().is_subnet_broadcast(a);
+  return known ? kernel_reason::count : kernel_reason::source;
+}
+
+// Brings the stack's socket to where the kernel's is by now, and its datagrams to the link.
+void endpoint::settle(engine::turn& t) {
+  engine_.work(t);  // what came until now went to both
+  undivert();
+  const auto local = kernel_->socket().local();
+  const auto peer = kernel_->socket().peer();
+  if (!local) return;
+  if (const kernel_reason why = why_not_fast(*local); why != kernel_reason::count) {
+    if (engine_.is_strict()) return;
+    return leave_to_kernel(why);
+  }
+  socket_.follow(*local, peer ? &*peer : nullptr);
+  divert();
+}
+
+void endpoint::divert() {
+  if (socket_.local().port == 0) return;
+  if (!engine_.divert(*this)) return;
+  diverted_ = true;
+}
+
+void endpoint::undivert() {
+  if (!diverted_) return;
+  diverted_ = false;
+  engine_.undivert(*this);
+}
+
+// ---- Leaving it to the kernel
+
+status endpoint::hand_over(kernel_reason why) {
+  own_turn t(*this);
+  return hand_over(t, why);
+}
+
+status endpoint::hand_over(engine::turn& t, kernel_reason why) {
+  if (!kernel_ || engine_.is_strict()) return error{EOPNOTSUPP};
+  if (!is_fast()) return {};
+  engine_.work(t);
+  leave_to_kernel(why);
+  return {};
+}
+
+// The claim goes first, then the filter; what the fast queue holds stays to be received.
+void endpoint::leave_to_kernel(kernel_reason why) {
+  handed_over_for_ = why;
+  has_leftovers_.store(has_fast_input(), std::memory_order_release);
+  diverted_ = false;
+  engine_.undivert(*this);
+  socket_.follow({}, nullptr);
+  fast_->store(false, std::memory_order_release);
+  engine_.count().sockets_kernel.add();
+  engine_.count().by_kernel(why);
+  engine_.wake(*this);
+}
+
+// EPERM: the stack is another process's by now, and there is no companion.
+status endpoint::check_owner() const { return engine_.is_guest() && !kernel_ ? status(error{EPERM}) : status{}; }
+
+// The stack is another process's: what its sockets share with this one is the kernel's from now on, for both.
+void endpoint::become_guest() {
+  if (!kernel_ || !is_fast()) return;
+  handed_over_for_ = kernel_reason::forked;
+  has_leftovers_.store(false, std::memory_order_release);
+  diverted_ = false;
+  engine_.undivert(*this);
+  fast_->store(false, std::memory_order_release);
+  engine_.owner().announce_handover();
+  engine_.count().sockets_kernel.add_shared(1);
+  engine_.count().by_kernel(kernel_reason::forked);
+}
+
+// A guest has done that.
+void endpoint::let_go() {
+  if (socket_.local().port == 0) return;
+  handed_over_for_ = kernel_reason::forked;
+  has_leftovers_.store(has_fast_input(), std::memory_order_release);
+  diverted_ = false;
+  socket_.follow({}, nullptr);
+  engine_.wake(*this);
+}
+
+error endpoint::no_leftovers() {
+  has_leftovers_.store(false, std::memory_order_release);
+  return error{left_to_kernel};
+}
+
+// ---- Options
+
+// The kernel's answer is the answer. What the fast path can't honour makes the socket the kernel's.
+status endpoint::set_both(engine::turn& t, int level, int name, std::span<const std::byte> value) {
+  const bool is_filter = level == SOL_SOCKET && (name == SO_ATTACH_FILTER || name == SO_ATTACH_BPF ||
+                                                 name == SO_DETACH_FILTER || name == SO_LOCK_FILTER);
+  if (is_fast() && is_filter) {
+    if (auto handed = hand_over(t, kernel_reason::option); !handed) return handed;
+  }
+  if (auto set = kernel_->socket().set_option(level, name, value); !set) return set;
+  if (!is_fast()) return {};
+  const auto here = fastudp::set_option(socket_, level, name, value);
+  if (here || here.code() != ENOPROTOOPT || is_harmless(level, name, value)) return {};
+  return hand_over(t, kernel_reason::option);
+}
+
+result<std::size_t> endpoint::get_both(engine::turn& t, int level, int name, std::span<std::byte> value) {
+  const bool is_own = is_fast() && engine_.with_host() == sharing::none;
+  const bool tells_of_path = (level == SOL_SOCKET && name == SO_ERROR) || (level == IPPROTO_IP && name == IP_MTU);
+  if (is_own && tells_of_path && (socket_.has_pending_error() || name == IP_MTU)) {
+    return fastudp::get_option(socket_, level, name, value, t.now());
+  }
+  return kernel_->socket().get_option(level, name, value);
+}
+
+// ---- Receiving
+
+void endpoint::count_kernel(std::uint64_t received, std::uint64_t sent, kernel_reason why) {
+  engine_.count().rx_kernel.add_shared(received);
+  engine_.count().tx_kernel.add_shared(sent);
+  engine_.count().by_kernel(why, received + sent);
+}
+
+void endpoint::count_received(std::span<const message> messages) {
+  for (const message& m : messages) {
+    const bool is_local = m.peer.address.is_loopback() || engine_.stack().addresses().contains(m.peer.address);
+    count_kernel(1, 0, !is_fast() ? handed_over_for_ : is_local ? kernel_reason::loopback : kernel_reason::elsewhere);
+  }
+}
+
+result<std::size_t> endpoint::receive_kernel_only(std::span<message> messages, int flags) {
+  const auto got = kernel_->receive_blocking(messages, flags & ~message_flag::continued);
+  if (got && (flags & (message_flag::peek | message_flag::error_queue)) == 0) count_received(messages.first(*got));
+  return got;
+}
+
+// Those of strangers are no good to a socket whose peer only the stack knows; they are passed over.
+result<std::size_t> endpoint::receive_from_kernel(std::span<message> messages, int flags, time_point now) {
+  const bool is_own = engine_.with_host() == sharing::none;
+  const auto got = kernel_->receive(messages, flags, now);
+  if (!got || !is_own || !socket_.is_connected()) return got;
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < *got; ++i) {
+    if (messages[i].peer != socket_.peer()) continue;
+    if (kept != i) return kept;  // a copy would need the caller's other room
+    ++kept;
+  }
+  return kept;
+}
+
+// From the fast queue and from the kernel, in turns while both have something.
+result<std::size_t> endpoint::take(std::span<message> messages, int flags, time_point now) {
+  const bool is_peek = (flags & message_flag::peek) != 0;
+  const bool kernel_has = is_fast() && kernel_->may_have_something(now);
+  const bool kernel_now = kernel_has && (kernel_first_ || !has_fast_input());
+  if (!is_peek && kernel_has) kernel_first_ = !kernel_now;
+  if (!kernel_now) {
+    const auto got = take_fast(messages, flags);
+    if (!got || *got != 0 || !kernel_has) return got;
+  }
+  const auto got = receive_from_kernel(messages, flags & ~message_flag::continued, now);
+  if (got && !is_peek) count_received(messages.first(*got));
+  if (got || got.code() != EAGAIN || !has_fast_input()) return got;
+  return take_fast(messages, flags);
+}
+
+result<std::size_t> endpoint::borrow_from_kernel(std::span<message> messages, time_point now) {
+  constexpr std::uint32_t longest = 65'507;
+  packet* p = engine_.stack().store().take(longest);
+  if (p == nullptr) return error{ENOBUFS};
+  message& m = messages[0];
+  m.data = {p->data(), longest};
+  const auto got = kernel_->receive({&m, 1}, 0, now);
+  if (!got || *got == 0) {
+    release(p);
+    return got ? error{EAGAIN} : got;
+  }
+  count_received({&m, 1});
+  p->length = static_cast<std::uint32_t>(m.data.size());
+  p->holder = this;
+  m.frame = p;
+  return std::size_t{1};
+}
+
+// ---- Sending
+
+result<std::size_t> endpoint::send_by_kernel(std::span<message> messages, int flags, kernel_reason why) {
+  kernel_->expect_answer(engine_.time().coarse());
+  const auto sent = kernel_->send(messages, flags);
+  if (!sent) return sent;
+  count_kernel(0, *sent, why);
+  for (message& m : messages.first(*sent)) {
+    if (m.frame != nullptr) give_back(m.frame);
+  }
+  return sent;
+}
+
+}  // namespace fastudp

@@ -1,0 +1,261 @@
+// The engine's dealings with the host's kernel: whose datagrams come in by the link, and which companions have something.
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <new>
+
+#include "endpoint/endpoint.h"
+#include "endpoint/engine.h"
+
+namespace fastudp {
+
+void engine::load_steering() {
+  if (steering_was_tried_) return;
+  steering_was_tried_ = true;
+  reason why;
+  auto loaded = steering::load(why);
+  if (loaded) {
+    steering_ = std::move(*loaded);
+  } else {
+    without_bpf_ = why;
+  }
+}
+
+// ---- Companions
+
+status engine::watch(endpoint& of) {
+  const int fd = of.kernel()->socket().number();
+  epoll_event wanted{.events = EPOLLIN | EPOLLERR | EPOLLET, .data = {.ptr = &of}};
+  if (::epoll_ctl(watched_.number(), EPOLL_CTL_ADD, fd, &wanted) != 0) return error{errno};
+  of.next = first_;
+  of.previous = nullptr;
+  if (first_ != nullptr) first_->previous = &of;
+  first_ = &of;
+  load_steering();
+  if (steering_ == nullptr) return {};
+  if (const auto counted = steering_->watch(fd)) of.kernel()->count_by(*counted);
+  return {};
+}
+
+void engine::unwatch(endpoint& of) {
+  ::epoll_ctl(watched_.number(), EPOLL_CTL_DEL, of.kernel()->socket().number(), nullptr);
+  if (of.kernel()->arrivals() != nullptr) steering_->unwatch(of.kernel()->arrivals());
+  of.kernel()->count_by(nullptr);
+  (of.previous != nullptr ? of.previous->next : first_) = of.next;
+  if (of.next != nullptr) of.next->previous = of.previous;
+  of.next = of.previous = nullptr;
+}
+
+void engine::look_at_kernel() {
+  std::array<epoll_event, 64> events;
+  const int count = ::epoll_wait(watched_.number(), events.data(), events.size(), 0);
+  for (int i = 0; i < count; ++i) {
+    auto* of = static_cast<endpoint*>(events[static_cast<std::size_t>(i)].data.ptr);
+    if (of == nullptr) {
+      view_->update();
+      continue;
+    }
+    of->kernel()->look();
+    room_.wake_one(of);
+    of->became_ready();
+  }
+}
+
+void engine::kernel_has_error(udp_socket& socket) {
+  auto* of = static_cast<endpoint*>(socket.tag);
+  if (of == nullptr || of->kernel() == nullptr) return;
+  of->kernel()->expect_error(clock_.coarse());
+  became_ready(socket);
+}
+
+void engine::wake(endpoint& of) { room_.wake_all(&of); }
+
+// ---- Claims
+
+status engine::prepare_to_divert(endpoint& of) {
+  if (with_host() != sharing::interface || is_steered()) return {};
+  // Addresses that nobody knows here would be lost: the filter can't tell them apart.
+  if (!view_->knows_all_addresses()) return error{ENOSPC};
+  return of.kernel()->socket().keep_out(link_->info().interface);
+}
+
+status engine::divert(endpoint& of) {
+  if (!is_steered()) return {};
+  change_claims(of, true);
+  return {};
+}
+
+void engine::undivert(endpoint& of) {
+  if (with_host() != sharing::interface) return;
+  if (is_steered()) {
+    change_claims(of, false);
+  } else {
+    of.kernel()->socket().let_in();
+  }
+}
+
+bool engine::is_claimed_by_another(const endpoint& of, const claim& flow) const {
+  for (const endpoint* other = first_; other != nullptr; other = other->next) {
+    if (other == &of || !other->is_diverted()) continue;
+    const auto [local, remote] = other->place();
+    const bool covers = local.address.is_any() || local.address == flow.local.ipv4();
+    if (covers && local.port == flow.local_port && remote.port == flow.remote_port &&
+        (remote.port == 0 || remote.address == flow.remote.ipv4())) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// A wildcard is claimed address by address: so what goes to other hosts through this one isn't touched.
+void engine::change_claims(endpoint& of, bool add) {
+  const auto place = of.place();
+  if (place.local.port == 0) return;
+  for (const ipv4_prefix& ours : stack_->addresses().all()) {
+    if (!place.local.address.is_any() && place.local.address != ours.address) continue;
+    const claim wanted{.local = ours.address,
+                       .remote = place.remote.port != 0 ? ip_address(place.remote.address) : ip_address(),
+                       .local_port = place.local.port,
+                       .remote_port = place.remote.port};
+    if (add) {
+      (void)steering_->add(wanted);  // claimed already, or no room: then the kernel brings them
+    } else if (!is_claimed_by_another(of, wanted)) {
+      steering_->remove(wanted);
+    }
+  }
+}
+
+void engine::addresses_will_change() {
+  if (!is_steered()) return;
+  for (endpoint* each = first_; each != nullptr; each = each->next) {
+    if (each->is_diverted()) change_claims(*each, false);
+  }
+}
+
+void engine::addresses_changed() {
+  if (!is_steered()) return;
+  for (endpoint* each = first_; each != nullptr; each = each->next) {
+    if (each->is_diverted()) change_claims(*each, true);
+  }
+}
+
+// ---- Waiting for many things
+
+// Fills in revents; of descriptors from what poll has said in `watched`.
+std::size_t engine::look_at(std::span<wait_item> items, std::span<pollfd> watched, time_point now) {
+  std::size_t ready_items = 0;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    wait_item& item = items[i];
+    int there = watched[i].revents;
+    if (item.socket != nullptr && watched[i].fd < 0) {
+      const int asked = item.events | ready::error | ready::hang_up;
+      there = static_cast<endpoint*>(item.socket)->readiness(now, asked) & asked;
+    } else if (item.socket != nullptr && static_cast<endpoint*>(item.socket)->has_leftovers()) {
+      there |= ready::readable & item.events;
+    }
+    item.revents = static_cast<std::int16_t>(there);
+    ready_items += there != 0;
+  }
+  return ready_items;
+}
+
+result<std::size_t> engine::wait_for_any(turn& t, std::span<wait_item> items, time_point limit,
+                                         const sigset_t* signal_mask) {
+  constexpr std::size_t few = 61;
+  pollfd on_stack[few + waiter::reserved];
+  std::unique_ptr<pollfd[]> on_heap;
+  if (items.size() > few) on_heap.reset(new (std::nothrow) pollfd[items.size() + waiter::reserved]);
+  if (items.size() > few && on_heap == nullptr) return error{ENOMEM};
+  const std::span<pollfd> all(on_heap != nullptr ? on_heap.get() : on_stack, items.size() + waiter::reserved);
+  const std::span<pollfd> watched = all.subspan(waiter::reserved);
+  bool any_descriptor = false;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    auto* of = static_cast<endpoint*>(items[i].socket);
+    if (of != nullptr && guest_) of->become_guest();
+    const bool is_kernels = of != nullptr && of->kernel() != nullptr && !of->is_fast();
+    const int fd = of == nullptr ? items[i].fd : is_kernels ? of->kernel()->socket().number() : -1;
+    watched[i] = {fd, items[i].events, 0};
+    any_descriptor |= fd >= 0;
+  }
+  waiter w{.any_of = items, .only_looks = true, .watched = all, .signal_mask = signal_mask};
+  room_.enter(w);
+  result<std::size_t> outcome = std::size_t{0};
+  for (bool first = true;; first = false) {
+    work(t);
+    if (first && any_descriptor) (void)!::poll(watched.data(), watched.size(), 0);
+    if (outcome = look_at(items, watched, t.now()); *outcome != 0) break;
+    t.look_at_clock();
+    if (clock_.is_hand_held() || t.now() >= limit) break;
+    const auto slept = guest_ ? room_.sleep_alone(w, limit) : room_.sleep(w, *link_, limit, stack_->deadline());
+    t.look_at_clock();
+    if (!guest_) look_at_kernel();
+    if (!slept) {
+      outcome = slept.failure();
+      break;
+    }
+  }
+  room_.leave(w);
+  return outcome;
+}
+
+// ---- Forks
+
+// The threads that waited are the parent's, and so is the helper.
+void engine::after_fork_in_child() {
+  owner_.start_as_child();
+  room_.forget_all();
+  helper_runs_ = false;
+}
+
+void engine::enter_as_another() {
+  while (!lock_.try_acquire()) {
+    if (owner_.owner_is_gone()) lock_.renew();
+    ::sched_yield();
+  }
+  if (guest_) return;
+  if (owner_.is_ours() || owner_.take_over()) {
+    become_owner();
+  } else {
+    become_guest();
+  }
+}
+
+void engine::become_guest() {
+  if (guest_) return;
+  guest_ = true;
+  (void)stats_.take_another();
+}
+
+// The parent still has the set of descriptors that it watched.
+void engine::become_owner() {
+  descriptor fresh(::epoll_create1(EPOLL_CLOEXEC));
+  if (!fresh) return;
+  ::dup3(fresh.number(), watched_.number(), O_CLOEXEC);
+  if (view_ != nullptr) {
+    epoll_event wanted{.events = EPOLLIN, .data = {.ptr = nullptr}};
+    ::epoll_ctl(watched_.number(), EPOLL_CTL_ADD, view_->wait_fd(), &wanted);
+  }
+  for (endpoint* each = first_; each != nullptr; each = each->next) {
+    epoll_event wanted{.events = EPOLLIN | EPOLLERR | EPOLLET, .data = {.ptr = each}};
+    ::epoll_ctl(watched_.number(), EPOLL_CTL_ADD, each->kernel()->socket().number(), &wanted);
+  }
+  if (had_helper_) (void)start_helper();
+}
+
+// Guests have left sockets to the kernel.
+void engine::let_go() {
+  for (endpoint* each = first_; each != nullptr; each = each->next) {
+    if (!each->is_fast()) each->let_go();
+  }
+}
+
+}  // namespace fastudp

@@ -1,0 +1,56 @@
+#include "endpoint/host_view.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+
+namespace fastudp {
+
+result<std::unique_ptr<host_view>> host_view::open(int interface, stack& below, address_events& events, reason& why) {
+  std::unique_ptr<host_view> out(new (std::nothrow) host_view(interface, below, events));
+  if (!out) return why.fail(ENOMEM, "no memory to mirror the host's network in");
+  auto opened = mirror::open(interface, *out, why);
+  if (!opened) return opened.failure();
+  out->mirror_ = std::move(*opened);
+  return out;
+}
+
+// Those of our interface first: a source is chosen among them.
+void host_view::addresses_are(std::span<const address> all) {
+  std::array<ipv4_prefix, local_addresses::capacity> ordered;
+  std::size_t count = 0;
+  for (const bool ours : {true, false}) {
+    for (const address& each : all) {
+      if ((each.interface == interface_) == ours && count < ordered.size()) ordered[count++] = each.prefix;
+    }
+  }
+  const std::span<const ipv4_prefix> wanted(ordered.data(), count);
+  knows_all_ = count == all.size();
+  if (std::ranges::equal(wanted, below_.addresses().all())) return;
+  events_.addresses_will_change();
+  below_.mirror_addresses(wanted);
+  events_.addresses_changed();
+}
+
+void host_view::routes_are(std::span<const host_route> all, bool plain) {
+  if (!plain) all = {};  // rules decide, and so nothing is certain but that the kernel knows
+  const auto kept = below_.mirror_routes(all.size(), [&](std::size_t i) {
+    const host_route& from = all[i];
+    route way{.gateway = {}, .source = from.source, .mtu = from.mtu, .elsewhere = from.interface != interface_};
+    if (!from.gateway.is_any()) way.gateway = from.gateway;
+    return std::pair(from.destination, way);
+  });
+  if (!kept) (void)below_.mirror_routes(0, [](std::size_t) { return std::pair(ipv4_prefix{}, route{}); });
+}
+
+void host_view::neighbour_is(ipv4_address who, const mac_address* where) { below_.mirror_neighbour(who, where); }
+
+void host_view::interface_is(const host_interface& state) {
+  const bool is_usable = state.is_up && state.is_ethernet && state.mac == below_.device().mac;
+  below_.out().set_mtu(state.mtu);
+  below_.out().set_usable(is_usable);
+}
+
+void host_view::starts_over() { below_.forget_neighbours(); }
+
+}  // namespace fastudp

@@ -1,0 +1,51 @@
+#pragma once
+// What the host's kernel says of the network, brought to a stack that shares its addresses, and what the endpoint layer
+// has to know of it besides.
+
+#include <array>
+#include <memory>
+#include <span>
+
+#include "base/reason.h"
+#include "base/result.h"
+#include "host/mirror.h"
+#include "stack/stack.h"
+
+namespace fastudp {
+
+class host_view final : private mirror_events {
+ public:
+  // Somebody who keeps a list by the addresses: told before and after they change.
+  class address_events {
+   public:
+    virtual void addresses_will_change() = 0;
+    virtual void addresses_changed() = 0;
+
+   protected:
+    ~address_events() = default;
+  };
+
+  static result<std::unique_ptr<host_view>> open(int interface, stack& below, address_events& events, reason& why);
+
+  int wait_fd() const { return mirror_->wait_fd(); }
+  void update() { mirror_->update(); }
+  // Every address that datagrams of ours may come to is known.
+  bool knows_all_addresses() const { return knows_all_; }
+
+ private:
+  host_view(int interface, stack& below, address_events& events)
+      : interface_(interface), below_(below), events_(events) {}
+  void addresses_are(std::span<const address> all) override;
+  void routes_are(std::span<const host_route> all, bool plain) override;
+  void neighbour_is(ipv4_address who, const mac_address* where) override;
+  void interface_is(const host_interface& state) override;
+  void starts_over() override;
+
+  int interface_;
+  stack& below_;
+  address_events& events_;
+  bool knows_all_ = false;
+  std::unique_ptr<mirror> mirror_;
+};
+
+}  // namespace fastudp

@@ -1,0 +1,93 @@
+#include "endpoint/kernel_half.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "endpoint/engine.h"
+
+namespace fastudp {
+namespace {
+
+constexpr std::size_t piece = 64;
+
+// Room for a piece; each message is made when it is needed.
+union message_room {
+  message_room() {}
+  kernel_message items[piece];
+};
+
+kernel_message to_kernel(const message& m) {
+  return {.data = m.data, .control = m.control, .peer = m.peer, .has_peer = m.has_peer};
+}
+
+void write_back(const kernel_message& in, message& out) {
+  out.data = in.data;
+  out.control = in.control;
+  out.peer = in.peer;
+  out.length = in.length;
+  out.flags = in.flags;
+  out.frame = nullptr;
+}
+
+}  // namespace
+
+bool kernel_half::may_have_something(time_point now) {
+  if (look_) return true;
+  if (arrivals_ != nullptr && now >= closely_until_) return arrivals_->load(std::memory_order_acquire) != seen_;
+  engine_.look_at_kernel();
+  return look_;
+}
+
+int kernel_half::readiness(time_point now) {
+  if (!may_have_something(now)) return 0;
+  const std::uint64_t before = arrivals_ != nullptr ? arrivals_->load(std::memory_order_acquire) : 0;
+  pollfd self{socket_.number(), POLLIN, 0};
+  const int there = ::poll(&self, 1, 0) == 1 ? self.revents & (POLLIN | POLLERR | POLLHUP) : 0;
+  look_ = there != 0;
+  if (!look_) seen_ = before;
+  return there;
+}
+
+result<std::size_t> kernel_half::receive(std::span<message> messages, int flags, time_point) {
+  const std::uint64_t before = arrivals_ != nullptr ? arrivals_->load(std::memory_order_acquire) : 0;
+  const auto got = receive_in_kernel(messages, flags | MSG_DONTWAIT);
+  look_ = got || got.code() != EAGAIN;
+  if (!look_) seen_ = before;
+  return got;
+}
+
+result<std::size_t> kernel_half::receive_in_kernel(std::span<message> messages, int flags) {
+  message_room batch;
+  const std::size_t count = std::min(messages.size(), piece);
+  for (std::size_t i = 0; i < count; ++i) std::construct_at(&batch.items[i], to_kernel(messages[i]));
+  const auto got = socket_.receive({batch.items, count}, flags);
+  for (std::size_t i = 0; got && i < *got; ++i) write_back(batch.items[i], messages[i]);
+  return got;
+}
+
+result<std::size_t> kernel_half::send(std::span<const message> messages, int flags) {
+  std::size_t sent = 0;
+  do {
+    message_room batch;
+    const std::size_t count = std::min(messages.size() - sent, piece);
+    for (std::size_t i = 0; i < count; ++i) std::construct_at(&batch.items[i], to_kernel(messages[sent + i]));
+    const auto went = socket_.send({batch.items, count}, flags);
+    if (!went) return sent != 0 ? result<std::size_t>(sent) : went.failure();
+    sent += *went;
+    if (*went < count) break;
+  } while (sent < messages.size());
+  return sent;
+}
+
+int kernel_half::take_error(time_point now) {
+  if (now >= error_until_) return 0;
+  int code = 0;
+  const auto got = socket_.get_option(SOL_SOCKET, SO_ERROR, std::as_writable_bytes(std::span(&code, 1)));
+  return got ? code : 0;
+}
+
+}  // namespace fastudp

@@ -1,0 +1,65 @@
+#pragma once
+// An endpoint's half in the kernel: its companion socket, and what is known, without asking, of what lies in it.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/counters.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "host/companion.h"
+#include "endpoint/message.h"
+
+namespace fastudp {
+
+class engine;
+
+class kernel_half {
+ public:
+  // The engine and the companion outlive it; so does the count of datagrams that the companion got, which may be null.
+  kernel_half(engine& home, companion&& socket) : engine_(home), socket_(std::move(socket)) {}
+  void count_by(const std::atomic<std::uint64_t>* arrivals) { arrivals_ = arrivals; }
+  const std::atomic<std::uint64_t>* arrivals() const { return arrivals_; }
+
+  companion& socket() { return socket_; }
+  const companion& socket() const { return socket_; }
+
+  // From somebody who knows: there may be a datagram or an error.
+  void look() { look_ = true; }
+  // The kernel was given something of ours: it may answer with an error, which nothing counts.
+  void expect_answer(time_point now) { closely_until_ = now + second; }
+  // An ICMP error was seen on its way to the kernel.
+  void expect_error(time_point now) {
+    look_ = true;
+    error_until_ = now + 20 * millisecond;
+  }
+
+  // Whether receiving from the kernel may find something. Costs no system call while BPF counts.
+  bool may_have_something(time_point now);
+  // What poll says of it now; asks the kernel only when it may have something.
+  int readiness(time_point now);
+
+  // As many as are there now. EAGAIN: none; else the socket's own error.
+  result<std::size_t> receive(std::span<message> messages, int flags, time_point now);
+  // One attempt for all; may block as the companion does, so not within a turn.
+  result<std::size_t> receive_blocking(std::span<message> messages, int flags) {
+    return receive_in_kernel(messages, flags);
+  }
+  result<std::size_t> send(std::span<const message> messages, int flags);
+  // A pending error of the companion, which is cleared; 0: none. Asks only while an error is expected.
+  int take_error(time_point now);
+
+ private:
+  result<std::size_t> receive_in_kernel(std::span<message> messages, int flags);
+
+  engine& engine_;
+  companion socket_;
+  const std::atomic<std::uint64_t>* arrivals_ = nullptr;
+  std::uint64_t seen_ = 0;
+  bool look_ = true;
+  time_point closely_until_ = 0, error_until_ = 0;
+};
+
+}  // namespace fastudp

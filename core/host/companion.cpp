@@ -1,0 +1,193 @@
+#include "host/companion.h"
+
+#include <linux/filter.h>
+#include <linux/if_packet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace fastudp {
+namespace {
+
+constexpr std::size_t most_at_once = 64;
+
+sockaddr_in to_sockaddr(const endpoint_address& in) {
+  sockaddr_in out{};
+  out.sin_family = AF_INET;
+  out.sin_port = htons(in.port);
+  std::memcpy(&out.sin_addr, in.address.bytes.data(), in.address.bytes.size());
+  return out;
+}
+
+endpoint_address from_sockaddr(const sockaddr_in& in) {
+  endpoint_address out;
+  if (in.sin_family != AF_INET) return out;
+  out.port = ntohs(in.sin_port);
+  std::memcpy(out.address.bytes.data(), &in.sin_addr, out.address.bytes.size());
+  return out;
+}
+
+status outcome(int returned) { return returned < 0 ? status(error{errno}) : status{}; }
+
+template <typename T>
+result<T> option(int socket, int level, int name) {
+  T out{};
+  socklen_t size = sizeof out;
+  if (::getsockopt(socket, level, name, &out, &size) != 0) return error{errno};
+  return out;
+}
+
+// The headers of one system call for many datagrams.
+struct headers {
+  std::array<mmsghdr, most_at_once> all;
+  std::array<iovec, most_at_once> data;
+  std::array<sockaddr_in, most_at_once> peers;
+
+  void describe(std::size_t i, kernel_message& m) {
+    data[i] = {m.data.data(), m.data.size()};
+    all[i] = {};
+    msghdr& header = all[i].msg_hdr;
+    header.msg_iov = &data[i];
+    header.msg_iovlen = 1;
+    header.msg_control = m.control.empty() ? nullptr : m.control.data();
+    header.msg_controllen = m.control.size();
+  }
+};
+
+}  // namespace
+
+result<companion> companion::open() {
+  companion out;
+  out.owned_ = descriptor(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP));
+  if (!out.owned_) return error{errno};
+  out.number_ = out.owned_.number();
+  return out;
+}
+
+result<companion> companion::adopt(int socket) {
+  const auto domain = option<int>(socket, SOL_SOCKET, SO_DOMAIN);
+  if (!domain) return domain.failure();
+  const auto type = option<int>(socket, SOL_SOCKET, SO_TYPE), protocol = option<int>(socket, SOL_SOCKET, SO_PROTOCOL);
+  if (!type || !protocol || *type != SOCK_DGRAM || *protocol != IPPROTO_UDP) return error{EPROTONOSUPPORT};
+  if (*domain != AF_INET) return error{EAFNOSUPPORT};
+  companion out;
+  out.number_ = socket;
+  return out;
+}
+
+int companion::number() const { return number_; }
+
+status companion::bind(const endpoint_address& where) {
+  const sockaddr_in at = to_sockaddr(where);
+  return outcome(::bind(number_, reinterpret_cast<const sockaddr*>(&at), sizeof at));
+}
+
+status companion::connect(const endpoint_address& to) {
+  const sockaddr_in at = to_sockaddr(to);
+  return outcome(::connect(number_, reinterpret_cast<const sockaddr*>(&at), sizeof at));
+}
+
+status companion::disconnect() {
+  const sockaddr nobody{.sa_family = AF_UNSPEC, .sa_data = {}};
+  return outcome(::connect(number_, &nobody, sizeof nobody));
+}
+
+status companion::shut_down(int how) { return outcome(::shutdown(number_, how)); }
+
+result<endpoint_address> companion::local() const {
+  sockaddr_in at{};
+  socklen_t size = sizeof at;
+  if (::getsockname(number_, reinterpret_cast<sockaddr*>(&at), &size) != 0) return error{errno};
+  return from_sockaddr(at);
+}
+
+result<endpoint_address> companion::peer() const {
+  sockaddr_in at{};
+  socklen_t size = sizeof at;
+  if (::getpeername(number_, reinterpret_cast<sockaddr*>(&at), &size) != 0) return error{errno};
+  return from_sockaddr(at);
+}
+
+status companion::set_option(int level, int name, std::span<const std::byte> value) {
+  return outcome(::setsockopt(number_, level, name, value.data(), static_cast<socklen_t>(value.size())));
+}
+
+result<std::size_t> companion::get_option(int level, int name, std::span<std::byte> value) const {
+  auto size = static_cast<socklen_t>(value.size());
+  if (::getsockopt(number_, level, name, value.data(), &size) != 0) return error{errno};
+  return std::size_t{size};
+}
+
+status companion::allow_foreign_address() {
+  const int on = 1;
+  return outcome(::setsockopt(number_, IPPROTO_IP, IP_FREEBIND, &on, sizeof on));
+}
+
+result<std::size_t> companion::send(std::span<kernel_message> messages, int flags) {
+  headers h;
+  const std::size_t count = std::min(messages.size(), most_at_once);
+  for (std::size_t i = 0; i < count; ++i) {
+    h.describe(i, messages[i]);
+    if (!messages[i].has_peer) continue;
+    h.peers[i] = to_sockaddr(messages[i].peer);
+    h.all[i].msg_hdr.msg_name = &h.peers[i];
+    h.all[i].msg_hdr.msg_namelen = sizeof h.peers[i];
+  }
+  const int sent = ::sendmmsg(number_, h.all.data(), static_cast<unsigned>(count), flags);
+  if (sent < 0) return error{errno};
+  return static_cast<std::size_t>(sent);
+}
+
+result<std::size_t> companion::receive(std::span<kernel_message> messages, int flags) {
+  headers h;
+  const std::size_t count = std::min(messages.size(), most_at_once);
+  for (std::size_t i = 0; i < count; ++i) {
+    h.describe(i, messages[i]);
+    h.all[i].msg_hdr.msg_name = &h.peers[i];
+    h.all[i].msg_hdr.msg_namelen = sizeof h.peers[i];
+    h.peers[i] = {};
+  }
+  // MSG_TRUNC: the datagram's own length, whatever fits.
+  const int got = ::recvmmsg(number_, h.all.data(), static_cast<unsigned>(count), flags | MSG_TRUNC | MSG_WAITFORONE, nullptr);
+  if (got < 0) return error{errno};
+  for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
+    const msghdr& header = h.all[i].msg_hdr;
+    kernel_message& m = messages[i];
+    m.length = h.all[i].msg_len;
+    m.data = m.data.first(std::min<std::size_t>(m.data.size(), m.length));
+    m.control = m.control.first(header.msg_controllen);
+    m.peer = from_sockaddr(h.peers[i]);
+    m.flags = header.msg_flags;
+  }
+  return static_cast<std::size_t>(got);
+}
+
+status companion::keep_out(int interface) {
+  socklen_t instructions = 0;  // of a filter that is there already
+  if (::getsockopt(number_, SOL_SOCKET, SO_GET_FILTER, nullptr, &instructions) == 0 && instructions != 0) return error{EBUSY};
+  constexpr auto ancillary = [](int what) { return static_cast<std::uint32_t>(SKF_AD_OFF + what); };
+  constexpr std::uint32_t destination = static_cast<std::uint32_t>(SKF_NET_OFF) + 16, everything = 0xffffffff;
+  const sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_IFINDEX)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(interface), 0, 5),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_PKTTYPE)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, destination),
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0xe0000000, 1, 0),  // groups
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, everything)};
+  const sock_fprog program{.len = std::size(code), .filter = const_cast<sock_filter*>(code)};
+  return outcome(::setsockopt(number_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));
+}
+
+void companion::let_in() {
+  const int nothing = 0;
+  (void)::setsockopt(number_, SOL_SOCKET, SO_DETACH_FILTER, &nothing, sizeof nothing);
+}
+
+}  // namespace fastudp

@@ -1,0 +1,8 @@
+#pragma once
+// Who else has a port.
+
+namespace fastudp {
+
+bool shared_with_another_process(int socket);
+
+}  // namespace fastudp

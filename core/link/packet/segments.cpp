@@ -1,0 +1,52 @@
+#include "link/packet/segments.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/byte_order.h"
+
+namespace fastudp::af_packet {
+namespace {
+
+constexpr std::size_t udp_header = 8, ip_at = ethernet_header_length;
+constexpr std::uint16_t ether_type_ipv4 = 0x0800;
+constexpr std::byte protocol_udp{17};
+
+std::uint16_t word(const std::byte* at) { return load_network<std::uint16_t>(at); }
+
+std::uint16_t ip_checksum(const std::byte* header, std::size_t size) {
+  std::uint32_t sum = 0;
+  for (std::size_t i = 0; i < size; i += 2) sum += i == 10 ? 0u : word(header + i);
+  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>(~sum);
+}
+
+}  // namespace
+
+segments::segments(std::span<const std::byte> frame, std::uint32_t size) : frame_(frame), size_(size) {
+  if (size == 0 || frame.size() < ip_at + 20 + udp_header || word(frame.data() + 12) != ether_type_ipv4) return;
+  const std::byte* ip = frame.data() + ip_at;
+  const std::size_t ip_header = static_cast<std::size_t>(ip[0] & std::byte{0xf}) * 4;
+  const std::size_t header = ip_at + ip_header + udp_header;
+  if (ip_header < 20 || ip[9] != protocol_udp || frame.size() <= header) return;
+  header_ = header;
+}
+
+std::size_t segments::count() const {
+  return is_whole() ? 1 : (frame_.size() - header_ + size_ - 1) / size_;
+}
+
+std::size_t segments::write(std::size_t i, std::span<std::byte> out) const {
+  const std::size_t at = header_ + i * size_, payload = std::min(size_, frame_.size() - at);
+  std::memcpy(out.data(), frame_.data(), header_);
+  std::memcpy(out.data() + header_, frame_.data() + at, payload);
+  std::byte* ip = out.data() + ip_at;
+  const std::size_t ip_header = header_ - ip_at - udp_header;
+  store_network(ip + 2, static_cast<std::uint16_t>(ip_header + udp_header + payload));
+  store_network(ip + 4, static_cast<std::uint16_t>(word(ip + 4) + i));  // as Linux numbers them
+  store_network(ip + 10, ip_checksum(ip, ip_header));
+  store_network(ip + ip_header + 4, static_cast<std::uint16_t>(udp_header + payload));
+  return header_ + payload;
+}
+
+}  // namespace fastudp::af_packet

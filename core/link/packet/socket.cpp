@@ -1,0 +1,147 @@
+#include "link/packet/socket.h"
+
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <netinet/in.h>
+#include <netinet/ip_icmp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace fastudp::af_packet {
+namespace {
+
+constexpr std::uint32_t everything = 0xffffffff;
+
+status set(int socket, int level, int name, const void* value, std::size_t size, reason& why, const char* what) {
+  if (::setsockopt(socket, level, name, value, static_cast<socklen_t>(size)) == 0) return {};
+  return why.fail(errno, "a packet socket doesn't take %s: %m", what);
+}
+
+status switch_on(int socket, int name, reason& why, const char* what) {
+  const int on = 1;
+  return set(socket, SOL_PACKET, name, &on, sizeof on, why, what);
+}
+
+template <std::size_t N>
+status attach(int socket, const sock_filter (&code)[N], reason& why) {
+  const sock_fprog program{.len = N, .filter = const_cast<sock_filter*>(code)};
+  return set(socket, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program, why, "a filter");
+}
+
+status ask(int control, unsigned long request, ifreq& about, reason& why) {
+  if (::ioctl(control, request, &about) == 0) return {};
+  return why.fail(errno, "%s can't be asked: %m", about.ifr_name);
+}
+
+}  // namespace
+
+result<interface_facts> look_up(std::string_view name, reason& why) {
+  interface_facts out;
+  if (name.empty()) return why.fail(EINVAL, "packet: needs the name of an interface, for instance packet:eth0");
+  const auto width = static_cast<int>(std::min<std::size_t>(name.size(), 64));
+  if (name.size() >= sizeof out.name) return why.fail(ENODEV, "there is no interface '%.*s': 'ip link' lists them", width, name.data());
+  name.copy(out.name, sizeof out.name - 1);
+  out.index = static_cast<int>(::if_nametoindex(out.name));
+  if (out.index == 0) return why.fail(ENODEV, "there is no interface '%s': 'ip link' lists them", out.name);
+  const descriptor control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq about{};
+  std::memcpy(about.ifr_name, out.name, sizeof out.name);
+  if (auto asked = ask(control.number(), SIOCGIFMTU, about, why); !asked) return asked.failure();
+  out.mtu = static_cast<std::uint32_t>(about.ifr_mtu);
+  if (auto asked = ask(control.number(), SIOCGIFHWADDR, about, why); !asked) return asked.failure();
+  if (about.ifr_hwaddr.sa_family != ARPHRD_ETHER) {
+    return why.fail(EINVAL, "%s isn't Ethernet: use another interface, or the kernel's sockets with host:", out.name);
+  }
+  std::memcpy(out.mac.bytes.data(), about.ifr_hwaddr.sa_data, out.mac.bytes.size());
+  return out;
+}
+
+result<descriptor> open_socket(const interface_facts& of, reason& why) {
+  descriptor out(::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!out) {
+    if (errno != EPERM) return why.fail(errno, "packet:%s can't be opened: %m", of.name);
+    return why.fail(EPERM, "packet:%s needs CAP_NET_RAW: run as root, or 'setcap cap_net_raw+ep' the program", of.name);
+  }
+  const int number = out.number();
+  if (auto done = switch_on(number, PACKET_VNET_HDR, why, "virtio-net headers"); !done) return done.failure();
+  if (auto done = switch_on(number, PACKET_IGNORE_OUTGOING, why, "to ignore what goes out"); !done) return done.failure();
+  // Straight to the driver. A queueing discipline would see what the program's other datagrams don't pass either.
+  (void)switch_on(number, PACKET_QDISC_BYPASS, why, "to go round the queueing discipline");
+  // Room for super-packets, which don't fit into a slot of the ring.
+  const int large = 8 * 1024 * 1024;
+  if (::setsockopt(number, SOL_SOCKET, SO_RCVBUFFORCE, &large, sizeof large) != 0) {
+    (void)::setsockopt(number, SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
+  }
+  return out;
+}
+
+status filter_shared(int socket, reason& why) {
+  constexpr auto ancillary = [](int what) { return static_cast<std::uint32_t>(SKF_AD_OFF + what); };
+  constexpr std::uint32_t protocol_at = ETH_HLEN + 9, header_at = ETH_HLEN, icmp_type_at = ETH_HLEN;
+  static constexpr sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_PKTTYPE)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 13),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_VLAN_TAG_PRESENT)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 11),
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 9),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, protocol_at),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 6, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMP, 0, 6),
+      BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, header_at),
+      BPF_STMT(BPF_LD | BPF_B | BPF_IND, icmp_type_at),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_DEST_UNREACH, 2, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_TIME_EXCEEDED, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_PARAMETERPROB, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, everything),
+      BPF_STMT(BPF_RET | BPF_K, 0)};
+  return attach(socket, code, why);
+}
+
+status filter_own(int socket, const mac_address& mac, reason& why) {
+  const auto number = mac.number();
+  const sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1, 4, 0),  // to many
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number >> 16), 0, 3),
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number & 0xffff), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, everything),
+      BPF_STMT(BPF_RET | BPF_K, 0)};
+  return attach(socket, code, why);
+}
+
+status filter_by_program(int socket, int program, reason& why) {
+  return set(socket, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof program, why, "a BPF program");
+}
+
+status receive_for(int socket, const interface_facts& of, const mac_address& mac, reason& why) {
+  packet_mreq wanted{};
+  wanted.mr_ifindex = of.index;
+  wanted.mr_type = PACKET_MR_UNICAST;
+  wanted.mr_alen = static_cast<unsigned short>(mac.bytes.size());
+  std::memcpy(wanted.mr_address, mac.bytes.data(), mac.bytes.size());
+  if (::setsockopt(socket, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &wanted, sizeof wanted) == 0) return {};
+  wanted.mr_type = PACKET_MR_PROMISC;
+  return set(socket, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &wanted, sizeof wanted, why, "one more MAC address");
+}
+
+status start(int socket, const interface_facts& of, reason& why) {
+  sockaddr_ll at{};
+  at.sll_family = AF_PACKET;
+  at.sll_protocol = htons(ETH_P_ALL);
+  at.sll_ifindex = of.index;
+  if (::bind(socket, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0) return {};
+  return why.fail(errno, "packet:%s can't be bound to its interface: %m", of.name);
+}
+
+}  // namespace fastudp::af_packet

@@ -1,0 +1,40 @@
+#pragma once
+// An AF_PACKET socket on one interface, with a sentence for each way in which opening it fails.
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/address.h"
+#include "base/descriptor.h"
+#include "base/reason.h"
+#include "base/result.h"
+
+namespace fastudp::af_packet {
+
+// Before every frame, both ways: struct virtio_net_hdr, by which a local kernel says what it has left undone.
+inline constexpr std::uint32_t virtio_header_length = 10;
+
+struct interface_facts {
+  char name[16] = {};
+  int index = 0;
+  mac_address mac;
+  std::uint32_t mtu = 0;
+};
+
+// ENODEV: there is none of that name; EINVAL: not Ethernet, or no name.
+result<interface_facts> look_up(std::string_view name, reason& why);
+
+// A socket that receives nothing yet. EPERM: CAP_NET_RAW is missing.
+result<descriptor> open_socket(const interface_facts& of, reason& why);
+
+// What it lets in: for a shared interface, what came for this host and is UDP, or an ICMP error; for an address of our
+// own, what is for that MAC address or for many.
+status filter_shared(int socket, reason& why);
+status filter_own(int socket, const mac_address& mac, reason& why);
+status filter_by_program(int socket, int program, reason& why);
+// Has the device receive for one more MAC address.
+status receive_for(int socket, const interface_facts& of, const mac_address& mac, reason& why);
+// From now on frames come in.
+status start(int socket, const interface_facts& of, reason& why);
+
+}  // namespace fastudp::af_packet
