@@ -38,3 +38,12 @@ function(fastudp_core_library name)
   target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/core)
   target_link_libraries(${name} PRIVATE fastudp_library_flags ${arg_LIBS})
 endfunction()
+
+# fastudp_link_to_libc_alone(TARGET): of all system libraries it needs libc; a sanitizer brings a runtime of its own. A
+# macro, since the variable is its caller's folder's.
+macro(fastudp_link_to_libc_alone target)
+  if(NOT fastudp_instrumented)
+    target_link_options(${target} PRIVATE -nodefaultlibs -Wl,-z,defs)
+    set(CMAKE_CXX_STANDARD_LIBRARIES "-lc -lgcc") # comes last, after all static parts
+  endif()
+endmacro()

@@ -6,7 +6,7 @@ import sys
 
 from common import files, finish
 
-FOLDERS = ("abi", "core", "examples", "include", "python", "tests")
+FOLDERS = ("abi", "bindings", "core", "examples", "include", "python", "tests")
 
 
 def check(root):

@@ -48,7 +48,7 @@ def check(root):
         lines = text.count("\n")
         if lines >= FILE_LIMIT:
             problems.append(f"{path}: {lines} lines, the limit is {FILE_LIMIT}")
-        if path.parts[0] in ("core", "abi", "python", "examples") and path.suffix != ".py":
+        if path.parts[0] in ("core", "abi", "bindings", "python", "examples") and path.suffix != ".py":
             lengths += [(n, f"{path}:{first}") for first, n in functions(text)]
     if not lengths:
         return problems

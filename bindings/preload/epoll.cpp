@@ -1,0 +1,139 @@
+// epoll: one call returns what the kernel's set has and what is ready in our sockets.
+
+#include <sys/epoll.h>
+
+#include "call.h"
+#include "clock.h"
+#include "descriptors.h"
+#include "epoll_set.h"
+#include "real.h"
+#include "waiting.h"
+#include "watch.h"
+
+using namespace preload;
+
+namespace {
+
+class pinned_set {
+ public:
+  explicit pinned_set(int fd) {
+    if (table.load(fd).set() != nullptr) set_ = epoll_set::pin(fd);
+  }
+  ~pinned_set() {
+    if (set_ != nullptr) set_->unpin();
+  }
+  pinned_set(const pinned_set&) = delete;
+  pinned_set& operator=(const pinned_set&) = delete;
+  epoll_set* get() const { return set_; }
+  epoll_set* operator->() const { return set_; }
+  explicit operator bool() const { return set_ != nullptr; }
+
+ private:
+  epoll_set* set_ = nullptr;
+};
+
+int harvest(epoll_set& set, int fd, epoll_event* events, int most) {
+  const int n = most > 0 ? real.epoll_wait(fd, events, most, 0) : 0;
+  for (int i = 0; i < n; ++i) set.kernel_told(events[i]);
+  return n < 0 ? 0 : n;
+}
+
+// events[first..count) are joined with those before that are about the same thing: both halves of one socket.
+int join(epoll_event* events, int first, int count) {
+  int n = first;
+  for (int i = first; i < count; ++i) {
+    int same = 0;
+    while (same < first && events[same].data.u64 != events[i].data.u64) ++same;
+    if (same < first) {
+      events[same].events |= events[i].events;
+    } else {
+      events[n++] = events[i];
+    }
+  }
+  return n;
+}
+
+class epoll_call {
+ public:
+  epoll_call(epoll_set& set, int fd, epoll_event* events, int most)
+      : set_(set), fd_(fd), events_(events), most_(most) {}
+
+  int wait(std::int64_t timeout, const sigset_t* mask) {
+    const time_limit limit(timeout);
+    for (;;) {
+      const int found = look(limit.left(), mask);
+      if (found != 0 || limit.left() == 0) return found;
+    }
+  }
+
+ private:
+  // One round; returns how many events, or -errno. The kernel's and ours come first in turns.
+  int look(std::int64_t timeout, const sigset_t* mask) {
+    watch list;
+    if (!set_.add_to(list, 0) || !list.add_descriptor(fd_, POLLIN, 1)) return -ENOMEM;
+    const int ready = list.wait(timeout, mask);
+    if (ready < 0) return ready;
+    const std::size_t turn = set_.next_turn();
+    const bool kernel_is_first = turn % 2 == 0;
+    int n = kernel_is_first ? harvest(set_, fd_, events_, most_) : 0;
+    const int before = n;
+    n = join(events_, before, n + set_.collect(list, turn, fd_, events_ + n, most_ - n));
+    if (!kernel_is_first) n = join(events_, n, n + harvest(set_, fd_, events_ + n, most_ - n));
+    return n;
+  }
+
+  epoll_set& set_;
+  int fd_;
+  epoll_event* events_;
+  int most_;
+};
+
+template <typename Otherwise>
+int wait_on(int fd, epoll_event* events, int most, std::int64_t timeout, const sigset_t* mask,
+            const Otherwise& otherwise) {
+  const pinned_set set(fd);
+  if (!set || most <= 0 || events == nullptr || !set->has_fast()) return otherwise();
+  const waiting outermost;
+  return outermost ? give_int(epoll_call(*set.get(), fd, events, most).wait(timeout, mask)) : otherwise();
+}
+
+std::int64_t from_ms(int timeout) { return timeout < 0 ? -1 : std::int64_t{timeout} * 1'000'000; }
+
+}  // namespace
+
+int hook::epoll_ctl(int set, int operation, int fd, epoll_event* event) {
+  const entry what = table.load(fd);
+  if (!what.is_object() && !what.is_unknown()) return real.epoll_ctl(set, operation, fd, event);
+  const pinned_set outer(set), inner(fd);
+  const call c(fd);
+  if (!outer || (!c && !inner)) return real.epoll_ctl(set, operation, fd, event);
+  return outer->control(set, operation, fd, c ? c.operator->() : nullptr, inner.get(), event);
+}
+
+int hook::epoll_wait(int set, epoll_event* events, int most, int timeout) {
+  return wait_on(set, events, most, from_ms(timeout), nullptr,
+                 [&] { return real.epoll_wait(set, events, most, timeout); });
+}
+
+int hook::epoll_pwait(int set, epoll_event* events, int most, int timeout, const sigset_t* mask) {
+  return wait_on(set, events, most, from_ms(timeout), mask,
+                 [&] { return real.epoll_pwait(set, events, most, timeout, mask); });
+}
+
+int hook::epoll_pwait2(int set, epoll_event* events, int most, const timespec* timeout, const sigset_t* mask) {
+  const auto otherwise = [&] { return real.epoll_pwait2(set, events, most, timeout, mask); };
+  if (timeout != nullptr && !is_sane(*timeout)) return otherwise();
+  return wait_on(set, events, most, timeout == nullptr ? -1 : to_ns(*timeout), mask, otherwise);
+}
+
+int hook::epoll_create(int size) {
+  const int fd = created(real.epoll_create(size), __builtin_return_address(0));
+  epoll_set::follow(fd);
+  return fd;
+}
+
+int hook::epoll_create1(int flags) {
+  const int fd = created(real.epoll_create1(flags), __builtin_return_address(0));
+  epoll_set::follow(fd);
+  return fd;
+}

@@ -1,0 +1,273 @@
+#include "epoll_set.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "events.h"
+#include "fast_socket.h"
+#include "library.h"
+#include "pool.h"
+#include "real.h"
+
+namespace preload {
+namespace {
+
+constinit pool<epoll_set, &epoll_set::next> sets;
+
+template <typename Visit>
+void for_each_set(const Visit& visit) {
+  table.for_each_from(0, [&](int fd, entry) {
+    if (epoll_set* set = epoll_set::pin(fd)) {
+      visit(*set);
+      set->unpin();
+    }
+  });
+}
+
+}  // namespace
+
+epoll_set* epoll_set::make() {
+  epoll_set* out = sets.take();
+  if (out == nullptr) return nullptr;
+  out->numbers_ = 1;
+  out->references_.store(1, std::memory_order_release);
+  return out;
+}
+
+void epoll_set::follow(int fd) {
+  if (fd < 0 || table.load(fd).is_internal()) return;
+  epoll_set* made = make();
+  if (made != nullptr && !table.store(fd, entry(made))) made->unpin();
+}
+
+epoll_set* epoll_set::pin(int fd) {
+  const entry found = table.load(fd);
+  epoll_set* set = found.set();
+  std::uint32_t now = set == nullptr ? 0 : set->references_.load(std::memory_order_relaxed);
+  while (now != 0 && !set->references_.compare_exchange_weak(now, now + 1)) {
+  }
+  if (now == 0) return nullptr;
+  if (table.load(fd) == found) return set;
+  set->unpin();
+  return nullptr;
+}
+
+void epoll_set::unpin() {
+  if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  while (members_.size() != 0) bury(members_.size() - 1);
+  if (rouser_ >= 0) {
+    table.store(rouser_, entry::kernel);
+    real.close(rouser_);
+    rouser_ = -1;
+  }
+  sets.give(this);
+}
+
+bool epoll_set::is_alive(const member& m) const {
+  if (m.inner != nullptr) return !m.inner->is_closed();
+  return m.socket->identity() == m.identity && !m.socket->is_closed();
+}
+
+void epoll_set::bury(std::size_t i) {
+  epoll_set* inner = members_[i].inner;
+  members_.remove(i);
+  size_.store(members_.size(), std::memory_order_release);
+  if (inner != nullptr) inner->unpin();
+}
+
+epoll_set::member* epoll_set::find(int fd, const fast_socket* socket, const epoll_set* inner) {
+  for (member& m : members_) {
+    if (m.fd == fd && m.socket == socket && m.inner == inner && is_alive(m)) return &m;
+  }
+  return nullptr;
+}
+
+bool epoll_set::has_fast() {
+  if (size_.load(std::memory_order_acquire) == 0) return false;
+  mutex_guard held(mutex_);
+  for (member& m : members_) {
+    if (m.inner == nullptr ? is_alive(m) : m.inner->has_fast()) return true;
+  }
+  return false;
+}
+
+int epoll_set::control(int set, int operation, int fd, fast_socket* socket, epoll_set* inner, epoll_event* event) {
+  mutex_guard held(mutex_);
+  member* known = find(fd, socket, inner);
+  if (operation == EPOLL_CTL_ADD && (known == nullptr || known->is_in_kernel)) {
+    return add(set, fd, socket, inner, event);
+  }
+  if (known == nullptr || event == nullptr) {
+    if (known == nullptr || operation != EPOLL_CTL_DEL) return real.epoll_ctl(set, operation, fd, event);
+  }
+  if (operation == EPOLL_CTL_MOD) return modify(set, *known, event);
+  if (operation == EPOLL_CTL_DEL) return remove(set, *known);
+  errno = operation == EPOLL_CTL_ADD ? EEXIST : EINVAL;
+  return -1;
+}
+
+int epoll_set::add(int set, int fd, fast_socket* socket, epoll_set* inner, epoll_event* event) {
+  if (real.epoll_ctl(set, EPOLL_CTL_ADD, fd, event) != 0) return -1;
+  member m;
+  m.fd = fd;
+  m.socket = socket;
+  m.inner = inner;
+  m.event = *event;
+  if (socket != nullptr) m.identity = socket->identity();
+  if (inner != nullptr) inner->references_.fetch_add(1, std::memory_order_relaxed);
+  members_.add(m);
+  change();
+  return 0;
+}
+
+int epoll_set::modify(int set, member& m, epoll_event* event) {
+  if (real.epoll_ctl(set, m.is_in_kernel ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, m.fd, event) != 0) return -1;
+  m.event = *event;
+  m.is_in_kernel = m.is_armed = true;
+  m.is_disabled = false;
+  change();
+  return 0;
+}
+
+int epoll_set::remove(int set, member& m) {
+  if (m.is_in_kernel && real.epoll_ctl(set, EPOLL_CTL_DEL, m.fd, nullptr) != 0) return -1;
+  bury(static_cast<std::size_t>(&m - members_.begin()));
+  change();
+  return 0;
+}
+
+void epoll_set::change() {
+  size_.store(members_.size(), std::memory_order_release);
+  if (waiters_ == 0) return;
+  outdated_ += waiters_;
+  waiters_ = 0;
+  ++generation_;
+  const std::uint64_t one = 1;
+  real.write(rouser_, &one, sizeof one);
+}
+
+void epoll_set::rouse() {
+  mutex_guard held(mutex_);
+  change();
+}
+
+void epoll_set::rouse_all() {
+  for_each_set([](epoll_set& set) { set.rouse(); });
+}
+
+void epoll_set::was_read(fast_socket& socket) {
+  if (socket.receives_are_watched.exchange(false)) rouse_all();
+}
+
+void epoll_set::leave(std::uint64_t generation) {
+  mutex_guard held(mutex_);
+  if (generation == generation_) {
+    --waiters_;
+  } else if (--outdated_ == 0) {
+    std::uint64_t count;
+    real.read(rouser_, &count, sizeof count);
+  }
+}
+
+void epoll_set::begin_anew() {
+  mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  waiters_ = outdated_ = 0;
+  if (rouser_ < 0) return;
+  table.store(rouser_, entry::kernel);
+  real.close(rouser_);  // the parent's too
+  rouser_ = -1;
+}
+
+void epoll_set::begin_all_anew() {
+  for_each_set([](epoll_set& set) { set.begin_anew(); });
+}
+
+// The kernel tells edges of writing, once. Of reading there may be a new one whenever the program has read since.
+short epoll_set::asked_of(const member& m) const {
+  const short out = asked(*m.socket, m.event.events);
+  return m.event.events & EPOLLET ? out & POLLIN : out;
+}
+
+bool epoll_set::is_wanted(member& m) {
+  if (m.is_disabled) return false;
+  if (!(m.event.events & EPOLLET) || m.is_armed) return true;
+  m.socket->receives_are_watched.store(true);
+  m.is_armed = m.receives != m.socket->receives.load();
+  return m.is_armed;
+}
+
+bool epoll_set::add_member_to(watch& list, std::size_t i, const watch::origin& from) {
+  member& m = members_[i];
+  watch::origin here = from;
+  if (!from.is_nested) here.member = i;
+  if (m.inner != nullptr) {
+    here.is_nested = true;
+    return m.is_disabled || m.inner->add_to(list, here);
+  }
+  if (!is_wanted(m) || !m.socket->begin_watch()) return true;
+  if (list.add_member(m.socket, asked_of(m), here)) return true;
+  m.socket->end_watch();
+  return false;
+}
+
+bool epoll_set::add_to(watch& list, const watch::origin& from) {
+  mutex_guard held(mutex_);
+  if (rouser_ < 0) rouser_ = library::keep(real.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (rouser_ < 0 || !list.add_set(this, rouser_, generation_)) return false;
+  ++waiters_;
+  for (std::size_t i = members_.size(); i-- > 0;) {
+    if (!is_alive(members_[i])) bury(i);
+  }
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    if (!add_member_to(list, i, from)) return false;
+  }
+  return true;
+}
+
+void epoll_set::reported(int set, member& m) {
+  if (m.socket != nullptr && (m.event.events & EPOLLET)) {
+    m.is_armed = false;
+    m.receives = m.socket->receives.load();
+  }
+  if (!(m.event.events & EPOLLONESHOT)) return;
+  m.is_disabled = true;
+  // The kernel would still report its half. Disabled sets report errors, so it has to go until it is armed again.
+  const int error = errno;
+  if (real.epoll_ctl(set, EPOLL_CTL_DEL, m.fd, nullptr) == 0) m.is_in_kernel = false;
+  errno = error;
+}
+
+unsigned epoll_set::events_of(watch& list, std::size_t item, const member& m) {
+  if (list.found(item) == 0 || m.is_disabled || !is_alive(m)) return 0;
+  if (m.inner != nullptr) return list.from(item).is_nested ? m.event.events & (EPOLLIN | EPOLLRDNORM) : 0;
+  if (m.socket != list.from(item).socket) return 0;
+  return told(*m.socket, m.event.events, list.found(item));
+}
+
+int epoll_set::collect(watch& list, std::size_t turn, int set, epoll_event* events, int most) {
+  mutex_guard held(mutex_);
+  int n = 0;
+  for (std::size_t k = 0; k < list.size() && n < most; ++k) {
+    const std::size_t i = (turn / 2 + k) % list.size();
+    const watch::origin& from = list.from(i);
+    if (!from.is_watched || from.member >= members_.size()) continue;
+    member& m = members_[from.member];
+    const unsigned found = events_of(list, i, m);
+    if (found == 0) continue;
+    events[n] = m.event;
+    events[n++].events = found;
+    reported(set, m);
+  }
+  return n;
+}
+
+void epoll_set::kernel_told(const epoll_event& event) {
+  mutex_guard held(mutex_);
+  for (member& m : members_) {
+    if ((m.event.events & EPOLLONESHOT) && m.event.data.u64 == event.data.u64) m.is_disabled = true;
+  }
+}
+
+}  // namespace preload

@@ -1,0 +1,214 @@
+#include "library.h"
+
+#include <fcntl.h>
+#include <link.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "fast_socket.h"
+#include "inside.h"
+#include "pool.h"
+#include "real.h"
+#include "table.h"
+
+namespace preload::library {
+namespace {
+
+struct code_range {
+  std::uintptr_t low = 0, high = 0;
+  bool contains(const void* code) const {
+    const auto at = reinterpret_cast<std::uintptr_t>(code);
+    return at >= low && at < high;
+  }
+};
+
+enum : int { closed, opened, failed };
+
+constinit std::atomic<int> state{closed};
+constinit fastudp_stack* the_stack = nullptr;
+constinit pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
+constinit std::size_t reasons[3]{};
+constinit code_range ranges[8]{};  // libfastudp.so and its plugins
+constinit code_range hooks{};
+constinit std::atomic<std::size_t> range_count{0};
+constinit std::atomic<pid_t> home{0};
+
+// The environment as it was at the start: programs clear or rewrite theirs.
+constinit char link_uri[512] = "auto:";
+constinit char stats_file[4096]{};
+constinit bool strict = false;
+constinit std::atomic<bool> environment_is_read{false};
+
+void copy_variable(const char* name, char* to, std::size_t size) {
+  const char* value = secure_getenv(name);
+  if (value != nullptr && *value != '\0' && std::strlen(value) < size) std::strcpy(to, value);
+}
+
+void read_environment() {
+  if (environment_is_read.exchange(true)) return;
+  copy_variable("FASTUDP_LINK", link_uri, sizeof link_uri);
+  copy_variable("FASTUDP_STATS", stats_file, sizeof stats_file);
+  const char* value = secure_getenv("FASTUDP_STRICT");
+  strict = value != nullptr && *value != '\0' && std::strcmp(value, "0") != 0;
+}
+
+code_range range_of(const dl_phdr_info& object) {
+  code_range out{~std::uintptr_t{0}, 0};
+  for (int i = 0; i < object.dlpi_phnum; ++i) {
+    const auto& segment = object.dlpi_phdr[i];
+    if (segment.p_type != PT_LOAD || !(segment.p_flags & PF_X)) continue;
+    const std::uintptr_t low = object.dlpi_addr + segment.p_vaddr;
+    if (low < out.low) out.low = low;
+    if (low + segment.p_memsz > out.high) out.high = low + segment.p_memsz;
+  }
+  return out;
+}
+
+int add_range(dl_phdr_info* object, std::size_t, void*) {
+  const char* name = std::strrchr(object->dlpi_name, '/');
+  name = name == nullptr ? object->dlpi_name : name + 1;
+  if (std::strncmp(name, "libfastudp-preload", 18) == 0) hooks = range_of(*object);
+  const std::size_t n = range_count.load(std::memory_order_relaxed);
+  const bool is_ours = std::strncmp(name, "libfastudp.so", 13) == 0 || std::strncmp(name, "fastudp-", 8) == 0;
+  if (!is_ours || n == std::size(ranges)) return 0;
+  ranges[n] = range_of(*object);
+  range_count.store(n + 1, std::memory_order_release);
+  return 0;
+}
+
+// Once more after the stack has been opened, which may have loaded plugins.
+void find_ranges() {
+  range_count.store(0, std::memory_order_release);
+  dl_iterate_phdr(add_range, nullptr);
+}
+
+std::size_t find_reason(const char* wanted) {
+  for (std::size_t i = 0;; ++i) {
+    const char* name = fastudp_kernel_reason_name(i);
+    if (name == nullptr) return 0;
+    if (std::strcmp(name, wanted) == 0) return i;
+  }
+}
+
+int open_stack() {
+  read_environment();
+  fastudp_stack_config config{};
+  config.size = sizeof config;
+  config.strict = strict;
+  config.stats_file = stats_file[0] != '\0' ? stats_file : nullptr;
+  constexpr const char* names[] = {"option", "nested", "forked"};
+  for (std::size_t i = 0; i < std::size(names); ++i) reasons[i] = find_reason(names[i]);
+  set_thread_is_opening(true);
+  char why[256];
+  const int outcome = fastudp_stack_open(&the_stack, link_uri, &config, why, sizeof why);
+  set_thread_is_opening(false);
+  find_ranges();
+  return outcome;
+}
+
+bool open_once() {
+  mutex_guard held(opening);
+  if (state.load(std::memory_order_relaxed) == closed) {
+    state.store(open_stack() == 0 ? opened : failed, std::memory_order_release);
+  }
+  return state.load(std::memory_order_relaxed) == opened;
+}
+
+bool is_open() {
+  const int now = state.load(std::memory_order_acquire);
+  return now == closed ? open_once() : now == opened;
+}
+
+// The lowest free number is what the program expects next. Not beyond 1024: programs give select() the largest number
+// that may be, with sets of 1024, and the kernel writes to as many as its table of descriptors has room for.
+int duplicate_out_of_the_way(int fd) {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  const auto most = static_cast<unsigned long>(limit.rlim_cur);
+  for (const unsigned long base : {std::min(most - most / 4, 768ul), most / 2, 3ul}) {
+    const int made = real.fcntl(fd, F_DUPFD_CLOEXEC, base);
+    if (made >= 0) return made;
+  }
+  return -1;
+}
+
+int adopt_duplicate(int fd, int companion) {
+  fastudp_socket* handle = nullptr;
+  const int outcome = fastudp_socket_adopt(the_stack, companion, &handle);
+  if (outcome < 0) return outcome;
+  const int flags = real.fcntl(fd, F_GETFL, 0);
+  fast_socket* made = fast_socket::make(handle, companion, flags >= 0 && (flags & O_NONBLOCK));
+  if (made == nullptr) {
+    fastudp_socket_close(handle);
+    return -ENOMEM;
+  }
+  if (!table.replace(fd, entry::unknown, entry(made))) made->unpin_soon();  // another thread was quicker
+  return 0;
+}
+
+void before_fork() { pthread_mutex_lock(&opening); }
+void after_fork_in_parent() { pthread_mutex_unlock(&opening); }
+void after_fork_in_child() {
+  pthread_mutex_unlock(&opening);
+  home.store(getpid(), std::memory_order_relaxed);
+  forget_where_thread_is();
+}
+
+[[gnu::constructor(101)]] void begin() {
+  find_real_calls();
+  read_environment();
+  find_ranges();
+  home.store(getpid(), std::memory_order_relaxed);
+  pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+}  // namespace
+
+fastudp_stack* stack() { return state.load(std::memory_order_acquire) == opened ? the_stack : nullptr; }
+
+std::size_t reason(cause why) { return reasons[static_cast<std::size_t>(why)]; }
+
+int adopt(int fd) {
+  const int error = errno;
+  if (!is_open()) return strict ? -EOPNOTSUPP : -ENODEV;
+  const int companion = duplicate_out_of_the_way(fd);
+  int outcome = companion < 0 ? -EMFILE : 0;
+  if (companion >= 0) {
+    table.store(companion, entry::internal);
+    outcome = adopt_duplicate(fd, companion);
+    if (outcome < 0) {
+      table.store(companion, entry::kernel);
+      real.close(companion);
+    }
+  }
+  errno = error;
+  return outcome;
+}
+
+// A last call of a function of the library's may return straight to the hook that it was called from.
+bool contains(const void* code) {
+  if (thread_is_opening() || (hooks.contains(code) && thread_is_inside())) return true;
+  const std::size_t n = range_count.load(std::memory_order_acquire);
+  return std::any_of(ranges, ranges + n, [&](const code_range& range) { return range.contains(code); });
+}
+
+bool is_at_home() {
+  const pid_t known = home.load(std::memory_order_relaxed);
+  return known == 0 || raw<pid_t>(SYS_getpid) == known;
+}
+
+int keep(int fd) {
+  const int moved = fd < 0 ? -1 : duplicate_out_of_the_way(fd);
+  if (moved >= 0) real.close(fd);
+  const int out = moved >= 0 ? moved : fd;
+  if (out >= 0) table.store(out, entry::internal);
+  return out;
+}
+
+}  // namespace preload::library

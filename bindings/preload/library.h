@@ -1,0 +1,32 @@
+#pragma once
+// fastudp in this process: the one stack, opened by the first UDP socket, and which descriptors and calls are its own.
+
+#include <fastudp.h>
+
+#include <cstddef>
+
+namespace preload {
+
+// Why a datagram or socket goes to the kernel at our hands.
+enum class cause { option, nested, forked };
+
+namespace library {
+
+// Null: not opened yet, or it could not be. Then every socket is the kernel's.
+fastudp_stack* stack();
+std::size_t reason(cause why);
+
+// Makes a kernel socket over IPv4 ours, and opens the stack if need be. 0; or -errno, and then it is the kernel's.
+// -EOPNOTSUPP: the user insists on a stack (FASTUDP_STRICT), and there is none.
+int adopt(int fd);
+
+// Whether the code at this address is fastudp's: its calls pass through the hooks like anybody's.
+bool contains(const void* code);
+// False in a child of vfork, which shares our memory but not our descriptors, and mustn't change what is known of them.
+bool is_at_home();
+
+// A descriptor that the library has made goes out of the program's way; the number it has from now on.
+int keep(int fd);
+
+}  // namespace library
+}  // namespace preload

@@ -1,0 +1,44 @@
+#include "passing.h"
+
+#include <cstring>
+
+#include "call.h"
+#include "descriptors.h"
+
+namespace preload {
+namespace {
+
+// Calls visit(fd) until it returns false; then so does this.
+template <typename Visit>
+bool for_each_passed(const msghdr* m, const Visit& visit) {
+  if (m == nullptr || m->msg_control == nullptr || m->msg_controllen < sizeof(cmsghdr)) return true;
+  for (cmsghdr* each = CMSG_FIRSTHDR(m); each != nullptr; each = CMSG_NXTHDR(const_cast<msghdr*>(m), each)) {
+    if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_RIGHTS || each->cmsg_len < CMSG_LEN(0)) continue;
+    const std::size_t count = (each->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd;
+      std::memcpy(&fd, CMSG_DATA(each) + i * sizeof fd, sizeof fd);
+      if (!visit(fd)) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+bool before_passing(const msghdr* m) {
+  return for_each_passed(m, [](int fd) {
+    const call c(fd);
+    return !c || c.hand_over(cause::forked);
+  });
+}
+
+void after_receiving(const msghdr* m) {
+  for_each_passed(m, [](int fd) {
+    forget(fd);
+    table.store(fd, entry::unknown);
+    return true;
+  });
+}
+
+}  // namespace preload

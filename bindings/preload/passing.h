@@ -1,0 +1,13 @@
+#pragma once
+// Descriptors that are passed to another process, or come from one (SCM_RIGHTS).
+
+#include <sys/socket.h>
+
+namespace preload {
+
+// Sockets of ours that a message is about to carry away become the kernel's. False, with errno, when that is forbidden.
+bool before_passing(const msghdr* m);
+// What a message has brought may be a UDP socket.
+void after_receiving(const msghdr* m);
+
+}  // namespace preload

@@ -1,0 +1,26 @@
+#pragma once
+// What poll, select and epoll have in common.
+
+#include "fast_socket.h"
+#include "inside.h"
+#include "watch.h"
+
+namespace preload {
+
+// Whether waiting for it needs us: a socket of ours, or an epoll set with one.
+bool is_ours(int fd);
+// Adds a descriptor that the program waits for, whatever it is. False: no memory.
+bool add_any(watch& list, int fd, short events, std::size_t owner);
+// What one item says of its owner, which asked for `wanted`.
+unsigned told_by(watch& list, std::size_t i, unsigned wanted);
+
+// A call that waits: the thread is inside, and at the end closes what was closed meanwhile.
+class waiting : public inside {
+ public:
+  waiting() : inside(nullptr) {}
+  ~waiting() {
+    if (*this && fast_socket::has_dead()) fast_socket::bury_the_dead();
+  }
+};
+
+}  // namespace preload
