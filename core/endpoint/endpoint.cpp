@@ -301,6 +301,8 @@ void endpoint::fill_control(message& m, const packet& datagram) const {
   const auto header = *view<ipv4>::parse({datagram.frame + datagram.network, datagram.transport - datagram.network});
   if (wanted.receive_packet_info) {
     in_pktinfo info{};
+    constexpr int loopback = 1;
+    info.ipi_ifindex = engine_.with_host() == sharing::loopback ? loopback : engine_.device().interface;
     const ipv4_address to = header.get<&ipv4::destination>();
     std::memcpy(&info.ipi_addr, to.bytes.data(), to.bytes.size());
     info.ipi_spec_dst = info.ipi_addr;
