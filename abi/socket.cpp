@@ -58,7 +58,7 @@ void write_back(const message& in, fastudp_msg& out) {
   out.data = in.data.data();
   out.size = static_cast<uint32_t>(in.data.size());
   out.length = in.length;
-  out.peer = abi::to_c(in.peer);
+  out.peer = in.has_peer ? abi::to_c(in.peer) : fastudp_addr{};
   out.control_len = static_cast<uint32_t>(in.control.size());
   out.flags = static_cast<uint32_t>(in.flags);
   out.frame = reinterpret_cast<fastudp_frame*>(in.frame);

@@ -42,7 +42,7 @@ constinit std::atomic<pid_t> home{0};
 // The environment as it was at the start: programs clear or rewrite theirs.
 constinit char link_uri[512] = "auto:";
 constinit char stats_file[4096]{};
-constinit bool strict = false;
+constinit bool strict = false, may_bypass_firewall = false;
 constinit std::atomic<bool> environment_is_read{false};
 
 void copy_variable(const char* name, char* to, std::size_t size) {
@@ -50,12 +50,17 @@ void copy_variable(const char* name, char* to, std::size_t size) {
   if (value != nullptr && *value != '\0' && std::strlen(value) < size) std::strcpy(to, value);
 }
 
+bool is_set(const char* name) {
+  const char* value = secure_getenv(name);
+  return value != nullptr && *value != '\0' && std::strcmp(value, "0") != 0;
+}
+
 void read_environment() {
   if (environment_is_read.exchange(true)) return;
   copy_variable("FASTUDP_LINK", link_uri, sizeof link_uri);
   copy_variable("FASTUDP_STATS", stats_file, sizeof stats_file);
-  const char* value = secure_getenv("FASTUDP_STRICT");
-  strict = value != nullptr && *value != '\0' && std::strcmp(value, "0") != 0;
+  strict = is_set("FASTUDP_STRICT");
+  may_bypass_firewall = is_set("FASTUDP_BYPASS_FIREWALL");
 }
 
 code_range range_of(const dl_phdr_info& object) {
@@ -101,12 +106,15 @@ int open_stack() {
   fastudp_stack_config config{};
   config.size = sizeof config;
   config.strict = strict;
+  config.may_bypass_firewall = may_bypass_firewall;
   config.stats_file = stats_file[0] != '\0' ? stats_file : nullptr;
   constexpr const char* names[] = {"option", "nested", "forked"};
   for (std::size_t i = 0; i < std::size(names); ++i) reasons[i] = find_reason(names[i]);
   set_thread_is_opening(true);
   char why[256];
-  const int outcome = fastudp_stack_open(&the_stack, link_uri, &config, why, sizeof why);
+  int outcome = fastudp_stack_open(&the_stack, link_uri, &config, why, sizeof why);
+  // Without the link the program goes on as it would without us, and is counted.
+  if (outcome < 0 && !strict) outcome = fastudp_stack_open(&the_stack, "host:", &config, why, sizeof why);
   set_thread_is_opening(false);
   find_ranges();
   return outcome;
@@ -140,7 +148,9 @@ int duplicate_out_of_the_way(int fd) {
 
 int adopt_duplicate(int fd, int companion) {
   fastudp_socket* handle = nullptr;
+  set_thread_is_opening(true);  // the first may load plugins
   const int outcome = fastudp_socket_adopt(the_stack, companion, &handle);
+  set_thread_is_opening(false);
   if (outcome < 0) return outcome;
   const int flags = real.fcntl(fd, F_GETFL, 0);
   fast_socket* made = fast_socket::make(handle, companion, flags >= 0 && (flags & O_NONBLOCK));

@@ -292,6 +292,7 @@ void endpoint::describe(message& m, const packet& datagram) const {
   m.length = datagram.length;
   m.flags = m.data.size() < datagram.length ? message_flag::truncated : 0;
   m.peer = sender_of(datagram);
+  m.has_peer = true;
   fill_control(m, datagram);
 }
 
@@ -326,6 +327,7 @@ status endpoint::fill_error(message& m) {
   m.data = m.data.first(stored);
   m.length = quoted->length;
   m.peer = e.destination;
+  m.has_peer = true;
   m.flags = message_flag::error_queue | (stored < quoted->length ? message_flag::truncated : 0);
   control_writer out(m.control);
   out.put(IPPROTO_IP, IP_RECVERR, to_report(e));
@@ -435,10 +437,11 @@ int endpoint::fast_readiness() const {
 
 // The kernel is asked only for what isn't there already.
 int endpoint::readiness(time_point now, int asked) {
-  if (kernel_ && engine_.is_guest()) return ready::writable | kernel_->readiness(now);
+  if (kernel_ && engine_.is_guest()) return ready::writable | kernel_->ask();
   const int here = fast_readiness();
   const bool is_enough = (here & asked & ~ready::writable) != 0;
-  return kernel_ && !is_enough ? here | kernel_->readiness(now) : here;
+  if (!kernel_ || is_enough) return here;
+  return here | (is_fast() ? kernel_->readiness(now) : kernel_->ask());
 }
 
 int endpoint::poll() {

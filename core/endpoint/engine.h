@@ -50,7 +50,7 @@ class engine final : private socket_events, private host_view::address_events {
   // One call into the stack, from one thread: holds the lock and knows the time.
   class turn {
    public:
-    explicit turn(engine& h) : engine_(h) {
+    explicit turn(engine& h) : engine_(h), errno_(errno) {
       engine_.enter();
       ++engine_.acquisitions_;
       now_ = engine_.clock_.coarse();
@@ -58,6 +58,7 @@ class engine final : private socket_events, private host_view::address_events {
     ~turn() {
       engine_.room_.work_due(engine_.stack_->deadline());
       engine_.lock_.give_up();
+      errno = errno_;  // the program's own is left alone
     }
     turn(const turn&) = delete;
     turn& operator=(const turn&) = delete;
@@ -67,6 +68,7 @@ class engine final : private socket_events, private host_view::address_events {
    private:
     engine& engine_;
     time_point now_;
+    int errno_;
   };
 
   // All that follows is called within a turn.

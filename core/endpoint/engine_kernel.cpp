@@ -41,7 +41,7 @@ status engine::watch(endpoint& of) {
   if (first_ != nullptr) first_->previous = &of;
   first_ = &of;
   // A socket has one filter: where it has to keep datagrams out, it can't count them.
-  if (with_host() == sharing::interface && !is_steered() && !kernel_only_) return {};
+  if (kernel_only_ || (with_host() == sharing::interface && !is_steered())) return {};
   load_steering();
   if (steering_ == nullptr) return {};
   if (const auto counted = steering_->watch(fd)) of.kernel()->count_by(*counted);

@@ -28,6 +28,7 @@ void write_back(const kernel_message& in, message& out) {
   out.data = in.data;
   out.control = in.control;
   out.peer = in.peer;
+  out.has_peer = in.has_peer;
   out.length = in.length;
   out.flags = in.flags;
   out.frame = nullptr;
@@ -42,11 +43,15 @@ bool kernel_half::may_have_something(time_point now) {
   return look_;
 }
 
+int kernel_half::ask() const {
+  pollfd self{socket_.number(), POLLIN, 0};
+  return ::poll(&self, 1, 0) == 1 ? self.revents & (POLLIN | POLLERR | POLLHUP) : 0;
+}
+
 int kernel_half::readiness(time_point now) {
   if (!may_have_something(now)) return 0;
   const std::uint64_t before = arrivals_ != nullptr ? arrivals_->load(std::memory_order_acquire) : 0;
-  pollfd self{socket_.number(), POLLIN, 0};
-  const int there = ::poll(&self, 1, 0) == 1 ? self.revents & (POLLIN | POLLERR | POLLHUP) : 0;
+  const int there = ask();
   look_ = there != 0;
   if (!look_) seen_ = before;
   return there;

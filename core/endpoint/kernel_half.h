@@ -38,7 +38,9 @@ class kernel_half {
 
   // Whether receiving from the kernel may find something. Costs no system call while BPF counts.
   bool may_have_something(time_point now);
-  // What poll says of it now; asks the kernel only when it may have something.
+  // What poll says of it now.
+  int ask() const;
+  // The same, but asks the kernel only when it may have something.
   int readiness(time_point now);
 
   // As many as are there now. EAGAIN: none; else the socket's own error.

@@ -26,7 +26,7 @@ struct message {
   std::span<std::byte> data;  // room, or the payload
   std::uint32_t length = 0;   // received: the whole datagram's
   endpoint_address peer;
-  bool has_peer = false;         // to send: `peer` is the destination
+  bool has_peer = false;         // to send: `peer` is the destination; received: there is one, as with every datagram
   std::span<std::byte> control;  // control messages, or room for them
   int flags = 0;
   packet* frame = nullptr;  // borrowed

@@ -162,6 +162,7 @@ result<std::size_t> companion::receive(std::span<kernel_message> messages, int f
     m.data = m.data.first(std::min<std::size_t>(m.data.size(), m.length));
     m.control = m.control.first(header.msg_controllen);
     m.peer = from_sockaddr(h.peers[i]);
+    m.has_peer = header.msg_namelen != 0;
     m.flags = header.msg_flags;
   }
   return static_cast<std::size_t>(got);

@@ -19,7 +19,7 @@ struct kernel_message {
   std::span<std::byte> data;      // to send: the payload; received: room, cut to what was stored
   std::span<std::byte> control;   // likewise
   endpoint_address peer;          // to send: where to, if has_peer; received: from whom
-  bool has_peer = false;
+  bool has_peer = false;          // received: false at the end after a shutdown
   std::uint32_t length = 0;       // received: the datagram's own
   int flags = 0;                  // received: msg_flags
 };

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,7 +22,6 @@
 extern const char steer_object[], steer_object_end[];
 
 struct state {
-  struct bpf_object* object;
   int claims, watched, steer, tap, count, attached;
   uint64_t* counts;  /* mapped */
   uint64_t* cookies; /* of the socket that is counted in each place; 0: none */
@@ -45,46 +45,58 @@ static int explain_load(int code, char* why, size_t why_size) {
   return fail(code, why, why_size, "this kernel doesn't take fastudp's BPF programs");
 }
 
-static int program_fd(struct state* s, const char* name) {
-  return bpf_program__fd(bpf_object__find_program_by_name(s->object, name));
+static int program_fd(struct bpf_object* object, const char* name) {
+  return bpf_program__fd(bpf_object__find_program_by_name(object, name));
 }
 
-static int map_fd(struct state* s, const char* name) {
-  return bpf_map__fd(bpf_object__find_map_by_name(s->object, name));
+static int map_fd(struct bpf_object* object, const char* name) {
+  return bpf_map__fd(bpf_object__find_map_by_name(object, name));
 }
 
 static size_t counts_size(void) { return FASTUDP_MOST_COUNTS * sizeof(uint64_t); }
 
 static void close_state(void* state) {
   struct state* s = state;
-  if (s->attached >= 0) close(s->attached);
+  const int held[] = {s->attached, s->claims, s->watched, s->steer, s->tap, s->count};
+  for (size_t i = 0; i < sizeof held / sizeof *held; ++i) {
+    if (held[i] >= 0) close(held[i]);
+  }
   if (s->counts) munmap(s->counts, counts_size());
-  bpf_object__close(s->object);
   free(s->cookies);
   free(s);
 }
 
+/* Programs expect the lowest free numbers for themselves, and give select() sets of 1024. */
+static int out_of_the_way(int fd) {
+  const int moved = fcntl(fd, F_DUPFD_CLOEXEC, 768);
+  return moved >= 0 ? moved : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
 static int load(struct state* s) {
-  s->object = bpf_object__open_mem(steer_object, (size_t)(steer_object_end - steer_object), NULL);
-  if (!s->object) return -errno;
-  const int loaded = bpf_object__load(s->object);
-  if (loaded != 0) return loaded;
-  s->claims = map_fd(s, "claims");
-  s->watched = map_fd(s, "watched");
-  s->steer = program_fd(s, "steer");
-  s->tap = program_fd(s, "tap");
-  s->count = program_fd(s, "count");
-  void* mapped = mmap(NULL, counts_size(), PROT_READ | PROT_WRITE, MAP_SHARED, map_fd(s, "counts"), 0);
-  if (mapped == MAP_FAILED) return -errno;
-  s->counts = mapped;
-  return 0;
+  struct bpf_object* object = bpf_object__open_mem(steer_object, (size_t)(steer_object_end - steer_object), NULL);
+  if (!object) return -errno;
+  int outcome = bpf_object__load(object);
+  if (outcome == 0) {
+    s->claims = out_of_the_way(map_fd(object, "claims"));
+    s->watched = out_of_the_way(map_fd(object, "watched"));
+    s->steer = out_of_the_way(program_fd(object, "steer"));
+    s->tap = out_of_the_way(program_fd(object, "tap"));
+    s->count = out_of_the_way(program_fd(object, "count"));
+    void* mapped = mmap(NULL, counts_size(), PROT_READ | PROT_WRITE, MAP_SHARED, map_fd(object, "counts"), 0);
+    if (mapped != MAP_FAILED) s->counts = mapped;
+    if (mapped == MAP_FAILED || s->claims < 0 || s->watched < 0 || s->steer < 0 || s->tap < 0 || s->count < 0) {
+      outcome = -errno;
+    }
+  }
+  bpf_object__close(object);
+  return outcome;
 }
 
 static int open_state(void** state, char* why, size_t why_size) {
   libbpf_set_print(quiet);
   struct state* s = calloc(1, sizeof *s);
   if (!s) return fail(-ENOMEM, why, why_size, "no memory for the BPF programs");
-  s->attached = -1;
+  s->attached = s->claims = s->watched = s->steer = s->tap = s->count = -1;
   s->cookies = calloc(FASTUDP_MOST_COUNTS, sizeof *s->cookies);
   if (!s->cookies) {
     free(s);
@@ -103,12 +115,13 @@ static int open_state(void** state, char* why, size_t why_size) {
 static int attach(void* state, int interface, char* why, size_t why_size) {
   struct state* s = state;
   const int link = bpf_link_create(s->steer, interface, (enum bpf_attach_type)ATTACH_TCX_INGRESS, NULL);
+  const int code = -errno;
   if (link >= 0) {
     if (s->attached >= 0) close(s->attached);
-    s->attached = link;
+    s->attached = out_of_the_way(link);
+    close(link);
     return 0;
   }
-  const int code = -errno;
   if (code == -ENODEV) return fail(code, why, why_size, "there is no such interface");
   if (code == -EPERM) return fail(code, why, why_size, "tc programs may not be attached: run as root, or with CAP_NET_ADMIN");
   return fail(-EOPNOTSUPP, why, why_size, "no TCX here: Linux 6.6 or newer has it");
