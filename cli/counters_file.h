@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "trial.h"
+
 namespace cli {
 
 // Exists from construction to destruction; every process may write to it.
@@ -13,15 +15,13 @@ class counters_file {
   counters_file(const counters_file&) = delete;
   counters_file& operator=(const counters_file&) = delete;
 
+  // Empty when it could be made nowhere.
   const std::string& path() const { return path_; }
-  // What was counted, as JSON text. `link` and `reason` are told when no process has opened a stack.
-  std::string sum() const;
+  // What was counted, as JSON text. Of the link it says what the trial found, where no process says more.
+  std::string sum(const trial& found) const;
 
  private:
   std::string path_;
 };
-
-// Writes a whole file or leaves what was there. Returns an errno.
-int replace_file(const std::string& path, const std::string& text);
 
 }  // namespace cli

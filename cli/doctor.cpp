@@ -2,108 +2,131 @@
 
 #include <net/if.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
-#include <cstdint>
 #include <cstdio>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <sstream>
 #include <vector>
 
 #include <fastudp.h>
 
+#include "machine.h"
+#include "trial.h"
+
 namespace cli {
 namespace {
 
-void line(const char* what, const std::string& text) { std::printf("%-12s %s\n", what, text.c_str()); }
-
-// A capability of this process, by its bit in /proc/self/status.
-bool has_capability(unsigned bit) {
-  std::ifstream status("/proc/self/status");
-  for (std::string text; std::getline(status, text);) {
-    if (text.rfind("CapEff:", 0) == 0) return (std::stoull(text.substr(7), nullptr, 16) >> bit & 1) != 0;
+// What could be done, as it is found out.
+class advice {
+ public:
+  void give(const std::string& text) { all_.push_back(text); }
+  // For when nothing better is known.
+  void speaks_against(const std::string& reason) { obstacle_ = reason; }
+  void tell() const {
+    std::printf("\nTo be faster\n");
+    for (const std::string& each : all_) std::printf("  * %s\n", each.c_str());
+    if (!all_.empty()) return;
+    if (!obstacle_.empty()) std::printf("  * %s\n", obstacle_.c_str());
+    if (obstacle_.empty()) std::printf("  Nothing to do: this is the fastest that this version has.\n");
   }
-  return false;
+
+ private:
+  std::vector<std::string> all_;
+  std::string obstacle_;
+};
+
+void tell(const char* what, const std::string& how, const std::string& use) {
+  std::printf("  %-15s %s%s%s\n", what, how.c_str(), use.empty() ? "" : ": ", use.c_str());
 }
 
-std::string capabilities() {
+std::string yes_or(const std::string& why_not) { return why_not.empty() ? "yes" : why_not; }
+
+void tell_rights(advice& todo) {
   struct row {
-    unsigned bit;
-    const char* name;
-    const char* use;
+    right which;
+    const char *name, *use;
   };
-  constexpr row rows[] = {{13, "CAP_NET_RAW", "packet:"}, {12, "CAP_NET_ADMIN", "steering at tc, tap:"}, {39, "CAP_BPF", "steering"}};
-  std::string out;
+  constexpr row rows[] = {{right::net_raw, "CAP_NET_RAW", "opens packet: links"},
+                          {right::net_admin, "CAP_NET_ADMIN", "steers at tc, makes tap: interfaces"},
+                          {right::bpf, "CAP_BPF", "loads the programs that steer"}};
+  std::printf("\nRights\n");
+  bool all = true;
   for (const row& each : rows) {
-    out += out.empty() ? "" : ", ";
-    out += std::string(has_capability(each.bit) ? "has " : "lacks ") + each.name + " (for " + each.use + ")";
+    const bool there = has(each.which) || (each.which == right::bpf && has(right::sys_admin));
+    tell(each.name, there ? "yes" : "no", each.use);
+    all = all && there;
   }
-  return out;
+  if (is_in_user_namespace()) {
+    tell("namespace", "these are a user namespace's own rights", "they don't reach as far as BPF");
+    todo.give("Run as root outside of the user namespace: only then can BPF steer at tc.");
+  }
+  if (is_under_seccomp()) tell("sandbox", "a seccomp filter is on", "it may forbid bpf() or packet sockets");
+  if (all) return;
+  todo.give(
+      "Run as root, or with CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF as ambient capabilities ('setpriv\n"
+      "    --ambient-caps', AmbientCapabilities= of systemd). Not by setcap: such programs ignore LD_PRELOAD.");
 }
 
-// What opening a link says: how it would work, or why it can't.
-std::string try_link(const std::string& uri) {
-  fastudp_stack* stack = nullptr;
-  char why[256] = "", explanation[1024] = "";
-  if (fastudp_stack_open(&stack, uri.c_str(), nullptr, why, sizeof why) < 0) return std::string("no: ") + why;
-  fastudp_stack_explain(stack, explanation, sizeof explanation);
-  fastudp_stack_close(stack);
-  std::string text = explanation, out;
-  std::istringstream lines(text);
-  for (std::string each; std::getline(lines, each);) {
-    if (!each.empty()) out += (out.empty() ? "" : "; ") + each;
-  }
-  return out;
+void tell_machine(advice& todo) {
+  const std::string no_plugin = why_no_plugin(), no_tcx = why_no_tcx(), no_tun = why_no_tun();
+  std::printf("\nThis machine\n");
+  tell("fastudp-bpf.so", no_plugin.empty() ? "found, and loads" : no_plugin, "");
+  tell("TCX", yes_or(no_tcx), no_tcx.empty() ? "what is ours is taken at tc, before the kernel has worked on it" : "");
+  tell("/dev/net/tun", yes_or(no_tun), no_tun.empty() ? "tap: links can be made" : "no tap: links");
+  if (!no_plugin.empty()) todo.give("Install fastudp-bpf.so beside the library, and libbpf (on Debian: libbpf1).");
+  if (no_tcx.starts_with("no")) todo.give("Linux 6.6 or newer can steer at tc (TCX).");
 }
 
-std::vector<std::string> interfaces() {
-  std::vector<std::string> out;
-  struct if_nameindex* all = ::if_nameindex();
-  for (struct if_nameindex* each = all; each != nullptr && each->if_index != 0; ++each) {
-    if (std::string(each->if_name) != "lo") out.push_back(each->if_name);
-  }
-  if (all != nullptr) ::if_freenameindex(all);
-  return out;
+std::string state_of(const interface_facts& facts) {
+  const char* state = !facts.is_up ? "down" : facts.has_carrier ? "up" : "up, without carrier";
+  return std::string(state) + ", MTU " + std::to_string(facts.mtu) +
+         (facts.is_ethernet ? ", Ethernet" : ", not Ethernet");
 }
+
+std::string with_reason(const trial& found) {
+  const std::string link = found.code != 0 ? "none" : found.link == "host:" ? "the kernel's sockets" : found.link;
+  return link + (found.reason.empty() ? "" : ": " + found.reason);
+}
+
+// What auto: takes, and what it would take if it were let.
+void tell_choice(const std::string& interface, advice& todo) {
+  const std::string uri = "auto:" + interface;
+  const trial chosen = try_link({.uri = uri}), allowed = try_link({.uri = uri, .bypass_firewall = true});
+  tell(uri.c_str(), with_reason(chosen), "");
+  if (chosen.link == "host:") todo.speaks_against(chosen.reason);
+  if (allowed.link == chosen.link) return;
+  tell("", "with --bypass-firewall " + with_reason(allowed), "");
+  todo.give("If the firewall's rules needn't hold for this program: fastudp run --bypass-firewall, or --link " +
+            allowed.link);
+}
+
+void tell_interface(const std::string& name, advice& todo) {
+  const interface_facts facts = look_at(name);
+  tell(name.c_str(), state_of(facts), "");
+  if (facts.is_loopback)
+    return tell("", "datagrams within this machine are the kernel's; loop: is for those of one process", "");
+  if (!facts.is_ethernet) return tell("", "auto:" + name + " takes the kernel's sockets", "packet: needs Ethernet");
+  tell_choice(name, todo);
+  if (!facts.is_up) todo.give("Bring it up: ip link set " + name + " up");
+}
+
+constexpr char what_is_passed_by[] =
+    "\nWhat datagrams on a fast link pass by\n"
+    "  nftables and iptables, conntrack, NAT, qdiscs, ip rules, VRF, IPsec policy, BPF programs of cgroups. With "
+    "rules\n"
+    "  on what comes in or goes out, auto: stays with the kernel's sockets unless it is told to pass them by; a link\n"
+    "  that you name is used all the same.\n";
 
 int examine(const std::vector<std::string>& names) {
   struct utsname kernel {};
   ::uname(&kernel);
-  line("kernel", std::string(kernel.sysname) + " " + kernel.release + " (steering at tc needs 6.6)");
-  line("rights", capabilities());
-  line("tap:", ::access("/dev/net/tun", R_OK | W_OK) == 0 ? "/dev/net/tun may be opened"
-                                                        : "no: /dev/net/tun may not be opened ('modprobe tun', rights)");
-  line("auto:", try_link("auto:"));
-  for (const std::string& name : names) line(name.c_str(), try_link("packet:" + name));
-  std::printf("\nDatagrams on a fast link are not seen by nftables, conntrack, NAT, qdiscs, ip rules, IPsec policy and tcpdump.\n");
-  return 0;
-}
-
-void explain(const nlohmann::json& counts, const char* (*name)(std::size_t), const char* (*text)(std::size_t)) {
-  for (std::size_t i = 0; name(i) != nullptr; ++i) {
-    const std::uint64_t count = counts.value(name(i), std::uint64_t{0});
-    if (count != 0) std::printf("%12llu  %s: %s\n", static_cast<unsigned long long>(count), name(i), text(i));
-  }
-}
-
-int explain_stats(const std::string& path) {
-  std::ifstream file(path);
-  const auto stats = nlohmann::json::parse(file, nullptr, false);
-  if (!stats.is_object() || !stats.contains("kernel_by") || !stats.contains("drops")) {
-    std::fprintf(stderr, "fastudp: %s is not a file that 'fastudp run --stats' has written\n", path.c_str());
-    return 2;
-  }
-  line("link", stats.value("link", ""));
-  line("", stats.value("reason", ""));
-  for (const char* what : {"sockets", "rx", "tx"}) {
-    const auto& of = stats[what];
-    line(what, std::to_string(of.value("fast", 0ull)) + " fast, " + std::to_string(of.value("kernel", 0ull)) + " through the kernel");
-  }
-  std::printf("\nThrough the kernel:\n");
-  explain(stats["kernel_by"], fastudp_kernel_reason_name, fastudp_kernel_reason_text);
-  std::printf("\nDropped:\n");
-  explain(stats["drops"], fastudp_drop_name, fastudp_drop_text);
+  std::printf("fastudp %s on %s %s\n", fastudp_version(), kernel.sysname, kernel.release);
+  advice todo;
+  tell_rights(todo);
+  tell_machine(todo);
+  std::printf("\nInterfaces, and the link that would be used on them\n");
+  for (const std::string& name : names) tell_interface(name, todo);
+  if (names.size() != 1) tell_choice("", todo);
+  todo.tell();
+  std::fputs(what_is_passed_by, stdout);
   return 0;
 }
 
@@ -111,7 +134,10 @@ int explain_stats(const std::string& path) {
 
 int doctor(const doctor_request& request) {
   if (!request.stats.empty()) return explain_stats(request.stats);
-  return examine(request.interface.empty() ? interfaces() : std::vector<std::string>{request.interface});
+  if (request.interface.empty()) return examine(interface_names());
+  if (::if_nametoindex(request.interface.c_str()) != 0) return examine({request.interface});
+  std::fprintf(stderr, "fastudp: there is no interface '%s': 'ip link' lists them\n", request.interface.c_str());
+  return 2;
 }
 
 }  // namespace cli

@@ -9,7 +9,10 @@ struct doctor_request {
   std::string interface, stats;
 };
 
-// 0, or 2 when the stats file can't be read.
+// 0, or 2 when there is no such interface or file of statistics.
 int doctor(const doctor_request& request);
+
+// Explains a file that run has written.
+int explain_stats(const std::string& path);
 
 }  // namespace cli

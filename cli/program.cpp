@@ -1,62 +1,50 @@
 #include "program.h"
 
-#include <elf.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <sstream>
 
 namespace cli {
 namespace {
 
-constexpr int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGTSTP, SIGWINCH};
+constexpr int not_found = 127, not_executable = 126, not_started = 1;
 
-volatile sig_atomic_t child = 0;
-
-// The terminal sends its signals to the whole group, and so to the program as well; those must not come twice.
-void forward(int number, siginfo_t* info, void*) {
-  const bool from_terminal = info->si_code == SI_KERNEL;
-  if (child > 0 && !from_terminal) ::kill(static_cast<pid_t>(child), number);
+// What is ours to take and to pass on: all but what the kernel says of this process itself.
+sigset_t all_to_take() {
+  sigset_t out;
+  ::sigfillset(&out);
+  for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPIPE}) ::sigdelset(&out, own);
+  return out;
 }
 
-void forward_signals() {
-  struct sigaction action {};
-  action.sa_sigaction = forward;
-  action.sa_flags = SA_SIGINFO | SA_RESTART;
-  for (const int number : forwarded) ::sigaction(number, &action, nullptr);
-}
-
-std::string find_on_path(const std::string& program) {
-  if (program.find('/') != program.npos) return program;
-  const char* path = std::getenv("PATH");
-  std::istringstream folders(path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    const std::string candidate = folder + "/" + program;
-    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+// Held back, signals are taken one after the other by sigwaitinfo: nothing is interrupted, and none meets a process
+// that has been waited for already.
+class signals_held_back {
+ public:
+  signals_held_back() : taken(all_to_take()) {
+    struct sigaction normal {};
+    normal.sa_handler = SIG_DFL;
+    ::sigaction(SIGCHLD, &normal, &child_before_);  // where it was ignored there would be no status to wait for
+    ::sigprocmask(SIG_BLOCK, &taken, &mask_before_);
   }
-  return program;
-}
-
-bool has_interpreter(std::ifstream& file, const Elf64_Ehdr& header) {
-  for (int i = 0; i < header.e_phnum; ++i) {
-    Elf64_Phdr segment;
-    file.seekg(static_cast<std::streamoff>(header.e_phoff + i * sizeof segment));
-    if (!file.read(reinterpret_cast<char*>(&segment), sizeof segment)) return true;
-    if (segment.p_type == PT_INTERP) return true;
+  void undo_in_child() const {
+    ::sigaction(SIGCHLD, &child_before_, nullptr);
+    ::sigprocmask(SIG_SETMASK, &mask_before_, nullptr);
   }
-  return false;
-}
 
-int status_of(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
+  const sigset_t taken;
+
+ private:
+  sigset_t mask_before_;
+  struct sigaction child_before_;
+};
 
 [[noreturn]] void become(const std::vector<std::string>& command) {
   std::vector<char*> arguments;
@@ -64,57 +52,101 @@ int status_of(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) 
   arguments.push_back(nullptr);
   ::execvp(arguments[0], arguments.data());
   const int code = errno;
-  std::fprintf(stderr, "fastudp: %s: %s\n", arguments[0], std::strerror(code));
-  ::_exit(code == ENOENT ? 127 : 126);
+  std::fprintf(stderr, "fastudp: %s can't be run: %s\n", arguments[0], std::strerror(code));
+  ::_exit(code == ENOENT ? not_found : not_executable);
+}
+
+bool is_in_foreground() {
+  const int terminal = ::open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+  if (terminal < 0) return false;
+  const bool out = ::tcgetpgrp(terminal) == ::getpgrp();
+  ::close(terminal);
+  return out;
+}
+
+// The shell that waits for us has to see that its job has stopped. Whoever stops the program alone by SIGSTOP continues
+// it alone as well, unless that shell is waiting.
+void stop_as_well(int by) {
+  if (by == SIGSTOP && !is_in_foreground()) return;
+  sigset_t stop;
+  ::sigemptyset(&stop);
+  ::sigaddset(&stop, SIGTSTP);
+  ::kill(::getpid(), SIGTSTP);
+  ::sigprocmask(SIG_UNBLOCK, &stop, nullptr);  // stops here, until somebody continues us
+  ::sigprocmask(SIG_BLOCK, &stop, nullptr);
+}
+
+// The terminal sends to its whole foreground group, and a program to its own, which may be ours.
+bool has_it_already(pid_t to, const siginfo_t& info) {
+  const bool from_kernel = info.si_code == SI_KERNEL;
+  return from_kernel ? ::getpgid(to) == ::getpgrp() : info.si_code <= 0 && info.si_pid == to;
+}
+
+void pass_on_to(pid_t to, const siginfo_t& info) {
+  if (!has_it_already(to, info)) ::kill(to, info.si_signo);
+}
+
+class family {
+ public:
+  explicit family(pid_t program) : program_(program) {}
+
+  // Takes note of all that have ended or stopped. False: nobody is left.
+  bool look() {
+    for (;;) {
+      int state = 0;
+      const pid_t which = ::waitpid(-1, &state, WNOHANG | WUNTRACED);
+      if (which == 0) return true;
+      if (which < 0) return false;
+      if (which == program_) program_is(state);
+    }
+  }
+
+  // To the program, and when that has ended to those that it has left behind.
+  void pass_on(const siginfo_t& info) const {
+    if (program_ != 0) return pass_on_to(program_, info);
+    const std::string self = std::to_string(::getpid());
+    std::ifstream children("/proc/" + self + "/task/" + self + "/children");
+    for (pid_t each = 0; children >> each;) pass_on_to(each, info);
+  }
+
+  int status() const { return status_; }
+
+ private:
+  void program_is(int state) {
+    if (WIFSTOPPED(state)) return stop_as_well(WSTOPSIG(state));
+    status_ = WIFSIGNALED(state) ? 128 + WTERMSIG(state) : WEXITSTATUS(state);
+    program_ = 0;
+  }
+
+  pid_t program_;
+  int status_ = 0;
+};
+
+int wait_for(family&& all, const sigset_t& taken) {
+  while (all.look()) {
+    siginfo_t info;
+    const int number = ::sigwaitinfo(&taken, &info);
+    if (number > 0 && number != SIGCHLD) all.pass_on(info);
+  }
+  return all.status();
 }
 
 }  // namespace
 
-std::string why_not_preloadable(const std::string& program) {
-  const std::string path = find_on_path(program);
-  struct stat facts;
-  if (::stat(path.c_str(), &facts) != 0) return "";
-  const bool changes_user = (facts.st_mode & S_ISUID) != 0 && facts.st_uid != ::geteuid();
-  if (changes_user) return program + " is set-user-ID, and such programs ignore LD_PRELOAD: run it as its user";
-  std::ifstream file(path, std::ios::binary);
-  Elf64_Ehdr header;
-  if (!file.read(reinterpret_cast<char*>(&header), sizeof header)) return "";
-  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64) return "";
-  if (has_interpreter(file, header)) return "";
-  return program + " is linked statically, so that nothing can be preloaded into it: it stays with the kernel's sockets";
-}
-
 int run_and_wait(const std::vector<std::string>& command) {
-  ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // what it leaves behind becomes ours, and is waited for
-  sigset_t all, before;
-  ::sigfillset(&all);
-  ::sigprocmask(SIG_SETMASK, &all, &before);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // what the program leaves behind becomes ours, and is waited for
+  const signals_held_back held;
   const pid_t started = ::fork();
   if (started == 0) {
-    ::sigprocmask(SIG_SETMASK, &before, nullptr);
+    held.undo_in_child();
     become(command);
   }
   if (started < 0) {
     std::fprintf(stderr, "fastudp: %s can't be started: %s\n", command[0].c_str(), std::strerror(errno));
-    return 1;
+    return not_started;
   }
-  child = started;
-  forward_signals();
-  ::sigprocmask(SIG_SETMASK, &before, nullptr);
-  int out = 0;
-  for (int status = 0;;) {
-    const pid_t ended = ::waitpid(-1, &status, 0);
-    if (ended < 0 && errno == EINTR) continue;
-    if (ended < 0) return out;
-    if (ended == started) out = status_of(status);
-    // From now on signals go to the daemon that it may have left.
-    if (ended == child) child = 0;
-    if (child == 0) {
-      std::ifstream children("/proc/self/task/" + std::to_string(::getpid()) + "/children");
-      pid_t next = 0;
-      if (children >> next) child = next;
-    }
-  }
+  ::signal(SIGPIPE, SIG_IGN);  // whoever reads our words may be gone before the end
+  return wait_for(family(started), held.taken);
 }
 
 }  // namespace cli

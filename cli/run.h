@@ -12,7 +12,8 @@ struct run_request {
   std::vector<std::string> command;
 };
 
-// Returns the program's exit status, 128 and the number of the signal that ended it, or 1, 2, 126, 127 as env does.
+// Returns what run_and_wait does, or, when the program isn't started: 2 for a mistake of the caller's, 1 for a link
+// that can't be had here, when it must be.
 int run(const run_request& request);
 
 }  // namespace cli

@@ -1,0 +1,70 @@
+// fastudp doctor --stats: the numbers of a run, with what each means and what can be done about it.
+
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include <fastudp.h>
+
+#include "doctor.h"
+
+namespace cli {
+namespace {
+
+using json = nlohmann::json;
+using text_of = const char* (*)(std::size_t);
+
+bool is_ours(const json& stats) {
+  if (!stats.is_object()) return false;
+  for (const char* part : {"sockets", "rx", "tx", "kernel_by", "drops"}) {
+    if (!stats.contains(part) || !stats[part].is_object()) return false;
+    for (const auto& count : stats[part]) {
+      if (!count.is_number_unsigned()) return false;
+    }
+  }
+  return stats.value("link", json()).is_string() && stats.value("reason", json()).is_string();
+}
+
+std::uint64_t count_of(const json& counts, const char* name) { return counts.value(name, std::uint64_t{0}); }
+
+void tell_both(const char* what, const json& counts) {
+  const std::uint64_t fast = count_of(counts, "fast"), kernel = count_of(counts, "kernel");
+  const double share = fast + kernel == 0 ? 0 : 100.0 * static_cast<double>(fast) / static_cast<double>(fast + kernel);
+  std::printf("%-9s %12llu fast, %llu through the kernel", what, static_cast<unsigned long long>(fast),
+              static_cast<unsigned long long>(kernel));
+  std::printf(fast + kernel == 0 ? "\n" : " (%.1f %% fast)\n", share);
+}
+
+void tell_each(const char* title, const json& counts, text_of name, text_of text) {
+  bool any = false;
+  for (std::size_t i = 0; name(i) != nullptr; ++i) {
+    const std::uint64_t count = count_of(counts, name(i));
+    if (count == 0) continue;
+    if (!any) std::printf("\n%s:\n", title);
+    any = true;
+    std::printf("%12llu  %s: %s\n", static_cast<unsigned long long>(count), name(i), text(i));
+  }
+  if (!any) std::printf("\n%s: nothing\n", title);
+}
+
+}  // namespace
+
+int explain_stats(const std::string& path) {
+  std::ifstream file(path);
+  const json stats = json::parse(file, nullptr, false);
+  if (!file.is_open() || !is_ours(stats)) {
+    std::fprintf(stderr, "fastudp: %s is not a file that 'fastudp run --stats' has written\n", path.c_str());
+    return 2;
+  }
+  std::printf("link      %s\n", stats["link"].get<std::string>().c_str());
+  if (stats["reason"] != "") std::printf("          %s\n", stats["reason"].get<std::string>().c_str());
+  tell_both("sockets", stats["sockets"]);
+  tell_both("received", stats["rx"]);
+  tell_both("sent", stats["tx"]);
+  tell_each("Through the kernel", stats["kernel_by"], fastudp_kernel_reason_name, fastudp_kernel_reason_text);
+  tell_each("Dropped", stats["drops"], fastudp_drop_name, fastudp_drop_text);
+  return 0;
+}
+
+}  // namespace cli
