@@ -65,7 +65,8 @@ result<std::unique_ptr<engine>> open_best(std::string_view text, const uri& wher
                   static_cast<int>(keys.size()), keys.data());
     auto opened = engine::open(candidate, settings, against);
     // What the user has written wrong is wrong for every link.
-    if (opened || opened.code() == EINVAL) return opened ? std::move(opened) : (why = against, opened.failure());
+    const bool is_mistake = !opened && (opened.code() == EINVAL || opened.code() == ENODEV);
+    if (opened || is_mistake) return opened ? std::move(opened) : (why = against, opened.failure());
   }
   if (settings.strict) return why.fail(EOPNOTSUPP, "no fast link: %s", against.c_str());
   settings.why_not_faster = against.c_str();

@@ -9,9 +9,16 @@ mv "$stage/installed" "$stage/prefix"
 
 cd "$stage/prefix"
 for file in lib/libfastudp.so.0 lib/libfastudp.so include/fastudp.h lib/pkgconfig/fastudp.pc \
-  lib/cmake/fastudp/fastudp-config.cmake lib/cmake/fastudp/fastudp-config-version.cmake; do
+  lib/cmake/fastudp/fastudp-config.cmake lib/cmake/fastudp/fastudp-config-version.cmake \
+  bin/fastudp lib/libfastudp-preload.so lib/fastudp/fastudp-bpf.so share/man/man1/fastudp.1 \
+  share/bash-completion/completions/fastudp; do
   [ -e "$file" ] || { echo "missing: $file"; exit 1; }
 done
 headers=$(find include -type f)
 [ "$headers" = include/fastudp.h ] || { echo "installed headers: $headers"; exit 1; }
 ! grep -rlF "$stage" lib/cmake lib/pkgconfig include || { echo "the files above name the folder that they were built or installed in"; exit 1; }
+
+# The tool finds what it preloads, and that the library; the loader says so if not.
+said=$(env -u LD_LIBRARY_PATH bin/fastudp run --link host: -- env 2>&1) || { echo "bin/fastudp run: $said"; exit 1; }
+grep -q "^LD_PRELOAD=.*/lib/libfastudp-preload.so" <<<"$said" || { echo "nothing was preloaded: $said"; exit 1; }
+! grep "^ERROR: ld.so" <<<"$said" || exit 1

@@ -28,7 +28,7 @@ CORE = {
 }
 
 # These see the public header alone, and their own files.
-OUTSIDE = ("include/", "python/", "examples/", "bindings/", "tests/abi/", "tests/install/")
+OUTSIDE = ("include/", "python/", "examples/", "bindings/", "cli/", "tests/abi/", "tests/install/")
 
 # Header-only in name, but code behind them lives in libstdc++.so; or they belong to the caller's side of the API.
 STANDARD = {

@@ -1,0 +1,45 @@
+"""The tool that was built, and a network namespace of this process's own for it."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "conformance"))
+
+import private_network  # noqa: E402
+
+
+@pytest.fixture
+def namespace():
+    private_network.enter()
+
+
+@pytest.fixture
+def cable(namespace):
+    """An interface that the kernel keeps: near, with an address."""
+    private_network.ip("link add near type veth peer name far", "address add 10.7.0.1/24 dev near", "link set near up",
+                       "link set far up")
+    yield "near"
+    private_network.ip("link delete near")
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Writes a program of Python, and gives the command that runs it."""
+    def write(text):
+        path = tmp_path / f"script{len(list(tmp_path.iterdir()))}.py"
+        path.write_text(text)
+        return ["/usr/bin/python3", str(path)]
+
+    return write
+
+
+@pytest.fixture
+def static_program(tmp_path):
+    source, program = tmp_path / "static.c", tmp_path / "static"
+    source.write_text('#include <stdio.h>\nint main(void) { return puts("static here") < 0; }\n')
+    subprocess.run([os.environ.get("CC", "cc"), "-static", "-o", program, source], check=True)
+    return str(program)
