@@ -49,7 +49,8 @@ error_report to_report(const queued_error& e) {
 
 endpoint::~endpoint() {
   if (kernel_) {
-    undivert();
+    diverted_ = false;
+    engine_.undivert(*this);
     engine_.unwatch(*this);
   }
   if (fast_ != &own_flag_) engine_.owner().give_back(fast_);
@@ -116,8 +117,7 @@ status endpoint::refuse_option(int level, int name, status outcome) {
 
 status endpoint::set_option(int level, int name, std::span<const std::byte> value) {
   own_turn t(*this);
-  const auto set =
-      kernel_ ? set_both(t, level, name, value) : fastudp::set_option(socket_, level, name, value);
+  const auto set = kernel_ ? set_both(t, level, name, value) : fastudp::set_option(socket_, level, name, value);
   settle_descriptor();
   return refuse_option(level, name, set);
 }

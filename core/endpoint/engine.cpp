@@ -80,7 +80,7 @@ result<std::unique_ptr<engine>> engine::open(std::string_view text, engine_setti
 void engine::write_explanation(const engine_settings& settings) {
   const char* how = !link_->info().shared ? ""
                     : is_steered()        ? "what is claimed is taken at tc, before the kernel sees it"
-                                          : "filters keep what is ours from the kernel's sockets, which costs it the work";
+                                   : "filters keep what is ours from the kernel's sockets, which costs it the work";
   std::snprintf(explanation_, sizeof explanation_, "%s\n%s%s%s%s", link_name(), how, *how != '\0' ? "\n" : "",
                 settings.why_not_faster, link_->info().shared && !is_steered() ? without_bpf_.c_str() : "");
 }

@@ -19,6 +19,7 @@
 #include "endpoint/ownership.h"
 #include "endpoint/stats_file.h"
 #include "endpoint/waiting.h"
+#include "host/ports.h"
 #include "link/link.h"
 #include "link/steering.h"
 #include "link/uri.h"
@@ -32,15 +33,15 @@ struct engine_settings {
   bool hand_clock = false;
   std::uint32_t neighbours = 0;  // 0: the default
   duration spin = 0;
-  bool strict = false;                // what needs the kernel fails instead
-  bool may_bypass_firewall = false;   // when the link is chosen for the program
-  const char* stats_file = nullptr;   // where to count; null: in memory
-  const char* why_not_faster = "";    // what spoke against a faster link, to be told when asked
+  bool strict = false;               // what needs the kernel fails instead
+  bool may_bypass_firewall = false;  // when the link is chosen for the program
+  const char* stats_file = nullptr;  // where to count; null: in memory
+  const char* why_not_faster = "";   // what spoke against a faster link, to be told when asked
 };
 
 class endpoint;
 
-class engine final : private socket_events, private host_view::address_events {
+class engine final : public own_sockets, private socket_events, private host_view::address_events {
  public:
   static result<std::unique_ptr<engine>> open(std::string_view uri, engine_settings settings, reason& why);
   ~engine();
@@ -111,6 +112,7 @@ class engine final : private socket_events, private host_view::address_events {
   bool is_kernel_only() const { return kernel_only_; }
   kernel_reason why_kernel_only() const { return kernel_reason::link; }
   const link_info& device() const { return link_->info(); }
+  bool is_steered() const { return link_->info().steered; }
   // Why this link, and not a faster one.
   const char* explanation() const { return explanation_; }
 
@@ -142,6 +144,9 @@ class engine final : private socket_events, private host_view::address_events {
   void after_fork_in_child();
   engine* next_engine = nullptr;
 
+  // Whether a kernel socket is the companion of one of ours.
+  bool has(std::uint64_t cookie) const override;
+
   // Sockets open; close needs none.
   std::uint64_t open_sockets = 0;
 
@@ -156,11 +161,14 @@ class engine final : private socket_events, private host_view::address_events {
   status open_parts(uri& where, const engine_settings& settings, reason& why);
   status open_host_view(reason& why);
   void enter() {
-    if (!owner_.is_ours()) [[unlikely]] return enter_as_another();
+    if (!owner_.is_ours()) [[unlikely]]
+      return enter_as_another();
     lock_.acquire();
-    if (!owner_.is_ours()) [[unlikely]] return become_guest();
+    if (!owner_.is_ours()) [[unlikely]]
+      return become_guest();
     owner_.use();
-    if (owner_.handovers_happened()) [[unlikely]] let_go();
+    if (owner_.handovers_happened()) [[unlikely]]
+      let_go();
   }
   void enter_as_another();
   void become_guest();
@@ -168,7 +176,6 @@ class engine final : private socket_events, private host_view::address_events {
   void let_go();
   void load_steering();
   void write_explanation(const engine_settings& settings);
-  bool is_steered() const { return link_->info().steered; }
   void change_claims(endpoint& of, bool add);
   bool is_claimed_by_another(const endpoint& of, const claim& flow) const;
   void addresses_will_change() override;

@@ -1,4 +1,5 @@
-// The engine's dealings with the host's kernel: whose datagrams come in by the link, and which companions have something.
+// The engine's dealings with the host's kernel: whose datagrams come in by the link, and which companions have
+// something.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -80,6 +81,13 @@ void engine::kernel_has_error(udp_socket& socket) {
 }
 
 void engine::wake(endpoint& of) { room_.wake_all(&of); }
+
+bool engine::has(std::uint64_t cookie) const {
+  for (const endpoint* each = first_; each != nullptr; each = each->next) {
+    if (each->kernel()->cookie() == cookie) return true;
+  }
+  return false;
+}
 
 // ---- Claims
 

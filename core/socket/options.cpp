@@ -205,10 +205,11 @@ void copy_options(udp_socket& socket, option_source& from) {
     if (size) (void)set_option(socket, row.level, row.name, {value, *size});
   }
   // As they are, not doubled once more and cut to the administrator's limit.
-  for (auto [name, field] : {std::pair{SO_RCVBUF, &socket_settings::receive_buffer},
-                             std::pair{SO_SNDBUF, &socket_settings::send_buffer}}) {
+  for (auto [name, field] :
+       {std::pair{SO_RCVBUF, &socket_settings::receive_buffer}, std::pair{SO_SNDBUF, &socket_settings::send_buffer}}) {
     std::uint32_t bytes = 0;
-    if (from.get_option(SOL_SOCKET, name, std::as_writable_bytes(std::span(&bytes, 1)))) socket.settings().*field = bytes;
+    if (from.get_option(SOL_SOCKET, name, std::as_writable_bytes(std::span(&bytes, 1))))
+      socket.settings().*field = bytes;
   }
 }
 

@@ -79,12 +79,12 @@ path egress::classify_shared(ipv4_address destination, ipv4_address source) cons
   }
   const bool is_group = destination.is_multicast() || destination.is_limited_broadcast() ||
                         with_.addresses.is_subnet_broadcast(destination);
-  way.why_kernel = is_local                                       ? kernel_reason::loopback
-                   : is_group                                     ? kernel_reason::group
-                   : with_.with_host == sharing::loopback         ? kernel_reason::route
-                   : !usable_                                     ? kernel_reason::link_down
+  way.why_kernel = is_local                                                ? kernel_reason::loopback
+                   : is_group                                              ? kernel_reason::group
+                   : with_.with_host == sharing::loopback                  ? kernel_reason::route
+                   : !usable_                                              ? kernel_reason::link_down
                    : !source.is_any() && !with_.addresses.contains(source) ? kernel_reason::source
-                                                                  : kernel_reason::count;
+                                                                           : kernel_reason::count;
   if (way.why_kernel != kernel_reason::count) return way;
   way.why_kernel = kernel_reason::route;
   if (destination.is_zero_network() || destination.is_reserved()) return way;
