@@ -48,6 +48,7 @@ error_report to_report(const queued_error& e) {
 }  // namespace
 
 endpoint::~endpoint() {
+  if (kernel_ && engine_.is_guest()) return;
   if (kernel_) {
     diverted_ = false;
     engine_.undivert(*this);

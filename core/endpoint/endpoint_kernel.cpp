@@ -70,6 +70,13 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
   if (!made) return made.failure();
   kernel_.emplace(engine_, std::move(*made));
   socket_.lean_on_kernel();
+  if (engine_.is_guest()) {  // the stack is another process's
+    handed_over_for_ = kernel_reason::forked;
+    has_leftovers_.store(false, std::memory_order_release);
+    fast_->store(false, std::memory_order_release);
+    engine_.count().sockets_kernel.add_shared(1);
+    return {};
+  }
   if (auto watched = engine_.watch(*this); !watched) {
     kernel_.reset();
     return watched;

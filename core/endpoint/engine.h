@@ -78,9 +78,9 @@ class engine final : public own_sockets, private socket_events, private host_vie
   std::size_t work(turn& t, std::size_t budget = burst::capacity);
   // Sends off what calls have given to the stack, and looks after address resolution while a program only sends.
   void finish_sending(turn& t);
-  // Works until `is_ready()` holds, or fails: EAGAIN at the time limit, EINTR. The waiter says who waits and what for.
+  // Works until `is_ready()` holds, or fails: EAGAIN at the time limit, EINTR. The wish says what for.
   template <typename Condition>
-  status wait_until(turn& t, waiter&& w, time_point limit, const Condition& is_ready);
+  status wait_until(turn& t, const wish& what, time_point limit, const Condition& is_ready);
   // Waits for any of many things, as poll does. Returns for how many there is something.
   result<std::size_t> wait_for_any(turn& t, std::span<wait_item> items, time_point limit, const sigset_t* signal_mask);
   // Sleeps until something may have happened; true unless the limit came first.
@@ -217,19 +217,20 @@ class engine final : public own_sockets, private socket_events, private host_vie
 };
 
 template <typename Condition>
-status engine::wait_until(turn& t, waiter&& w, time_point limit, const Condition& is_ready) {
-  room_.enter(w);
+status engine::wait_until(turn& t, const wish& what, time_point limit, const Condition& is_ready) {
+  waiter* w = room_.enter(what);
+  if (w == nullptr) return error{ENOMEM};
   status outcome;
   for (bool interrupted = false;;) {
     work(t);
     if (is_ready()) break;
     if (outcome = interrupted ? status(error{EINTR}) : out_of_time(t, limit); !outcome) break;
     if (spin_ > 0 && spin(t, limit, is_ready)) break;
-    interrupted = !room_.sleep(w, *link_, limit, stack_->deadline());
+    interrupted = !room_.sleep(*w, *link_, limit, stack_->deadline());
     t.look_at_clock();
     if (first_ != nullptr || view_ != nullptr) look_at_kernel();
   }
-  room_.leave(w);
+  room_.leave(*w);
   return outcome;
 }
 

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -117,7 +118,8 @@ class Program:
 
     def __init__(self, command, **settings):
         self._log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT, **settings)
+        self.process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True,
+                                        **settings)
 
     def output(self):
         self._log.seek(0)
@@ -127,17 +129,17 @@ class Program:
         until(lambda: text in self.output() or self.process.poll() is not None, f"{text!r} in {self.output()!r}")
         assert text in self.output(), self.output()
 
-    def stop(self, signal=15):
+    def stop(self):
         if self.process.poll() is None:
-            self.process.send_signal(signal)
+            self.process.terminate()
         return self.process.wait(PATIENCE)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # and whatever it has left in its session
         self.process.wait(PATIENCE)
         self._log.close()
 
