@@ -27,9 +27,9 @@ struct wait_item {
 
 // What a thread waits for.
 struct wish {
-  const void* interest = nullptr;         // the socket; null: anything
+  const void* interest = nullptr;          // the socket; null: anything
   std::span<const wait_item> any_of = {};  // or one of many
-  bool only_looks = false;                // and takes nothing, so that there is enough for another
+  bool only_looks = false;                 // and takes nothing, so that there is enough for another
   // Descriptors that it waits for as well, behind `reserved` entries that are the room's.
   std::span<pollfd> watched = {};
   const sigset_t* signal_mask = nullptr;  // while it sleeps
@@ -37,8 +37,8 @@ struct wish {
   static constexpr std::size_t reserved = 3;
 };
 
-// One thread that waits. The room's, not on the thread's stack: a signal handler may leave a call by siglongjmp, and the
-// stack be used for something else before the room learns of it.
+// One thread that waits. The room's, not on the thread's stack: a signal handler may leave a call by siglongjmp, and
+// the stack be used for something else before the room learns of it.
 struct waiter : wish {
   pthread_t thread{};
   int bell = -1;  // wakes it from sleeping on its own descriptors
