@@ -179,8 +179,9 @@ FASTUDP_API int fastudp_stats_read(const char* file, fastudp_stack_stats* stats,
 
 /* Opens a stack on the link that `uri` names, as scheme:device?key=value&key=value.
  *
- * Links: tap:IFNAME (a TAP interface) and mem:NAME (a hub in this process; all that name it share it).
- * Keys for every link: address=A/LEN (ours; may be left out on mem: and added later), gateway=A, mac=M, mtu=N,
+ * Links: packet:IFNAME (an interface that the kernel keeps), tap:IFNAME (a TAP interface), mem:NAME (a hub in this
+ * process; all that name it share it), host: (the kernel's sockets), loop: (within this process), auto:[IFNAME] (the
+ * best). Keys for every link: address=A/LEN (ours; may be left out on mem: and added later), gateway=A, mac=M, mtu=N,
  * spin=USEC, announce=off (do not probe and announce the address), capture=FILE (pcapng), and a bad network on what we
  * transmit: loss=, duplicate=, reorder=, corrupt= (percent), delay= (microseconds), seed=. The README lists what each
  * link adds.
