@@ -192,7 +192,6 @@ TEST_F(arp_test, what_is_malformed_is_counted_and_changes_nothing) {
       {"sender is the limited broadcast", patched(request_to_us, 28, "ffffffff")},
       {"sender is the subnet's broadcast", patched(request_to_us, 28, "0a0000ff")},
       {"sender is loopback", patched(request_to_us, 28, "7f000001")},
-      {"sender is of this network", patched(request_to_us, 28, "00000001")},
       {"sender is reserved", patched(request_to_us, 28, "f0000001")},
       {"reply from the any address", patched(reply_to_us, 28, "00000000")},
   };
