@@ -219,14 +219,13 @@ def test_error_that_the_stack_itself_found_comes_with_no_packets_facts(either):
     assert [kind for _, kind, _ in opened.recvmsg(100, 512, fastudp.ERRQUEUE).control] == [IP_RECVERR]
 
 
-def test_host_unreachable_that_comes_of_a_silent_neighbour_tells_what_linux_tells(make_net):
-    """As tried on Linux, which takes three seconds for it."""
-    net = make_net(resolved=False)
+def test_silent_neighbour_is_a_host_unreachable_of_our_own_in_the_error_queue(make_either):
+    net = make_either(resolved=False)
     opened = net.bound()
     for option, value in [(IP_RECVERR, 1), (IP_PKTINFO, 1), (IP_RECVTTL, 1), (IP_RECVTOS, 1), (IP_TOS, 0x1E)]:
         opened.set_option(IP_LEVEL, option, value)
     opened.sendto(b"x", (PEER, 7))
-    net.advance(4)
+    net.wait_for_error(opened)
     assert without_interface(opened.recvmsg(100, 512, fastudp.ERRQUEUE).control) == [
         (IP_LEVEL, IP_PKTINFO, bytes(4) + packed(HOST)), (IP_LEVEL, IP_TTL, struct.pack("=i", 64)),
         (IP_LEVEL, IP_TOS, b"\xde"),

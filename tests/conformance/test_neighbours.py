@@ -160,6 +160,19 @@ def test_receiving_goes_on_undisturbed_while_another_socket_waits_for_a_neighbou
     assert unresolved.captured() == [REQUEST, sent(b"resolved", destination=STRANGER, dport=7)]
 
 
+def test_while_a_neighbour_is_asked_for_what_comes_in_is_verified_as_ever(unresolved):
+    unresolved.add_neighbour(STRANGER, MACS[STRANGER])
+    receiver = unresolved.bound()
+    send(unresolved)
+    good = datagram(b"good", source=STRANGER)
+    unresolved.inject(changed(good, 42, b"b"), changed(good, 22, b"\x01"), good[:41],
+                      datagram(b"not ours", source=STRANGER, destination="10.0.0.9", via=HOST),
+                      datagram(b"other port", source=STRANGER, dport=1001), good)
+    assert received(receiver) == [b"good"]
+    frames = unresolved.answers(arp_reply(PEER))
+    assert frames[-1][42:] == b"hello" and received(receiver) == []
+
+
 def test_datagrams_that_wait_are_bounded_the_oldest_give_way_and_nobody_blocks(clocked):
     sender = clocked.bound()
     for number in range(5000):
