@@ -161,7 +161,9 @@ class FastudpNet(Net):
         self.advance(20)
 
     def wait_for_error(self, opened):
-        self.advance(3.1)
+        self.advance(2.9)
+        assert not opened.poll() & fastudp.ERROR
+        self.advance(0.2)
         assert opened.poll() & fastudp.ERROR
 
     def add_neighbour(self, address, mac):
