@@ -106,7 +106,7 @@ typedef struct fastudp_stack_info {
   uint16_t reserved;    /* 0 */
   uint32_t mtu;         /* bytes of the largest IP datagram in one frame */
   uint32_t frames;      /* frames that the link has in all */
-  uint32_t frames_free; /* of these, neither queued nor borrowed */
+  uint32_t frames_free; /* of these, neither queued, borrowed, nor laid out for what arrives next */
 } fastudp_stack_info;
 
 /* Counts since the stack was opened; rx and tx as programs see datagrams. Drops by reason: fastudp_stack_get_drops. */
@@ -394,7 +394,8 @@ FASTUDP_API int fastudp_link_open(fastudp_link** link, const char* uri, char* wh
 /* Closes the link; received frames that nobody has taken are gone. Null is allowed. */
 FASTUDP_API int fastudp_link_close(fastudp_link* link);
 
-/* Transmits one frame. Returns `size`. -EMSGSIZE: longer than the link's MTU and headers; -ENOBUFS: not taken. */
+/* Transmits one frame. Returns `size`. -EINVAL: shorter than an Ethernet header, 14 bytes; -EMSGSIZE: longer than the
+ * link's MTU and headers; -ENOBUFS: not taken. */
 FASTUDP_API int64_t fastudp_link_send(fastudp_link* link, const void* frame, size_t size);
 
 /* Stores one received frame, cut at `size`, and returns its full length. -EAGAIN: none is there. */

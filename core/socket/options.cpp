@@ -76,6 +76,13 @@ constexpr option_row options[] = {
        s.settings().send_buffer = buffer_size(value, s.layer().limits().send_max, smallest_send_buffer);
        return {};
      }},
+    // A datagram is ready whatever its size: Linux remembers the number, and so do we.
+    {SOL_SOCKET, SO_RCVLOWAT, [](udp_socket& s, time_point) -> result<int> { return s.settings().receive_low_water; },
+     [](udp_socket& s, int value) -> status {
+       s.settings().receive_low_water = value < 0 ? INT32_MAX : std::max(value, 1);
+       return {};
+     }},
+    constant<1>(SO_SNDLOWAT),
     {SOL_SOCKET, SO_RCVTIMEO, nullptr, nullptr, &socket_settings::receive_timeout},
     {SOL_SOCKET, SO_SNDTIMEO, nullptr, nullptr, &socket_settings::send_timeout},
     port_flag<&port_entry::reuse_address>(SO_REUSEADDR),
