@@ -20,7 +20,10 @@ int open_socket(engine& h, int companion, fastudp_socket** socket) {
   std::unique_ptr<endpoint> made(new (std::nothrow) endpoint(h));
   if (made == nullptr) return -ENOMEM;
   if (companion != no_companion) {
-    if (auto opened = made->open_companion(t, companion); !opened) return -opened.code();
+    if (auto opened = made->open_companion(t, companion); !opened) {
+      if (opened.code() == EAFNOSUPPORT) h.count().sockets_kernel.add(), h.count().by_kernel(kernel_reason::family);
+      return -opened.code();
+    }
   }
   ++h.open_sockets;
   *socket = seal(made.release());

@@ -14,12 +14,12 @@ result<engine*> open_engine(const char* uri, const fastudp_stack_config* config,
   const auto wanted = read_versioned(config);
   if (!wanted) return why.fail(wanted.code(), "fastudp_stack_config: its size or a field is not of this version");
   const engine_settings settings{.seed = wanted->seed,
-                               .hand_clock = wanted->hand_clock != 0,
-                               .neighbours = wanted->neighbours,
-                               .spin = wanted->spin_us * microsecond,
-                               .strict = wanted->strict != 0,
-                               .may_bypass_firewall = wanted->may_bypass_firewall != 0,
-                               .stats_file = wanted->stats_file};
+                                 .hand_clock = wanted->hand_clock != 0,
+                                 .neighbours = wanted->neighbours,
+                                 .spin = wanted->spin_us * microsecond,
+                                 .strict = wanted->strict != 0,
+                                 .may_bypass_firewall = wanted->may_bypass_firewall != 0,
+                                 .stats_file = wanted->stats_file};
   auto made = engine::open(uri, settings, why);
   if (!made) return made.failure();
   return made->release();
@@ -48,7 +48,7 @@ fastudp_stack_info info_of(engine& h) {
 
 // What is counted, as far as it can be added up.
 void add(const counters& c, fastudp_stack_stats& out) {
-    out.rx_fast += c.rx_datagrams.get();
+  out.rx_fast += c.rx_datagrams.get();
   out.tx_fast += c.tx_datagrams.get();
   out.rx_kernel += c.rx_kernel.get();
   out.tx_kernel += c.tx_kernel.get();

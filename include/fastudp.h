@@ -89,14 +89,14 @@ typedef struct fastudp_msg {
 
 typedef struct fastudp_stack_config {
   size_t size;
-  uint64_t seed;       /* seed of everything random; 0 = from the kernel */
-  uint32_t hand_clock; /* 1 = time stands still but for fastudp_stack_set_time; calls never block, -EAGAIN instead */
-  uint32_t neighbours; /* entries of the neighbour table; default 1024 */
-  uint32_t spin_us;    /* microseconds that a blocking call polls before it sleeps; default 0, URI key spin */
-  uint32_t strict;     /* 1 = what would hand a socket over to the kernel fails with -EOPNOTSUPP instead */
-  const char* stats_file;          /* counters live in this file and are added to its own; null: in memory */
-  uint32_t may_bypass_firewall;    /* 1 = auto: takes a fast link although the host's firewall has rules */
-  uint32_t reserved;               /* 0 */
+  uint64_t seed;          /* seed of everything random; 0 = from the kernel */
+  uint32_t hand_clock;    /* 1 = time stands still but for fastudp_stack_set_time; calls never block, -EAGAIN instead */
+  uint32_t neighbours;    /* entries of the neighbour table; default 1024 */
+  uint32_t spin_us;       /* microseconds that a blocking call polls before it sleeps; default 0, URI key spin */
+  uint32_t strict;        /* 1 = what would hand a socket over to the kernel fails with -EOPNOTSUPP instead */
+  const char* stats_file; /* counters live in this file and are added to its own; null: in memory */
+  uint32_t may_bypass_firewall; /* 1 = auto: takes a fast link although the host's firewall has rules */
+  uint32_t reserved;            /* 0 */
 } fastudp_stack_config;
 
 typedef struct fastudp_stack_info {
@@ -106,7 +106,7 @@ typedef struct fastudp_stack_info {
   uint16_t reserved;    /* 0 */
   uint32_t mtu;         /* bytes of the largest IP datagram in one frame */
   uint32_t frames;      /* frames that the link has in all */
-  uint32_t frames_free; /* of these, neither queued nor borrowed */
+  uint32_t frames_free; /* of these, neither queued, borrowed, nor laid out for what arrives next */
 } fastudp_stack_info;
 
 /* Counts since the stack was opened; rx and tx as programs see datagrams. Drops by reason: fastudp_stack_get_drops. */
@@ -167,10 +167,11 @@ FASTUDP_API const char* fastudp_kernel_reason_name(size_t index);
  * text is static. */
 FASTUDP_API const char* fastudp_kernel_reason_text(size_t index);
 
-/* Adds up what all processes have counted in a file that was their config.stats_file: fills *stats as far as stats->size
- * goes (what only holds for one stack now is 0), and the first `drop_count` and `reason_count` counts by drop reason and by
- * kernel reason. `explanation` gets what fastudp_stack_explain said in the first of them. Arrays and text may be null with
- * 0. Returns how many processes counted. -ENOENT, -EACCES: the file; -EINVAL: not such a file, or of another version. */
+/* Adds up what all processes have counted in a file that was their config.stats_file: fills *stats as far as
+ * stats->size goes (what only holds for one stack now is 0), and the first `drop_count` and `reason_count` counts by
+ * drop reason and by kernel reason. `explanation` gets what fastudp_stack_explain said in the first of them. Arrays and
+ * text may be null with 0. Returns how many processes counted. -ENOENT, -EACCES: the file; -EINVAL: not such a file, or
+ * of another version. */
 FASTUDP_API int fastudp_stats_read(const char* file, fastudp_stack_stats* stats, uint64_t* drops, size_t drop_count,
                                    uint64_t* reasons, size_t reason_count, char* explanation, size_t explanation_size);
 
@@ -178,8 +179,9 @@ FASTUDP_API int fastudp_stats_read(const char* file, fastudp_stack_stats* stats,
 
 /* Opens a stack on the link that `uri` names, as scheme:device?key=value&key=value.
  *
- * Links: tap:IFNAME (a TAP interface) and mem:NAME (a hub in this process; all that name it share it).
- * Keys for every link: address=A/LEN (ours; may be left out on mem: and added later), gateway=A, mac=M, mtu=N,
+ * Links: packet:IFNAME (an interface that the kernel keeps), tap:IFNAME (a TAP interface), mem:NAME (a hub in this
+ * process; all that name it share it), host: (the kernel's sockets), loop: (within this process), auto:[IFNAME] (the
+ * best). Keys for every link: address=A/LEN (ours; may be left out on mem: and added later), gateway=A, mac=M, mtu=N,
  * spin=USEC, announce=off (do not probe and announce the address), capture=FILE (pcapng), and a bad network on what we
  * transmit: loss=, duplicate=, reorder=, corrupt= (percent), delay= (microseconds), seed=. The README lists what each
  * link adds.
@@ -257,8 +259,8 @@ FASTUDP_API int fastudp_stack_get_drops(fastudp_stack* stack, uint64_t* drops, s
  * through the kernel for it. Returns how many reasons there are. */
 FASTUDP_API int fastudp_stack_get_kernel_reasons(fastudp_stack* stack, uint64_t* counts, size_t count);
 
-/* A few lines on which link was chosen, and why not a faster one. Returns the length. Stored with its terminator, cut at
- * `size`. */
+/* A few lines on which link was chosen, and why not a faster one. Returns the length. Stored with its terminator, cut
+ * at `size`. */
 FASTUDP_API int fastudp_stack_explain(fastudp_stack* stack, char* text, size_t size);
 
 /* May block: sleeps until something is there for one of `count` items, or `timeout_ns` has passed (negative: no limit,
@@ -273,20 +275,20 @@ FASTUDP_API int fastudp_wait(fastudp_stack* stack, fastudp_wait_item* items, siz
  * -EAFNOSUPPORT: family is not FASTUDP_IPV4; -ENOMEM. */
 FASTUDP_API int fastudp_socket_open(fastudp_stack* stack, int family, fastudp_socket** socket);
 
-/* Opens a socket around a kernel UDP socket that the program holds: its companion. It keeps the port, takes what the fast
- * path doesn't, and shows whatever is bound, connected and set on it already. `fd` stays the caller's, and is closed
- * after fastudp_socket_close. On success *socket belongs to the caller until then. -ENOTSOCK, -EPROTONOSUPPORT: not a UDP
- * socket; -EAFNOSUPPORT: not over IPv4; -ENOMEM. */
+/* Opens a socket around a kernel UDP socket that the program holds: its companion. It keeps the port, takes what the
+ * fast path doesn't, and shows whatever is bound, connected and set on it already. `fd` stays the caller's, and is
+ * closed after fastudp_socket_close. On success *socket belongs to the caller until then. -ENOTSOCK, -EPROTONOSUPPORT:
+ * not a UDP socket; -EAFNOSUPPORT: not over IPv4; -ENOMEM. */
 FASTUDP_API int fastudp_socket_adopt(fastudp_stack* stack, int fd, fastudp_socket** socket);
 
-/* The descriptor of the companion, the kernel's half of this socket. Whatever is done with it behind fastudp's back that
- * changes the address must be told by fastudp_socket_hand_over. -EOPNOTSUPP: the stack has its own addresses, and
+/* The descriptor of the companion, the kernel's half of this socket. Whatever is done with it behind fastudp's back
+ * that changes the address must be told by fastudp_socket_hand_over. -EOPNOTSUPP: the stack has its own addresses, and
  * the socket no companion. */
 FASTUDP_API int fastudp_socket_kernel_fd(fastudp_socket* socket);
 
 /* Leaves the socket to the kernel alone, for good, since another process gets it or something was asked of it that
- * only the kernel can do; what lies in the fast queue is still received first. `reason` is the index of a kernel reason.
- * -EOPNOTSUPP: it has no companion, or the stack is strict. */
+ * only the kernel can do; what lies in the fast queue is still received first. `reason` is the index of a kernel
+ * reason. -EOPNOTSUPP: it has no companion, or the stack is strict. */
 FASTUDP_API int fastudp_socket_hand_over(fastudp_socket* socket, size_t reason);
 
 /* 1 if datagrams may take the fast path on this socket now, 0 if all go through the kernel. */
@@ -392,7 +394,8 @@ FASTUDP_API int fastudp_link_open(fastudp_link** link, const char* uri, char* wh
 /* Closes the link; received frames that nobody has taken are gone. Null is allowed. */
 FASTUDP_API int fastudp_link_close(fastudp_link* link);
 
-/* Transmits one frame. Returns `size`. -EMSGSIZE: longer than the link's MTU and headers; -ENOBUFS: not taken. */
+/* Transmits one frame. Returns `size`. -EINVAL: shorter than an Ethernet header, 14 bytes; -EMSGSIZE: longer than the
+ * link's MTU and headers; -ENOBUFS: not taken. */
 FASTUDP_API int64_t fastudp_link_send(fastudp_link* link, const void* frame, size_t size);
 
 /* Stores one received frame, cut at `size`, and returns its full length. -EAGAIN: none is there. */

@@ -42,7 +42,6 @@ struct ipv4_address {
   constexpr bool is_loopback() const { return bytes[0] == 127; }
   constexpr bool is_multicast() const { return (bytes[0] & 0xf0) == 0xe0; }
   constexpr bool is_limited_broadcast() const { return number() == 0xffffffff; }
-  constexpr bool is_zero_network() const { return bytes[0] == 0; }          // RFC 1122 3.2.1.3: "this network"
   constexpr bool is_reserved() const { return (bytes[0] & 0xf0) == 0xf0; }  // class E, and the limited broadcast
 };
 

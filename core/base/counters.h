@@ -41,10 +41,10 @@ inline constexpr std::size_t kernel_reasons = static_cast<std::size_t>(kernel_re
 
 struct counters {
   counter rx_frames, rx_bytes, tx_frames, tx_bytes;
-  counter rx_datagrams, tx_datagrams;  // of the fast path
-  counter rx_kernel, tx_kernel;        // of sockets of ours, but by the kernel
+  counter rx_datagrams, tx_datagrams;    // of the fast path
+  counter rx_kernel, tx_kernel;          // of sockets of ours, but by the kernel
   counter sockets_fast, sockets_kernel;  // ever opened; one that is handed over moves
-  counter address_conflicts;           // another host used an address of ours (RFC 5227)
+  counter address_conflicts;             // another host used an address of ours (RFC 5227)
   counter drops[drop_reasons];
   counter kernel_by[kernel_reasons];
 

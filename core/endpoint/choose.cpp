@@ -44,7 +44,8 @@ reason objection(const engine_settings& settings) {
   reason out;
   char rules[96] = {};
   if (settings.may_bypass_firewall || host_firewall_has_rules(rules, sizeof rules) != certainty::yes) return out;
-  (void)out.fail(0, "the firewall has rules (%s), which a fast link would bypass: allow it with --bypass-firewall", rules);
+  (void)out.fail(0, "the firewall has rules (%s), which a fast link would bypass: allow it with --bypass-firewall",
+                 rules);
   return out;
 }
 

@@ -11,8 +11,8 @@
 
 namespace fastudp {
 
-// `where` is auto:[INTERFACE][?keys for the link]; the interface is by default that of the default route. Falls back to the
-// kernel's own sockets; settings.strict makes that EOPNOTSUPP.
+// `where` is auto:[INTERFACE][?keys for the link]; the interface is by default that of the default route. Falls back to
+// the kernel's own sockets; settings.strict makes that EOPNOTSUPP.
 result<std::unique_ptr<engine>> open_best(std::string_view text, const uri& where, engine_settings settings,
                                           reason& why);
 

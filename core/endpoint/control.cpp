@@ -59,14 +59,14 @@ void control_writer::put_bytes(int level, int type, const void* value, std::size
   used_ += std::min(CMSG_SPACE(size), left);
 }
 
-result<send_choices> read_control(std::span<const std::byte> control) {
+send_choices read_control(std::span<const std::byte> control) {
   send_choices out;
   while (control.size() >= sizeof(cmsghdr)) {
     cmsghdr header;
     std::memcpy(&header, control.data(), sizeof header);
-    if (header.cmsg_len < sizeof header || header.cmsg_len > control.size()) return error{EINVAL};
+    if (header.cmsg_len < sizeof header || header.cmsg_len > control.size()) return {.refusal = EINVAL};
     const auto outcome = read_one(header, control.data() + sizeof header, header.cmsg_len - sizeof header, out);
-    if (!outcome) return outcome.failure();
+    if (!outcome) return {.refusal = outcome.code()};
     control = control.subspan(std::min<std::size_t>(CMSG_ALIGN(header.cmsg_len), control.size()));
   }
   return out;

@@ -32,7 +32,7 @@ class control_writer {
   bool truncated_ = false;
 };
 
-// IP_PKTINFO, IP_TTL and IP_TOS. EINVAL: a message that UDP over IPv4 doesn't know, or of a wrong size.
-result<send_choices> read_control(std::span<const std::byte> control);
+// IP_PKTINFO, IP_TTL and IP_TOS. Refused with EINVAL: a message that UDP over IPv4 doesn't know, or of a wrong size.
+send_choices read_control(std::span<const std::byte> control);
 
 }  // namespace fastudp

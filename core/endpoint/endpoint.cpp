@@ -45,11 +45,27 @@ error_report to_report(const queued_error& e) {
   return out;
 }
 
+// The control messages that the socket asked for, in Linux's order; `answer_from` is where an answer should come from.
+void put_facts(control_writer& out, const ip_facts& facts, int interface, ipv4_address answer_from,
+               const socket_settings& wanted) {
+  if (wanted.receive_packet_info) {
+    in_pktinfo info{};
+    info.ipi_ifindex = interface;
+    std::memcpy(&info.ipi_spec_dst, answer_from.bytes.data(), answer_from.bytes.size());
+    std::memcpy(&info.ipi_addr, facts.destination.bytes.data(), facts.destination.bytes.size());
+    out.put(IPPROTO_IP, IP_PKTINFO, info);
+  }
+  if (wanted.receive_ttl) out.put(IPPROTO_IP, IP_TTL, static_cast<int>(facts.ttl));
+  if (wanted.receive_tos) out.put(IPPROTO_IP, IP_TOS, facts.tos);
+}
+
 }  // namespace
 
 endpoint::~endpoint() {
+  if (kernel_ && engine_.is_guest()) return;
   if (kernel_) {
-    undivert();
+    diverted_ = false;
+    engine_.undivert(*this);
     engine_.unwatch(*this);
   }
   if (fast_ != &own_flag_) engine_.owner().give_back(fast_);
@@ -116,8 +132,7 @@ status endpoint::refuse_option(int level, int name, status outcome) {
 
 status endpoint::set_option(int level, int name, std::span<const std::byte> value) {
   own_turn t(*this);
-  const auto set =
-      kernel_ ? set_both(t, level, name, value) : fastudp::set_option(socket_, level, name, value);
+  const auto set = kernel_ ? set_both(t, level, name, value) : fastudp::set_option(socket_, level, name, value);
   settle_descriptor();
   return refuse_option(level, name, set);
 }
@@ -134,16 +149,15 @@ result<std::size_t> endpoint::get_option(int level, int name, std::span<std::byt
 // ---- Sending
 
 status endpoint::send_one(const message& m, int flags, time_point now) {
-  auto choices = read_control(m.control);
-  if (!choices) return choices.failure();
-  choices->confirm = (flags & message_flag::confirm) != 0;
+  send_choices choices = read_control(m.control);
+  choices.confirm = (flags & message_flag::confirm) != 0;
   const endpoint_address* to = m.has_peer ? &m.peer : nullptr;
-  if (m.frame == nullptr) return socket_.send(m.data, to, *choices, now);
+  if (m.frame == nullptr) return socket_.send(m.data, to, choices, now);
   packet* p = m.frame;
   p->begin = static_cast<std::uint32_t>(m.data.data() - p->frame);
   p->length = static_cast<std::uint32_t>(m.data.size());
   auto* holder = static_cast<endpoint*>(p->holder);
-  const auto sent = socket_.send_packet(p, to, *choices, now);
+  const auto sent = socket_.send_packet(p, to, choices, now);
   if (sent) holder->frames_out_.fetch_sub(1, std::memory_order_release);
   return sent;
 }
@@ -296,23 +310,17 @@ void endpoint::describe(message& m, const packet& datagram) const {
   fill_control(m, datagram);
 }
 
+// The host's number of the one that datagrams come by.
+int endpoint::interface() const {
+  constexpr int loopback = 1;
+  return engine_.with_host() == sharing::loopback ? loopback : engine_.device().interface;
+}
+
 void endpoint::fill_control(message& m, const packet& datagram) const {
-  const socket_settings& wanted = socket_.settings();
   control_writer out(m.control);
   const auto header = *view<ipv4>::parse({datagram.frame + datagram.network, datagram.transport - datagram.network});
-  if (wanted.receive_packet_info) {
-    in_pktinfo info{};
-    constexpr int loopback = 1;
-    info.ipi_ifindex = engine_.with_host() == sharing::loopback ? loopback : engine_.device().interface;
-    const ipv4_address to = header.get<&ipv4::destination>();
-    std::memcpy(&info.ipi_addr, to.bytes.data(), to.bytes.size());
-    info.ipi_spec_dst = info.ipi_addr;
-    out.put(IPPROTO_IP, IP_PKTINFO, info);
-  }
-  if (wanted.receive_ttl) out.put(IPPROTO_IP, IP_TTL, static_cast<int>(header.get<&ipv4::ttl>()));
-  if (wanted.receive_tos) {
-    out.put(IPPROTO_IP, IP_TOS, static_cast<std::uint8_t>(header.get<&ipv4::dscp>() << 2 | header.get<&ipv4::ecn>()));
-  }
+  const ip_facts facts = facts_of(header);
+  put_facts(out, facts, interface(), facts.destination, socket_.settings());
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;
 }
@@ -330,6 +338,8 @@ status endpoint::fill_error(message& m) {
   m.has_peer = true;
   m.flags = message_flag::error_queue | (stored < quoted->length ? message_flag::truncated : 0);
   control_writer out(m.control);
+  // Linux has no local address there, that is, none for an answer.
+  if (e.origin == SO_EE_ORIGIN_ICMP) put_facts(out, e.message, interface(), {}, socket_.settings());
   out.put(IPPROTO_IP, IP_RECVERR, to_report(e));
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;

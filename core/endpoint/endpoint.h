@@ -84,7 +84,8 @@ class endpoint {
   class own_turn : public engine::turn {
    public:
     explicit own_turn(endpoint& e) : turn(e.engine_) {
-      if (e.engine_.is_guest()) [[unlikely]] e.become_guest();
+      if (e.engine_.is_guest()) [[unlikely]]
+        e.become_guest();
     }
   };
 
@@ -125,6 +126,7 @@ class endpoint {
   void end_of_input();
   void fill(message& m, packet& datagram);
   void describe(message& m, const packet& datagram) const;
+  int interface() const;
   void fill_control(message& m, const packet& datagram) const;
   status fill_error(message& m);
   status send_one(const message& m, int flags, time_point now);
@@ -139,7 +141,8 @@ class endpoint {
   std::optional<kernel_half> kernel_;
   std::atomic<bool> own_flag_{true};
   std::atomic<bool>* fast_ = &own_flag_;  // in memory that forked processes share, where there is any
-  std::atomic<bool> has_leftovers_{true};  // the fast queue may hold something, also when the socket is the kernel's by now
+  std::atomic<bool> has_leftovers_{
+      true};  // the fast queue may hold something, also when the socket is the kernel's by now
   bool diverted_ = false, filtered_ = false, kernel_first_ = false;
   kernel_reason handed_over_for_{};
 };

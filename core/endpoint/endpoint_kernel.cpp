@@ -23,21 +23,39 @@ struct option_number {
 
 // What the kernel does for the companion and the fast path needn't know: it is about sending through the kernel, about
 // groups, which are the kernel's anyway, or without any effect on what a program sees.
-constexpr option_number harmless_options[] = {
-    {SOL_SOCKET, SO_PRIORITY},        {SOL_SOCKET, SO_DEBUG},          {SOL_SOCKET, SO_KEEPALIVE},
-    {SOL_SOCKET, SO_OOBINLINE},       {SOL_SOCKET, SO_LINGER},         {SOL_SOCKET, SO_INCOMING_CPU},
-    {SOL_SOCKET, SO_BUSY_POLL},       {SOL_SOCKET, SO_PREFER_BUSY_POLL}, {SOL_SOCKET, SO_BUSY_POLL_BUDGET},
-    {SOL_SOCKET, SO_SNDBUFFORCE},     {IPPROTO_IP, IP_MULTICAST_IF},   {IPPROTO_IP, IP_MULTICAST_LOOP},
-    {IPPROTO_IP, IP_MULTICAST_ALL},   {IPPROTO_IP, IP_ADD_MEMBERSHIP}, {IPPROTO_IP, IP_DROP_MEMBERSHIP},
-    {IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP}, {IPPROTO_IP, IP_DROP_SOURCE_MEMBERSHIP}, {IPPROTO_IP, IP_BLOCK_SOURCE},
-    {IPPROTO_IP, IP_UNBLOCK_SOURCE},  {IPPROTO_IP, MCAST_JOIN_GROUP},  {IPPROTO_IP, MCAST_LEAVE_GROUP},
-    {IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP}, {IPPROTO_IP, MCAST_LEAVE_SOURCE_GROUP}, {IPPROTO_IP, IP_FREEBIND},
-    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT}, {IPPROTO_IP, IP_MSFILTER}, {IPPROTO_IP, MCAST_MSFILTER}};
+constexpr option_number harmless_options[] = {{SOL_SOCKET, SO_PRIORITY},
+                                              {SOL_SOCKET, SO_DEBUG},
+                                              {SOL_SOCKET, SO_KEEPALIVE},
+                                              {SOL_SOCKET, SO_OOBINLINE},
+                                              {SOL_SOCKET, SO_LINGER},
+                                              {SOL_SOCKET, SO_INCOMING_CPU},
+                                              {SOL_SOCKET, SO_BUSY_POLL},
+                                              {SOL_SOCKET, SO_PREFER_BUSY_POLL},
+                                              {SOL_SOCKET, SO_BUSY_POLL_BUDGET},
+                                              {SOL_SOCKET, SO_SNDBUFFORCE},
+                                              {IPPROTO_IP, IP_MULTICAST_IF},
+                                              {IPPROTO_IP, IP_MULTICAST_LOOP},
+                                              {IPPROTO_IP, IP_MULTICAST_ALL},
+                                              {IPPROTO_IP, IP_ADD_MEMBERSHIP},
+                                              {IPPROTO_IP, IP_DROP_MEMBERSHIP},
+                                              {IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP},
+                                              {IPPROTO_IP, IP_DROP_SOURCE_MEMBERSHIP},
+                                              {IPPROTO_IP, IP_BLOCK_SOURCE},
+                                              {IPPROTO_IP, IP_UNBLOCK_SOURCE},
+                                              {IPPROTO_IP, MCAST_JOIN_GROUP},
+                                              {IPPROTO_IP, MCAST_LEAVE_GROUP},
+                                              {IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP},
+                                              {IPPROTO_IP, MCAST_LEAVE_SOURCE_GROUP},
+                                              {IPPROTO_IP, IP_FREEBIND},
+                                              {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+                                              {IPPROTO_IP, IP_MSFILTER},
+                                              {IPPROTO_IP, MCAST_MSFILTER}};
 
 bool is_harmless(int level, int name, std::span<const std::byte> value) {
   const bool switches_off = std::ranges::all_of(value, [](std::byte b) { return b == std::byte{}; });
-  return switches_off || std::ranges::any_of(harmless_options,
-                                             [&](const option_number& o) { return o.level == level && o.name == name; });
+  return switches_off || std::ranges::any_of(harmless_options, [&](const option_number& o) {
+           return o.level == level && o.name == name;
+         });
 }
 
 // Sockets that may have to share their port with another process.
@@ -52,6 +70,13 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
   if (!made) return made.failure();
   kernel_.emplace(engine_, std::move(*made));
   socket_.lean_on_kernel();
+  if (engine_.is_guest()) {  // the stack is another process's
+    handed_over_for_ = kernel_reason::forked;
+    has_leftovers_.store(false, std::memory_order_release);
+    fast_->store(false, std::memory_order_release);
+    engine_.count().sockets_kernel.add_shared(1);
+    return {};
+  }
   if (auto watched = engine_.watch(*this); !watched) {
     kernel_.reset();
     return watched;
@@ -149,8 +174,7 @@ status endpoint::disconnect_both(engine::turn& t) {
 }
 
 kernel_reason endpoint::why_not_fast(const endpoint_address& local) const {
-  const bool alone = !may_share_port(socket_.entry()) ||
-                     !shared_with_another_process(kernel_->socket().number());
+  const bool alone = !may_share_port(socket_.entry()) || !shares_port(kernel_->socket().number(), engine_);
   if (!alone) return kernel_reason::shared_port;
   const ipv4_address a = local.address;
   const bool known = a.is_any() || a.is_loopback() || a.is_multicast() || a.is_limited_broadcast() ||
@@ -179,10 +203,11 @@ void endpoint::divert() {
   diverted_ = true;
 }
 
+// Claims follow the address; a filter, where that is used instead, stays until the socket is the kernel's.
 void endpoint::undivert() {
   if (!diverted_) return;
   diverted_ = false;
-  engine_.undivert(*this);
+  if (engine_.is_steered()) engine_.undivert(*this);
 }
 
 // ---- Leaving it to the kernel

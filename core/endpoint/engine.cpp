@@ -80,7 +80,7 @@ result<std::unique_ptr<engine>> engine::open(std::string_view text, engine_setti
 void engine::write_explanation(const engine_settings& settings) {
   const char* how = !link_->info().shared ? ""
                     : is_steered()        ? "what is claimed is taken at tc, before the kernel sees it"
-                                          : "filters keep what is ours from the kernel's sockets, which costs it the work";
+                                   : "filters keep what is ours from the kernel's sockets, which costs it the work";
   std::snprintf(explanation_, sizeof explanation_, "%s\n%s%s%s%s", link_name(), how, *how != '\0' ? "\n" : "",
                 settings.why_not_faster, link_->info().shared && !is_steered() ? without_bpf_.c_str() : "");
 }
@@ -182,11 +182,12 @@ void engine::finish_sending(turn& t) {
 
 result<bool> engine::wait_for_work(turn& t, time_point limit) {
   if (clock_.is_hand_held()) return !link_->arm() || stack_->deadline() <= t.now();
-  waiter w;
-  room_.enter(w);
-  const auto slept = room_.sleep(w, *link_, limit, stack_->deadline());
+  waiter* w = room_.enter({});
+  if (w == nullptr) return error{ENOMEM};
+  const auto slept = room_.sleep(*w, *link_, limit, stack_->deadline());
   t.look_at_clock();
-  room_.leave(w);
+  if (first_ != nullptr || view_ != nullptr) look_at_kernel();
+  room_.leave(*w);
   if (!slept) return slept.failure();
   return t.now() < limit || stack_->deadline() <= t.now();
 }
@@ -221,14 +222,15 @@ bool engine::owns(const packet& p) const { return p.home == &link_->frames() || 
 void* engine::run_helper(void* self) {
   engine& h = *static_cast<engine*>(self);
   turn t(h);
-  waiter w;
-  h.room_.enter(w);
+  waiter* w = h.room_.enter({});
+  if (w == nullptr) return nullptr;
   while (!h.helper_must_stop_) {
     h.work(t);
-    (void)h.room_.sleep(w, *h.link_, never, h.stack_->deadline());
+    (void)h.room_.sleep(*w, *h.link_, never, h.stack_->deadline());
     t.look_at_clock();
+    if (h.first_ != nullptr || h.view_ != nullptr) h.look_at_kernel();
   }
-  h.room_.leave(w);
+  h.room_.leave(*w);
   return nullptr;
 }
 

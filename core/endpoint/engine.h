@@ -19,6 +19,7 @@
 #include "endpoint/ownership.h"
 #include "endpoint/stats_file.h"
 #include "endpoint/waiting.h"
+#include "host/ports.h"
 #include "link/link.h"
 #include "link/steering.h"
 #include "link/uri.h"
@@ -32,15 +33,15 @@ struct engine_settings {
   bool hand_clock = false;
   std::uint32_t neighbours = 0;  // 0: the default
   duration spin = 0;
-  bool strict = false;                // what needs the kernel fails instead
-  bool may_bypass_firewall = false;   // when the link is chosen for the program
-  const char* stats_file = nullptr;   // where to count; null: in memory
-  const char* why_not_faster = "";    // what spoke against a faster link, to be told when asked
+  bool strict = false;               // what needs the kernel fails instead
+  bool may_bypass_firewall = false;  // when the link is chosen for the program
+  const char* stats_file = nullptr;  // where to count; null: in memory
+  const char* why_not_faster = "";   // what spoke against a faster link, to be told when asked
 };
 
 class endpoint;
 
-class engine final : private socket_events, private host_view::address_events {
+class engine final : public own_sockets, private socket_events, private host_view::address_events {
  public:
   static result<std::unique_ptr<engine>> open(std::string_view uri, engine_settings settings, reason& why);
   ~engine();
@@ -77,9 +78,9 @@ class engine final : private socket_events, private host_view::address_events {
   std::size_t work(turn& t, std::size_t budget = burst::capacity);
   // Sends off what calls have given to the stack, and looks after address resolution while a program only sends.
   void finish_sending(turn& t);
-  // Works until `is_ready()` holds, or fails: EAGAIN at the time limit, EINTR. The waiter says who waits and what for.
+  // Works until `is_ready()` holds, or fails: EAGAIN at the time limit, EINTR. The wish says what for.
   template <typename Condition>
-  status wait_until(turn& t, waiter&& w, time_point limit, const Condition& is_ready);
+  status wait_until(turn& t, const wish& what, time_point limit, const Condition& is_ready);
   // Waits for any of many things, as poll does. Returns for how many there is something.
   result<std::size_t> wait_for_any(turn& t, std::span<wait_item> items, time_point limit, const sigset_t* signal_mask);
   // Sleeps until something may have happened; true unless the limit came first.
@@ -111,6 +112,7 @@ class engine final : private socket_events, private host_view::address_events {
   bool is_kernel_only() const { return kernel_only_; }
   kernel_reason why_kernel_only() const { return kernel_reason::link; }
   const link_info& device() const { return link_->info(); }
+  bool is_steered() const { return link_->info().steered; }
   // Why this link, and not a faster one.
   const char* explanation() const { return explanation_; }
 
@@ -142,6 +144,9 @@ class engine final : private socket_events, private host_view::address_events {
   void after_fork_in_child();
   engine* next_engine = nullptr;
 
+  // Whether a kernel socket is the companion of one of ours.
+  bool has(std::uint64_t cookie) const override;
+
   // Sockets open; close needs none.
   std::uint64_t open_sockets = 0;
 
@@ -156,11 +161,14 @@ class engine final : private socket_events, private host_view::address_events {
   status open_parts(uri& where, const engine_settings& settings, reason& why);
   status open_host_view(reason& why);
   void enter() {
-    if (!owner_.is_ours()) [[unlikely]] return enter_as_another();
+    if (!owner_.is_ours()) [[unlikely]]
+      return enter_as_another();
     lock_.acquire();
-    if (!owner_.is_ours()) [[unlikely]] return become_guest();
+    if (!owner_.is_ours()) [[unlikely]]
+      return become_guest();
     owner_.use();
-    if (owner_.handovers_happened()) [[unlikely]] let_go();
+    if (owner_.handovers_happened()) [[unlikely]]
+      let_go();
   }
   void enter_as_another();
   void become_guest();
@@ -168,7 +176,6 @@ class engine final : private socket_events, private host_view::address_events {
   void let_go();
   void load_steering();
   void write_explanation(const engine_settings& settings);
-  bool is_steered() const { return link_->info().steered; }
   void change_claims(endpoint& of, bool add);
   bool is_claimed_by_another(const endpoint& of, const claim& flow) const;
   void addresses_will_change() override;
@@ -210,19 +217,20 @@ class engine final : private socket_events, private host_view::address_events {
 };
 
 template <typename Condition>
-status engine::wait_until(turn& t, waiter&& w, time_point limit, const Condition& is_ready) {
-  room_.enter(w);
+status engine::wait_until(turn& t, const wish& what, time_point limit, const Condition& is_ready) {
+  waiter* w = room_.enter(what);
+  if (w == nullptr) return error{ENOMEM};
   status outcome;
   for (bool interrupted = false;;) {
     work(t);
     if (is_ready()) break;
     if (outcome = interrupted ? status(error{EINTR}) : out_of_time(t, limit); !outcome) break;
     if (spin_ > 0 && spin(t, limit, is_ready)) break;
-    interrupted = !room_.sleep(w, *link_, limit, stack_->deadline());
+    interrupted = !room_.sleep(*w, *link_, limit, stack_->deadline());
     t.look_at_clock();
     if (first_ != nullptr || view_ != nullptr) look_at_kernel();
   }
-  room_.leave(w);
+  room_.leave(*w);
   return outcome;
 }
 

@@ -1,4 +1,5 @@
-// The engine's dealings with the host's kernel: whose datagrams come in by the link, and which companions have something.
+// The engine's dealings with the host's kernel: whose datagrams come in by the link, and which companions have
+// something.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -80,6 +81,13 @@ void engine::kernel_has_error(udp_socket& socket) {
 }
 
 void engine::wake(endpoint& of) { room_.wake_all(&of); }
+
+bool engine::has(std::uint64_t cookie) const {
+  for (const endpoint* each = first_; each != nullptr; each = each->next) {
+    if (each->kernel()->cookie() == cookie) return true;
+  }
+  return false;
+}
 
 // ---- Claims
 
@@ -173,12 +181,12 @@ std::size_t engine::look_at(std::span<wait_item> items, std::span<pollfd> watche
 result<std::size_t> engine::wait_for_any(turn& t, std::span<wait_item> items, time_point limit,
                                          const sigset_t* signal_mask) {
   constexpr std::size_t few = 61;
-  pollfd on_stack[few + waiter::reserved];
+  pollfd on_stack[few + wish::reserved];
   std::unique_ptr<pollfd[]> on_heap;
-  if (items.size() > few) on_heap.reset(new (std::nothrow) pollfd[items.size() + waiter::reserved]);
+  if (items.size() > few) on_heap.reset(new (std::nothrow) pollfd[items.size() + wish::reserved]);
   if (items.size() > few && on_heap == nullptr) return error{ENOMEM};
-  const std::span<pollfd> all(on_heap != nullptr ? on_heap.get() : on_stack, items.size() + waiter::reserved);
-  const std::span<pollfd> watched = all.subspan(waiter::reserved);
+  const std::span<pollfd> all(on_heap != nullptr ? on_heap.get() : on_stack, items.size() + wish::reserved);
+  const std::span<pollfd> watched = all.subspan(wish::reserved);
   bool any_descriptor = false;
   for (std::size_t i = 0; i < items.size(); ++i) {
     auto* of = static_cast<endpoint*>(items[i].socket);
@@ -188,8 +196,8 @@ result<std::size_t> engine::wait_for_any(turn& t, std::span<wait_item> items, ti
     watched[i] = {fd, items[i].events, 0};
     any_descriptor |= fd >= 0;
   }
-  waiter w{.any_of = items, .only_looks = true, .watched = all, .signal_mask = signal_mask};
-  room_.enter(w);
+  waiter* w = room_.enter({.any_of = items, .only_looks = true, .watched = all, .signal_mask = signal_mask});
+  if (w == nullptr) return error{ENOMEM};
   result<std::size_t> outcome = std::size_t{0};
   for (bool first = true;; first = false) {
     work(t);
@@ -197,7 +205,7 @@ result<std::size_t> engine::wait_for_any(turn& t, std::span<wait_item> items, ti
     if (outcome = look_at(items, watched, t.now()); *outcome != 0) break;
     t.look_at_clock();
     if (clock_.is_hand_held() || t.now() >= limit) break;
-    const auto slept = guest_ ? room_.sleep_alone(w, limit) : room_.sleep(w, *link_, limit, stack_->deadline());
+    const auto slept = guest_ ? room_.sleep_alone(*w, limit) : room_.sleep(*w, *link_, limit, stack_->deadline());
     t.look_at_clock();
     if (!guest_) look_at_kernel();
     if (!slept) {
@@ -205,7 +213,7 @@ result<std::size_t> engine::wait_for_any(turn& t, std::span<wait_item> items, ti
       break;
     }
   }
-  room_.leave(w);
+  room_.leave(*w);
   return outcome;
 }
 
@@ -214,6 +222,7 @@ result<std::size_t> engine::wait_for_any(turn& t, std::span<wait_item> items, ti
 // The threads that waited are the parent's, and so is the helper.
 void engine::after_fork_in_child() {
   owner_.start_as_child();
+  lock_.forget_holder();
   room_.forget_all();
   helper_runs_ = false;
 }

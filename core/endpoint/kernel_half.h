@@ -9,8 +9,9 @@
 #include "base/counters.h"
 #include "base/result.h"
 #include "base/time.h"
-#include "host/companion.h"
 #include "endpoint/message.h"
+#include "host/companion.h"
+#include "host/ports.h"
 
 namespace fastudp {
 
@@ -19,7 +20,9 @@ class engine;
 class kernel_half {
  public:
   // The engine and the companion outlive it; so does the count of datagrams that the companion got, which may be null.
-  kernel_half(engine& home, companion&& socket) : engine_(home), socket_(std::move(socket)) {}
+  kernel_half(engine& home, companion&& socket)
+      : engine_(home), socket_(std::move(socket)), cookie_(cookie_of(socket_.number())) {}
+  std::uint64_t cookie() const { return cookie_; }
   void count_by(const std::atomic<std::uint64_t>* arrivals) { arrivals_ = arrivals; }
   const std::atomic<std::uint64_t>* arrivals() const { return arrivals_; }
 
@@ -58,6 +61,7 @@ class kernel_half {
 
   engine& engine_;
   companion socket_;
+  std::uint64_t cookie_;
   const std::atomic<std::uint64_t>* arrivals_ = nullptr;
   std::uint64_t seen_ = 0;
   bool look_ = true;

@@ -6,6 +6,8 @@
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
+#include <new>
+#include <utility>
 
 namespace fastudp {
 namespace {
@@ -25,6 +27,7 @@ bool waiter::waits_for(const void* what) const {
 
 waiting_room::~waiting_room() {
   if (kick_fd_ >= 0) ::close(kick_fd_);
+  while (free_ != nullptr) delete std::exchange(free_, free_->next);
 }
 
 status waiting_room::open() {
@@ -32,16 +35,37 @@ status waiting_room::open() {
   return kick_fd_ >= 0 ? status{} : error{errno};
 }
 
-void waiting_room::enter(waiter& w) {
-  w.next = first_;
-  w.previous = nullptr;
-  if (first_ != nullptr) first_->previous = &w;
-  first_ = &w;
+waiter* waiting_room::enter(const wish& what) {
+  const pthread_t self = pthread_self();
+  for (waiter *w = first_, *next = nullptr; w != nullptr; w = next) {
+    next = w->next;
+    if (pthread_equal(w->thread, self)) unlink(*w);
+  }
+  if (free_ == nullptr) free_ = new (std::nothrow) waiter;
+  if (free_ == nullptr) return nullptr;
+  waiter* w = std::exchange(free_, free_->next);
+  static_cast<wish&>(*w) = what;
+  w->thread = self;
+  w->bell = -1;
+  w->asleep = false;
+  w->woken.store(0, std::memory_order_relaxed);
+  w->next = first_;
+  w->previous = nullptr;
+  if (first_ != nullptr) first_->previous = w;
+  first_ = w;
+  return w;
+}
+
+void waiting_room::unlink(waiter& w) {
+  (w.previous != nullptr ? w.previous->next : first_) = w.next;
+  if (w.next != nullptr) w.next->previous = w.previous;
+  if (leader_ == &w) leader_ = nullptr;
+  w.next = free_;
+  free_ = &w;
 }
 
 void waiting_room::leave(waiter& w) {
-  (w.previous != nullptr ? w.previous->next : first_) = w.next;
-  if (w.next != nullptr) w.next->previous = w.previous;
+  unlink(w);
   if (leader_ == nullptr && first_ != nullptr) wake(*first_);
 }
 
@@ -58,7 +82,7 @@ status waiting_room::lead(waiter& w, link& device, time_point until) {
   leader_ = &w;
   leader_until_ = until;
   const timespec span = to_timespec(std::max<duration>(until - clock_.precise(), 0));
-  pollfd own[waiter::reserved];
+  pollfd own[wish::reserved];
   const std::span<pollfd> watched = w.watched.empty() ? std::span<pollfd>(own) : w.watched;
   watched[0] = {device.wait_fd(), POLLIN, 0};
   watched[1] = {kick_fd_, POLLIN, 0};

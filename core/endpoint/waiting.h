@@ -3,6 +3,7 @@
 // sleep each on a word of their own, so that a datagram wakes the one thread that it is for.
 
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 
 #include <atomic>
@@ -24,21 +25,28 @@ struct wait_item {
   std::int16_t events, revents;
 };
 
-// One thread that waits; lives on its stack.
-struct waiter {
-  const void* interest = nullptr;       // the socket that it waits for; null: anything
-  std::span<const wait_item> any_of{};  // or one of many
-  bool only_looks = false;              // and takes nothing, so that there is enough for another
+// What a thread waits for.
+struct wish {
+  const void* interest = nullptr;          // the socket; null: anything
+  std::span<const wait_item> any_of = {};  // or one of many
+  bool only_looks = false;                 // and takes nothing, so that there is enough for another
   // Descriptors that it waits for as well, behind `reserved` entries that are the room's.
-  std::span<pollfd> watched{};
+  std::span<pollfd> watched = {};
   const sigset_t* signal_mask = nullptr;  // while it sleeps
-  int bell = -1;                          // wakes it from sleeping on its own descriptors
+
+  static constexpr std::size_t reserved = 3;
+};
+
+// One thread that waits. The room's, not on the thread's stack: a signal handler may leave a call by siglongjmp, and
+// the stack be used for something else before the room learns of it.
+struct waiter : wish {
+  pthread_t thread{};
+  int bell = -1;  // wakes it from sleeping on its own descriptors
   waiter* next = nullptr;
   waiter* previous = nullptr;
   bool asleep = false;
   std::atomic<std::uint32_t> woken{0};
 
-  static constexpr std::size_t reserved = 3;
   bool waits_for(const void* what) const;
 };
 
@@ -54,7 +62,8 @@ class waiting_room {
   // A descriptor that a leader sleeps on as well: readable when the kernel has something for one of the sockets.
   void also_watch(int fd) { watched_fd_ = fd; }
 
-  void enter(waiter& w);
+  // Null: no memory. What this thread has left behind by a siglongjmp is cleared away.
+  waiter* enter(const wish& what);
   // Whoever leaves makes sure that somebody else leads, if somebody else is there.
   void leave(waiter& w);
 
@@ -63,7 +72,7 @@ class waiting_room {
   status sleep(waiter& w, link& device, time_point limit, time_point work_due);
 
   // In a child after fork: nobody waits here.
-  void forget_all() { first_ = leader_ = nullptr; }
+  void forget_all() { first_ = leader_ = nullptr; }  // their memory may be in use
   // Sleeps on the waiter's own descriptors, and on nothing of the stack's, which is another process's.
   status sleep_alone(waiter& w, time_point limit);
   // Wakes all that wait for `interest`.
@@ -77,6 +86,7 @@ class waiting_room {
   }
 
  private:
+  void unlink(waiter& w);
   status lead(waiter& w, link& device, time_point until);
   status follow(waiter& w, time_point until);
   status follow_on_descriptors(waiter& w, time_point until);
@@ -84,6 +94,7 @@ class waiting_room {
   lock& guard_;
   clock& clock_;
   waiter* first_ = nullptr;
+  waiter* free_ = nullptr;
   waiter* leader_ = nullptr;
   time_point leader_until_ = never;
   int kick_fd_ = -1;  // wakes the leader

@@ -153,7 +153,8 @@ result<std::size_t> companion::receive(std::span<kernel_message> messages, int f
     h.peers[i] = {};
   }
   // MSG_TRUNC: the datagram's own length, whatever fits.
-  const int got = ::recvmmsg(number_, h.all.data(), static_cast<unsigned>(count), flags | MSG_TRUNC | MSG_WAITFORONE, nullptr);
+  const int got =
+      ::recvmmsg(number_, h.all.data(), static_cast<unsigned>(count), flags | MSG_TRUNC | MSG_WAITFORONE, nullptr);
   if (got < 0) return error{errno};
   for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
     const msghdr& header = h.all[i].msg_hdr;
@@ -170,18 +171,18 @@ result<std::size_t> companion::receive(std::span<kernel_message> messages, int f
 
 status companion::keep_out(int interface) {
   socklen_t instructions = 0;  // of a filter that is there already
-  if (::getsockopt(number_, SOL_SOCKET, SO_GET_FILTER, nullptr, &instructions) == 0 && instructions != 0) return error{EBUSY};
+  if (::getsockopt(number_, SOL_SOCKET, SO_GET_FILTER, nullptr, &instructions) == 0 && instructions != 0)
+    return error{EBUSY};
   constexpr auto ancillary = [](int what) { return static_cast<std::uint32_t>(SKF_AD_OFF + what); };
   constexpr std::uint32_t destination = static_cast<std::uint32_t>(SKF_NET_OFF) + 16, everything = 0xffffffff;
-  const sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_IFINDEX)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(interface), 0, 5),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_PKTTYPE)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 3),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, destination),
-      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0xe0000000, 1, 0),  // groups
-      BPF_STMT(BPF_RET | BPF_K, 0),
-      BPF_STMT(BPF_RET | BPF_K, everything)};
+  const sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_IFINDEX)),
+                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(interface), 0, 5),
+                              BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_PKTTYPE)),
+                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 3),
+                              BPF_STMT(BPF_LD | BPF_W | BPF_ABS, destination),
+                              BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0xe0000000, 1, 0),  // groups
+                              BPF_STMT(BPF_RET | BPF_K, 0),
+                              BPF_STMT(BPF_RET | BPF_K, everything)};
   const sock_fprog program{.len = std::size(code), .filter = const_cast<sock_filter*>(code)};
   return outcome(::setsockopt(number_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));
 }

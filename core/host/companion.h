@@ -1,6 +1,6 @@
 #pragma once
-// The kernel's half of a socket: a UDP socket of Linux's that holds the port and the descriptor, and takes what the fast
-// path doesn't.
+// The kernel's half of a socket: a UDP socket of Linux's that holds the port and the descriptor, and takes what the
+// fast path doesn't.
 
 #include <atomic>
 #include <cstddef>
@@ -16,12 +16,12 @@ namespace fastudp {
 
 // One datagram through the kernel. Flags and control messages are Linux's own, untouched.
 struct kernel_message {
-  std::span<std::byte> data;      // to send: the payload; received: room, cut to what was stored
-  std::span<std::byte> control;   // likewise
-  endpoint_address peer;          // to send: where to, if has_peer; received: from whom
-  bool has_peer = false;          // received: false at the end after a shutdown
-  std::uint32_t length = 0;       // received: the datagram's own
-  int flags = 0;                  // received: msg_flags
+  std::span<std::byte> data;     // to send: the payload; received: room, cut to what was stored
+  std::span<std::byte> control;  // likewise
+  endpoint_address peer;         // to send: where to, if has_peer; received: from whom
+  bool has_peer = false;         // received: false at the end after a shutdown
+  std::uint32_t length = 0;      // received: the datagram's own
+  int flags = 0;                 // received: msg_flags
 };
 
 class companion {

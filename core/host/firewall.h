@@ -8,7 +8,8 @@ namespace fastudp {
 
 enum class certainty : std::uint8_t { no, yes, unknown };
 
-// Rules on what comes in or goes out of this host; `text` says where.
+// Rules of nftables or of iptables on what comes in for this host or goes out of it; `text` says where. Unknown without
+// the right to look.
 certainty host_firewall_has_rules(char* text, std::size_t size);
 
 }  // namespace fastudp

@@ -65,7 +65,9 @@ struct candidate {
 };
 
 bool comes_before(const candidate& a, const candidate& b) {
-  const auto key = [](const candidate& c) { return std::uint64_t{c.way.destination.address.number()} << 8 | c.way.destination.length; };
+  const auto key = [](const candidate& c) {
+    return std::uint64_t{c.way.destination.address.number()} << 8 | c.way.destination.length;
+  };
   return key(a) != key(b) ? key(a) < key(b) : a.metric < b.metric;
 }
 
@@ -94,10 +96,12 @@ result<std::unique_ptr<mirror>> mirror::open(int interface, mirror_events& event
   std::unique_ptr<mirror> out(new (std::nothrow) mirror(interface, events));
   auto notifications = netlink::open(NETLINK_ROUTE, groups);
   auto questions = netlink::open(NETLINK_ROUTE, 0);
-  if (!out || !notifications || !questions) return why.fail(notifications ? ENOMEM : notifications.code(), "no netlink socket");
+  if (!out || !notifications || !questions)
+    return why.fail(notifications ? ENOMEM : notifications.code(), "no netlink socket");
   out->notifications_ = std::move(*notifications);
   out->questions_ = std::move(*questions);
-  if (auto told = out->tell_interface(); !told) return why.fail(told.code(), "there is no interface number %d", interface);
+  if (auto told = out->tell_interface(); !told)
+    return why.fail(told.code(), "there is no interface number %d", interface);
   out->tell(everything);
   return out;
 }
@@ -152,7 +156,8 @@ bool mirror::has_only_default_rules() {
     const auto header = one.fixed<fib_rule_hdr>();
     const auto priority = value_of<std::uint32_t>(one.attributes<fib_rule_hdr>(), FRA_PRIORITY);
     const auto table = value_of<std::uint32_t>(one.attributes<fib_rule_hdr>(), FRA_TABLE, header.table);
-    const bool is_default = (priority == 0 && table == RT_TABLE_LOCAL) || (priority == 32766 && table == RT_TABLE_MAIN) ||
+    const bool is_default = (priority == 0 && table == RT_TABLE_LOCAL) ||
+                            (priority == 32766 && table == RT_TABLE_MAIN) ||
                             (priority == 32767 && table == RT_TABLE_DEFAULT);
     ++(is_default && header.src_len == 0 && header.dst_len == 0 ? defaults : others);
   });
@@ -207,7 +212,8 @@ void mirror::tell_interface(const message& one) {
   state.mtu = value_of<std::uint32_t>(attributes, IFLA_MTU);
   state.is_ethernet = header.ifi_type == ARPHRD_ETHER;
   state.is_up = one.type == RTM_NEWLINK && (header.ifi_flags & IFF_UP) != 0 && (header.ifi_flags & IFF_RUNNING) != 0;
-  if (attribute(attributes, IFLA_ADDRESS).size() == sizeof state.mac) state.mac = value_of<mac_address>(attributes, IFLA_ADDRESS);
+  if (attribute(attributes, IFLA_ADDRESS).size() == sizeof state.mac)
+    state.mac = value_of<mac_address>(attributes, IFLA_ADDRESS);
   found_ = true;
   events_.interface_is(state);
 }

@@ -16,16 +16,16 @@ namespace fastudp {
 // The way that the host's main table has for a destination.
 struct host_route {
   ipv4_prefix destination;
-  int interface = 0;     // 0: the kernel has more to say than one way out (several hops, blackhole, …)
-  ipv4_address gateway;  // any: on-link
-  ipv4_address source;   // preferred; any: none said
-  std::uint32_t mtu = 0; // of the route; 0: the interface's
+  int interface = 0;      // 0: the kernel has more to say than one way out (several hops, blackhole, …)
+  ipv4_address gateway;   // any: on-link
+  ipv4_address source;    // preferred; any: none said
+  std::uint32_t mtu = 0;  // of the route; 0: the interface's
 };
 
 struct host_interface {
   mac_address mac;
   std::uint32_t mtu = 0;
-  bool is_up = false;       // administratively, and with a carrier
+  bool is_up = false;  // administratively, and with a carrier
   bool is_ethernet = false;
 };
 

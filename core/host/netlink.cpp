@@ -26,7 +26,8 @@ std::span<const std::byte> attribute(std::span<const std::byte> attributes, std:
   while (attributes.size() >= sizeof header) {
     std::memcpy(&header, attributes.data(), sizeof header);
     if (header.nla_len < sizeof header || header.nla_len > attributes.size()) return {};
-    if ((header.nla_type & NLA_TYPE_MASK) == type) return attributes.subspan(sizeof header, header.nla_len - sizeof header);
+    if ((header.nla_type & NLA_TYPE_MASK) == type)
+      return attributes.subspan(sizeof header, header.nla_len - sizeof header);
     attributes = attributes.subspan(std::min<std::size_t>(NLA_ALIGN(header.nla_len), attributes.size()));
   }
   return {};

@@ -1,5 +1,6 @@
-/* The table by which fastudp-bpf.so serves libfastudp.so. Both come from one build, which the build id makes sure of; so
- * it may change with every release. All calls but open and attach work without privileges. Results are 0 or -errno. */
+/* The table by which fastudp-bpf.so serves libfastudp.so. Both come from one build, which the build id makes sure of;
+ * so it may change with every release. All calls but open and attach work without privileges. Results are 0 or -errno.
+ */
 #pragma once
 
 #include <stddef.h>

@@ -6,8 +6,8 @@
 
 namespace fastudp {
 
-#define FASTUDP_BACKEND(scheme, space, text)                              \
-  namespace space {                                                \
+#define FASTUDP_BACKEND(scheme, space, text)                                 \
+  namespace space {                                                          \
   result<link_ptr> open(uri& where, const link_services& with, reason& why); \
   }
 #include "link/backends.def"

@@ -29,8 +29,8 @@ struct claim {
 
 class steering {
  public:
-  // Finds the plugin beside this library, or at `path`, and loads its programs. ENOENT: not installed; EPERM: BPF may not be used here;
-  // ENOSYS, EINVAL: the kernel is too old. `why` says so and what to do.
+  // Finds the plugin beside this library, or at `path`, and loads its programs. ENOENT: not installed; EPERM: BPF may
+  // not be used here; ENOSYS, EINVAL: the kernel is too old. `why` says so and what to do.
   static result<std::unique_ptr<steering>> load(reason& why, const char* path = nullptr);
   virtual ~steering() = default;
 

@@ -16,6 +16,7 @@ struct queued_error {
   std::uint32_t info = 0;        // the MTU of "too big" errors
   endpoint_address destination;  // of the datagram
   ipv4_address offender;
+  ip_facts message{};  // of the ICMP error
 };
 
 class error_queue {

@@ -76,6 +76,13 @@ constexpr option_row options[] = {
        s.settings().send_buffer = buffer_size(value, s.layer().limits().send_max, smallest_send_buffer);
        return {};
      }},
+    // A datagram is ready whatever its size: Linux remembers the number, and so do we.
+    {SOL_SOCKET, SO_RCVLOWAT, [](udp_socket& s, time_point) -> result<int> { return s.settings().receive_low_water; },
+     [](udp_socket& s, int value) -> status {
+       s.settings().receive_low_water = value < 0 ? INT32_MAX : std::max(value, 1);
+       return {};
+     }},
+    constant<1>(SO_SNDLOWAT),
     {SOL_SOCKET, SO_RCVTIMEO, nullptr, nullptr, &socket_settings::receive_timeout},
     {SOL_SOCKET, SO_SNDTIMEO, nullptr, nullptr, &socket_settings::send_timeout},
     port_flag<&port_entry::reuse_address>(SO_REUSEADDR),
@@ -205,10 +212,11 @@ void copy_options(udp_socket& socket, option_source& from) {
     if (size) (void)set_option(socket, row.level, row.name, {value, *size});
   }
   // As they are, not doubled once more and cut to the administrator's limit.
-  for (auto [name, field] : {std::pair{SO_RCVBUF, &socket_settings::receive_buffer},
-                             std::pair{SO_SNDBUF, &socket_settings::send_buffer}}) {
+  for (auto [name, field] :
+       {std::pair{SO_RCVBUF, &socket_settings::receive_buffer}, std::pair{SO_SNDBUF, &socket_settings::send_buffer}}) {
     std::uint32_t bytes = 0;
-    if (from.get_option(SOL_SOCKET, name, std::as_writable_bytes(std::span(&bytes, 1)))) socket.settings().*field = bytes;
+    if (from.get_option(SOL_SOCKET, name, std::as_writable_bytes(std::span(&bytes, 1))))
+      socket.settings().*field = bytes;
   }
 }
 

@@ -15,6 +15,7 @@ struct buffer_limits {
 
 struct socket_settings {
   std::uint32_t receive_buffer = 212'992, send_buffer = 212'992;
+  int receive_low_water = 1;
   duration receive_timeout = never, send_timeout = never;
   bool broadcast = false;
   int ttl = -1;  // -1: the host's default

@@ -156,6 +156,7 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   if (size > longest_ip_datagram) return error{EMSGSIZE};
   if (to != nullptr && to->port == 0) return error{EINVAL};
   if (to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
+  if (choices.refusal != 0) return error{choices.refusal};
   const endpoint_address destination = to != nullptr ? *to : entry_.remote;
   auto way = path_to(destination.address, choices.source.is_any() ? source_ : choices.source, now);
   const std::size_t total = size + ipv4_size + udp_size;
@@ -269,7 +270,8 @@ void udp_socket::report(const icmp_report& what) {
                   .icmp_code = what.code,
                   .info = what.mtu,
                   .destination = what.about.remote,
-                  .offender = what.reporter},
+                  .offender = what.reporter,
+                  .message = what.message},
                  what.payload, settings_.receive_buffer, layer_.below().store());
   } else if (!meaning.fatal || !entry_.connected) {
     return;

@@ -22,9 +22,10 @@ inline constexpr int left_to_kernel = 4096;  // beyond the last errno
 
 // What one datagram may have of its own, instead of the socket's settings.
 struct send_choices {
-  ipv4_address source;     // any: the socket's
+  ipv4_address source{};   // any: the socket's
   int ttl = -1, tos = -1;  // -1: the socket's
   bool confirm = false;    // the peer is known to be alive (MSG_CONFIRM)
+  int refusal = 0;         // errno: they can't be had, which Linux says after it has looked at the destination
 };
 
 class udp_socket {

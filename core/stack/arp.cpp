@@ -19,7 +19,7 @@ bool is_probe(const arp& message) {
 }
 
 bool is_possible_sender(ipv4_address a) {
-  return !a.is_zero_network() && !a.is_loopback() && !a.is_multicast() && !a.is_reserved();
+  return !a.is_any() && !a.is_loopback() && !a.is_multicast() && !a.is_reserved();
 }
 
 bool is_well_formed(const arp& message) {

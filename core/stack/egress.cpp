@@ -37,7 +37,7 @@ result<path> egress::classify(ipv4_address destination, ipv4_address source) con
     way.source = !source.is_any() ? source : destination.is_loopback() ? ipv4_address{{127, 0, 0, 1}} : destination;
     return way;
   }
-  if (destination.is_zero_network() || source.is_loopback()) return error{EINVAL};
+  if (source.is_loopback()) return error{EINVAL};
   if (destination.is_multicast()) {
     way.kind = path_kind::multicast;
   } else if (destination.is_limited_broadcast() || with_.addresses.is_subnet_broadcast(destination)) {
@@ -79,12 +79,12 @@ path egress::classify_shared(ipv4_address destination, ipv4_address source) cons
   }
   const bool is_group = destination.is_multicast() || destination.is_limited_broadcast() ||
                         with_.addresses.is_subnet_broadcast(destination);
-  way.why_kernel = is_local                                       ? kernel_reason::loopback
-                   : is_group                                     ? kernel_reason::group
-                   : with_.with_host == sharing::loopback         ? kernel_reason::route
-                   : !usable_                                     ? kernel_reason::link_down
+  way.why_kernel = is_local                                                ? kernel_reason::loopback
+                   : is_group                                              ? kernel_reason::group
+                   : with_.with_host == sharing::loopback                  ? kernel_reason::route
+                   : !usable_                                              ? kernel_reason::link_down
                    : !source.is_any() && !with_.addresses.contains(source) ? kernel_reason::source
-                                                                  : kernel_reason::count;
+                                                                           : kernel_reason::count;
   if (way.why_kernel != kernel_reason::count) return way;
   way.why_kernel = kernel_reason::route;
   if (destination.is_zero_network() || destination.is_reserved()) return way;
@@ -293,6 +293,7 @@ void egress::unreachable(packet* frame) {
                          .type = static_cast<std::uint8_t>(icmpv4_type::unreachable),
                          .code = static_cast<std::uint8_t>(icmpv4_unreachable_code::host),
                          .reporter = source,
+                         .message = {.destination = source, .ttl = ip_choices{}.ttl, .tos = tos_of_error(*ip)},
                          .payload = header->payload()});
     }
   }

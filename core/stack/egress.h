@@ -38,8 +38,7 @@ class egress final : public frame_output, public neighbour_events {
     datagram_sink& sink;
     sharing with_host = sharing::none;
   };
-  egress(const parts& with, random_source& random)
-      : with_(with), random_(random), mtu_(with.link.info().mtu) {}
+  egress(const parts& with, random_source& random) : with_(with), random_(random), mtu_(with.link.info().mtu) {}
 
   // The path to a destination, from `source` or, when that is the any address, from the address that fits best.
   // ENETUNREACH: no route; EINVAL: not an address to send to.

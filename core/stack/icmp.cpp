@@ -10,7 +10,6 @@ namespace fastudp {
 namespace {
 
 constexpr std::uint32_t icmp_size = 8;
-constexpr std::uint8_t internetwork_control = 0xc0;  // RFC 1812 4.3.2.5: the precedence of errors
 // RFC 1812 4.3.2.3: as much of the packet as fits without the error exceeding 576 bytes.
 constexpr std::uint32_t longest_quote = 576 - ipv4_size - icmp_size;
 
@@ -96,7 +95,9 @@ void icmp_host::answer_echo(const ip_arrival& request, time_point now) {
 }
 
 void icmp_host::receive_error(const ip_arrival& message, time_point now) {
-  const auto header = *view<icmpv4_unreachable>::parse(message.datagram->bytes());
+  packet& p = *message.datagram;
+  const auto outer = *view<ipv4>::parse({p.frame + p.network, p.transport - p.network});
+  const auto header = *view<icmpv4_unreachable>::parse(p.bytes());
   const auto type = header.get<&icmpv4_unreachable::type>().value();
   const auto code = header.get<&icmpv4_unreachable::code>().value();
   // The quote is the start of a datagram, so its total length is larger than what is here; the view goes by the bytes.
@@ -113,6 +114,7 @@ void icmp_host::receive_error(const ip_arrival& message, time_point now) {
                      .code = static_cast<std::uint8_t>(code),
                      .mtu = too_big ? std::uint32_t{header.get<&icmpv4_unreachable::next_hop_mtu>()} : 0,
                      .reporter = message.source,
+                     .message = facts_of(outer),
                      .payload = ours->payload()};
     // A message to a loopback address is from ourselves.
     const bool is_ours = addresses_.contains(what.about.local.address) || message.destination.is_loopback();
@@ -138,8 +140,7 @@ void icmp_host::send_error(icmpv4_type type, std::uint8_t code, const packet& of
   const auto header = *store(icmpv4{.type = as<icmpv4_type, 8>(type), .code = u<8>(code)}, p->bytes());
   std::memcpy(header.payload().data(), quote.data(), quote.size());
   header.set<&icmpv4::checksum>(checksum(p->bytes()));
-  const std::uint8_t tos = static_cast<std::uint8_t>((ip->get<&ipv4::dscp>() << 2 & 0x1c) | internetwork_control);
-  (void)out_.send(*way, p, answer_with(tos), now);
+  (void)out_.send(*way, p, answer_with(tos_of_error(*ip)), now);
 }
 
 }  // namespace fastudp

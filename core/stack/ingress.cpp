@@ -17,16 +17,12 @@ drop defect(const view<ipv4>& header, std::size_t available) {
   return drop::count;
 }
 
-std::uint8_t tos_of(const view<ipv4>& header) {
-  return static_cast<std::uint8_t>(header.get<&ipv4::dscp>() << 2 | header.get<&ipv4::ecn>());
-}
-
 // RFC 1122 3.2.1.3: what no datagram may come from. Our own addresses don't come in by the wire either.
 // 0.0.0.0 is a host that has none yet, and may ask everybody.
 bool is_impossible_source(const ip_arrival& ip, const local_addresses& addresses) {
   if (ip.source.is_any()) return !ip.destination.is_limited_broadcast();
   return ip.source.is_multicast() || ip.source.is_reserved() || ip.source.is_loopback() ||
-         ip.source.is_zero_network() || addresses.contains(ip.source) || addresses.is_subnet_broadcast(ip.source);
+         addresses.contains(ip.source) || addresses.is_subnet_broadcast(ip.source);
 }
 
 // A local kernel on the other side of a virtual cable leaves the sum to its "hardware": what stands in the field is the

@@ -12,8 +12,7 @@ bool has_broadcast(const ipv4_prefix& prefix) { return prefix.length < 31; }
 // RFC 1122 3.2.1.3
 bool is_host_address(const ipv4_prefix& prefix) {
   const ipv4_address address = prefix.address;
-  if (address.is_zero_network() || address.is_loopback() || address.is_multicast() || address.is_reserved())
-    return false;
+  if (address.is_any() || address.is_loopback() || address.is_multicast() || address.is_reserved()) return false;
   return prefix.length > 0 &&
          (!has_broadcast(prefix) || (address != prefix.broadcast() && address != prefix.network()));
 }

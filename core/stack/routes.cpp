@@ -10,9 +10,7 @@ namespace {
 
 bool is_prefix(const ipv4_prefix& p) { return p.length <= 32 && p.network() == p.address; }
 
-bool is_host(ipv4_address a) {
-  return !a.is_zero_network() && !a.is_loopback() && !a.is_multicast() && !a.is_reserved();
-}
+bool is_host(ipv4_address a) { return !a.is_any() && !a.is_loopback() && !a.is_multicast() && !a.is_reserved(); }
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "packet/packet.h"
 #include "stack/flow.h"
+#include "stack/ip_facts.h"
 
 namespace fastudp {
 
@@ -25,6 +26,7 @@ struct icmp_report {
   std::uint8_t type = 0, code = 0;
   std::uint32_t mtu = 0;               // of "fragmentation needed"; 0 otherwise
   ipv4_address reporter;               // who says so
+  ip_facts message{};                  // of the ICMP message
   std::span<const std::byte> payload;  // what is quoted of our datagram's payload
 };
 

@@ -27,7 +27,8 @@ stack::stack(link& device, counters& count, datagram_sink& sink, const stack_set
       path_mtu_(random_.next()),
       icmp_limit_(random_.next()),
       arp_(egress_, addresses_, neighbours_, device.info().mac, random_, count),
-      egress_({device, count, store_, addresses_, routes_, neighbours_, arp_, path_mtu_, sink, settings.with_host}, random_),
+      egress_({device, count, store_, addresses_, routes_, neighbours_, arp_, path_mtu_, sink, settings.with_host},
+              random_),
       icmp_(egress_, addresses_, path_mtu_, sink, icmp_limit_, device.info().mtu, count, settings.with_host),
       ingress_({device.info().mac, count, addresses_, arp_, icmp_, reassembly_, sink, settings.with_host}),
       reassembly_(store_.large(), ingress_, count) {}

@@ -160,6 +160,12 @@ class FastudpNet(Net):
         """So much that no limit on how often something may happen holds any more; in these tests Linux has none."""
         self.advance(20)
 
+    def wait_for_error(self, opened):
+        self.advance(2.9)
+        assert not opened.poll() & fastudp.ERROR
+        self.advance(0.2)
+        assert opened.poll() & fastudp.ERROR
+
     def add_neighbour(self, address, mac):
         self.stack.add_neighbour(address, mac)
 
@@ -206,6 +212,12 @@ class LinuxNet(Net):
 
     def let_a_while_pass(self):
         pass
+
+    def wait_for_error(self, opened):
+        """Until the socket has an error: three seconds after a neighbour was first asked for in vain."""
+        poll = select.poll()
+        poll.register(opened, 0)
+        assert poll.poll(20_000), "no error came"
 
     def _open_tap(self):
         try:

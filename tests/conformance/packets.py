@@ -100,9 +100,9 @@ def icmp(kind, code, rest, payload, *, source=PEER, destination=HOST, check=None
     return ethernet(outer, source=source if source in MACS else GATEWAY, destination=via or destination)
 
 
-def quoting(frame, kind=3, code=3, rest=0, *, source=PEER, quote=None, check=None):
+def quoting(frame, kind=3, code=3, rest=0, *, quote=None, **changes):
     """The ICMP error about a frame of the host under test; it quotes IP header and eight bytes, as RFC 792 says."""
-    return icmp(kind, code, rest, frame[14:42] if quote is None else quote, source=source, check=check)
+    return icmp(kind, code, rest, frame[14:42] if quote is None else quote, **changes)
 
 
 def ether_type(frame):

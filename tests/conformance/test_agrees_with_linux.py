@@ -176,7 +176,8 @@ VALUES = [-2147483648, -2, -1, 0, 1, 2, 3, 5, 6, 63, 64, 127, 255, 256, 1000, 23
 OPTIONS = {
     "SO_REUSEADDR": (SOL, socket.SO_REUSEADDR), "SO_REUSEPORT": (SOL, socket.SO_REUSEPORT),
     "SO_BROADCAST": (SOL, socket.SO_BROADCAST), "SO_RCVBUF": (SOL, socket.SO_RCVBUF),
-    "SO_SNDBUF": (SOL, socket.SO_SNDBUF), "SO_ERROR": (SOL, socket.SO_ERROR), "SO_TYPE": (SOL, socket.SO_TYPE),
+    "SO_SNDBUF": (SOL, socket.SO_SNDBUF), "SO_RCVLOWAT": (SOL, socket.SO_RCVLOWAT),
+    "SO_SNDLOWAT": (SOL, socket.SO_SNDLOWAT), "SO_ERROR": (SOL, socket.SO_ERROR), "SO_TYPE": (SOL, socket.SO_TYPE),
     "IP_TTL": (IP_LEVEL, socket.IP_TTL), "IP_TOS": (IP_LEVEL, socket.IP_TOS),
     "IP_MTU_DISCOVER": (IP_LEVEL, IP_MTU_DISCOVER), "IP_RECVERR": (IP_LEVEL, IP_RECVERR),
     "IP_MTU": (IP_LEVEL, IP_MTU), "IP_MULTICAST_TTL": (IP_LEVEL, socket.IP_MULTICAST_TTL), "unknown": (SOL, 9999),
@@ -319,5 +320,36 @@ def test_control_messages_choose_ttl_and_tos_of_one_datagram(agree):
             results.append(outcome(opened.sendmsg, b"x", control, (PEER, 2000)))
             results += [(frame[15], frame[22]) for frame in net.captured()]
         return results
+
+    agree(scenario)
+
+
+UNKNOWN_CONTROL = [(IP_LEVEL, 99, struct.pack("=i", 1))]
+
+
+def test_control_message_that_is_not_known_is_refused_after_a_wrong_destination_and_before_all_else(agree):
+    def scenario(net):
+        results = []
+        for size, address in [(1, None), (65536, (PEER, 2000)), (1, (PEER, 0)), (1, (PEER, 2000)), (1, ("10.0.0.255", 7)),
+                              (65508, (PEER, 2000))]:
+            opened = net.socket()
+            results += [outcome(opened.sendmsg, b"x" * size, UNKNOWN_CONTROL, address),
+                        same_port_class(opened.getsockname())]
+        opened = net.connected()
+        opened.send(b"hello")
+        net.inject(quoting(net.captured()[-1]))
+        results += [outcome(opened.sendmsg, b"x", UNKNOWN_CONTROL), outcome(opened.get_option, SOL, socket.SO_ERROR)]
+        opened.shutdown(socket.SHUT_WR)
+        return results + [outcome(opened.sendmsg, b"x", UNKNOWN_CONTROL), net.captured()]
+
+    agree(scenario)
+
+
+def test_so_rcvlowat_holds_no_datagram_back(agree):
+    def scenario(net):
+        opened = net.bound()
+        opened.set_option(SOL, socket.SO_RCVLOWAT, 10_000)
+        net.inject(datagram(b"small"))
+        return [opened.poll(), outcome(opened.recv)]
 
     agree(scenario)

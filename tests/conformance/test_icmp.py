@@ -173,6 +173,65 @@ def test_with_ip_recverr_the_error_queue_tells_what_happened_to_which_datagram(e
         opened.recvmsg(100, 512, fastudp.ERRQUEUE)
 
 
+IP_TOS, IP_TTL, IP_PKTINFO, IP_RECVTTL, IP_RECVTOS = 1, 2, 8, 12, 13
+
+
+def without_interface(control):
+    """Control messages without the number of an interface, which we have none of."""
+    return [(level, kind, data[4:] if kind == IP_PKTINFO else data) for level, kind, data in control]
+
+
+@pytest.mark.parametrize("options", [(IP_RECVTTL,), (IP_RECVTOS,), (IP_PKTINFO,), (IP_PKTINFO, IP_RECVTTL, IP_RECVTOS)])
+def test_error_queue_tells_what_the_socket_asks_to_know_of_the_icmp_message_before_the_error(either, options):
+    opened, frame = sender_of(either, errors=True)
+    for option in options:
+        opened.set_option(IP_LEVEL, option, 1)
+    either.inject(quoting(frame, ttl=9, tos=0x2E, source=STRANGER))
+    told = {IP_PKTINFO: bytes(4) + packed(HOST), IP_RECVTTL: struct.pack("=i", 9), IP_RECVTOS: b"\x2e"}
+    names = {IP_PKTINFO: IP_PKTINFO, IP_RECVTTL: IP_TTL, IP_RECVTOS: IP_TOS}
+    assert without_interface(opened.recvmsg(100, 512, fastudp.ERRQUEUE).control) == [
+        *((IP_LEVEL, names[option], told[option]) for option in options),
+        (IP_LEVEL, IP_RECVERR, extended_error(errno.ECONNREFUSED, 3, 3, reporter=STRANGER))]
+
+
+def test_control_messages_of_an_error_are_cut_as_linux_cuts_them(both):
+    def cut(net):
+        opened, frame = sender_of(net, errors=True)
+        for option in (IP_PKTINFO, IP_RECVTTL, IP_RECVTOS):
+            opened.set_option(IP_LEVEL, option, 1)
+        results = []
+        for room in range(0, 140):
+            net.inject(quoting(frame, ttl=9, tos=0x2E))
+            error_of(opened)
+            told = opened.recvmsg(100, room, fastudp.ERRQUEUE)
+            results.append((without_interface(told.control), told.flags & fastudp.CTRUNC))
+        return results
+
+    ours, linux = (cut(net) for net in both)
+    assert ours == linux
+
+
+def test_error_that_the_stack_itself_found_comes_with_no_packets_facts(either):
+    opened = either.connected()
+    for option, value in [(IP_RECVERR, 1), (IP_PKTINFO, 1), (IP_RECVTTL, 1), (IP_RECVTOS, 1), (IP_MTU_DISCOVER, 2)]:
+        opened.set_option(IP_LEVEL, option, value)
+    assert errno_of(opened.send, b"x" * 1473) == errno.EMSGSIZE
+    assert [kind for _, kind, _ in opened.recvmsg(100, 512, fastudp.ERRQUEUE).control] == [IP_RECVERR]
+
+
+def test_silent_neighbour_is_a_host_unreachable_of_our_own_in_the_error_queue(make_either):
+    net = make_either(resolved=False)
+    opened = net.bound()
+    for option, value in [(IP_RECVERR, 1), (IP_PKTINFO, 1), (IP_RECVTTL, 1), (IP_RECVTOS, 1), (IP_TOS, 0x1E)]:
+        opened.set_option(IP_LEVEL, option, value)
+    opened.sendto(b"x", (PEER, 7))
+    net.wait_for_error(opened)
+    assert without_interface(opened.recvmsg(100, 512, fastudp.ERRQUEUE).control) == [
+        (IP_LEVEL, IP_PKTINFO, bytes(4) + packed(HOST)), (IP_LEVEL, IP_TTL, struct.pack("=i", 64)),
+        (IP_LEVEL, IP_TOS, b"\xde"),
+        (IP_LEVEL, IP_RECVERR, extended_error(errno.EHOSTUNREACH, 3, 1, reporter=HOST))]
+
+
 @pytest.mark.parametrize("connected", [True, False])
 def test_with_ip_recverr_the_error_is_pending_as_well(either, connected):
     opened, frame = sender_of(either, connected=connected, errors=True)
@@ -392,6 +451,12 @@ def test_port_unreachable_quotes_options_but_no_padding(either):
     frames = either.answers(offending.ljust(60, b"P"))
     wanted = icmp(UNREACHABLE, PORT, 0, offending[14:], source=HOST, destination=PEER, tos=0xC0, fragment=0)
     assert same_but_identification(frames, [wanted])
+
+
+@pytest.mark.parametrize("tos", [0x01, 0x02, 0x1E, 0x20, 0xB8, 0xFF])
+def test_port_unreachable_has_the_precedence_of_control_and_the_type_of_service_of_the_datagram(either, tos):
+    (frame,) = either.answers(datagram(b"x", tos=tos))
+    assert frame[15] == 0xC0 | (tos & 0x1E)
 
 
 def test_tshark_reads_our_port_unreachable_with_its_quote(net):

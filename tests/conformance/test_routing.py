@@ -22,6 +22,16 @@ def test_datagram_off_the_link_goes_to_the_gateways_mac_with_its_destination_unc
     assert way_to(either, destination) == (MACS[GATEWAY], HOST, destination)
 
 
+@pytest.mark.parametrize("address", ["0.0.0.1", "0.1.2.3", "0.255.255.255"])
+def test_network_0_is_a_network_like_others_but_for_the_any_address(either, address):
+    assert way_to(either, address) == (MACS[GATEWAY], HOST, address)
+    receiver = either.bound()
+    either.inject(datagram(b"hello", source=address))
+    assert receiver.recvfrom() == (b"hello", (address, 2000))
+    receiver.connect((address, 7))
+    assert receiver.getpeername() == (address, 7)
+
+
 def test_datagram_on_the_link_goes_to_its_host(either):
     assert way_to(either, PEER) == (MACS[PEER], HOST, PEER)
 

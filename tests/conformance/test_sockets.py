@@ -1,6 +1,7 @@
 """What socket calls return, as on Linux: udp(7), ip(7), socket(7)."""
 
 import errno
+import resource
 import select
 import socket
 import time
@@ -114,6 +115,22 @@ def test_receive_timeout_is_eagain_at_the_deadline_and_not_before(timeout):
             receiver.recv()
         assert time.monotonic() - start >= timeout
         assert timed_out.value.errno == errno.EAGAIN
+
+
+@pytest.mark.parametrize("wait", ["recv", "wait"])
+def test_who_waits_sleeps_until_something_comes_and_does_not_look_again_and_again(wait):
+    """A loop that sleeps for 100 microseconds would be switched away from thousands of times, and be late each time."""
+    with fastudp.Stack("mem:idle?address=10.0.0.1/24&announce=off") as stack:
+        receiver = stack.socket()
+        receiver.bind((HOST, 1000))
+        receiver.settimeout(0.5)
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+        if wait == "wait":
+            assert not receiver.wait(timeout=0.5)
+        else:
+            with pytest.raises(TimeoutError):
+                receiver.recv()
+        assert resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before <= 20
 
 
 def test_timeout_of_zero_never_blocks():

@@ -8,10 +8,10 @@ import threading
 import fastudp
 import pytest
 from nets import IP_MTU_DISCOVER, PMTUDISC_DO, PMTUDISC_DONT, PMTUDISC_WANT
-from packets import (BROADCAST_MAC, DF, GATEWAY, HOST, MF, PEER, checksum, identification, packed, sent, tshark,
-                     with_identification)
-from scapy.layers.inet import IP, UDP, defragment
-from scapy.layers.l2 import Ether
+from packets import (BROADCAST_MAC, DF, GATEWAY, HOST, MACS, MF, PEER, arp, arp_reply, checksum, datagram, icmp,
+                     identification, packed, sent, tshark, with_identification)
+from scapy.layers.inet import ICMP, IP, UDP, IPOption, defragment
+from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 from scapy.plist import PacketList
 
@@ -35,6 +35,34 @@ def test_datagram_to_a_resolved_neighbour_has_these_exact_bytes(either):
 
 def test_our_builder_of_expected_frames_agrees_with_scapy_and_with_the_hand_written_bytes():
     assert sent(b"hello") == WELL_KNOWN == by_scapy(b"hello")
+
+
+ETHERNET = Ether(src=MACS[HOST], dst=MACS[PEER])
+BROADCAST = Ether(src=MACS[HOST], dst=BROADCAST_MAC)
+QUOTED = IP(src=PEER, dst=HOST, id=0, flags="DF") / UDP(sport=2000, dport=1000) / Raw(b"x")
+EXPECTED = {
+    "ARP request": (arp(1, HOST, MACS[HOST], PEER), BROADCAST / ARP(op=1, hwsrc=MACS[HOST], psrc=HOST, pdst=PEER)),
+    "ARP probe": (arp(1, "0.0.0.0", MACS[HOST], HOST),
+                  BROADCAST / ARP(op=1, hwsrc=MACS[HOST], psrc="0.0.0.0", pdst=HOST)),
+    "ARP announcement": (arp(1, HOST, MACS[HOST], HOST), BROADCAST / ARP(op=1, hwsrc=MACS[HOST], psrc=HOST, pdst=HOST)),
+    "ARP reply": (arp_reply(HOST, PEER),
+                  ETHERNET / ARP(op=2, hwsrc=MACS[HOST], psrc=HOST, hwdst=MACS[PEER], pdst=PEER)),
+    "echo reply": (icmp(0, 0, 0x12340007, b"abc", source=HOST, destination=PEER, fragment=0),
+                   ETHERNET / IP(src=HOST, dst=PEER, id=0) / ICMP(type=0, id=0x1234, seq=7) / Raw(b"abc")),
+    "port unreachable": (icmp(3, 3, 0, datagram(b"x")[14:], source=HOST, destination=PEER, tos=0xC0, fragment=0),
+                         ETHERNET / IP(src=HOST, dst=PEER, id=0, tos=0xC0) / ICMP(type=3, code=3) / QUOTED),
+    "fragmentation needed": (icmp(3, 4, 1280, datagram(b"x")[14:], source=HOST, destination=PEER),
+                             ETHERNET / IP(src=HOST, dst=PEER, id=0, flags="DF")
+                             / ICMP(type=3, code=4, nexthopmtu=1280) / QUOTED),
+    "datagram with options": (sent(b"x", options=b"\x01" * 3 + b"\0"),
+                              ETHERNET / IP(src=HOST, dst=PEER, id=0, flags="DF", options=IPOption(b"\x01" * 3 + b"\0"))
+                              / UDP(sport=1000, dport=2000) / Raw(b"x")),
+}
+
+
+@pytest.mark.parametrize("ours, scapys", EXPECTED.values(), ids=EXPECTED.keys())
+def test_every_builder_of_expected_frames_agrees_with_scapy(ours, scapys):
+    assert ours == bytes(scapys)
 
 
 def test_zero_length_datagram_is_sent_with_udp_length_8(either):

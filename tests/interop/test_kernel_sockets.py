@@ -10,6 +10,9 @@ import pytest
 from conftest import KERNEL, OURS, interface, kernel_counts, run
 
 import private_network
+from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.l2 import ARP, Ether
+from scapy.packet import Raw
 
 SO_NO_CHECK, UDP_SEGMENT = 11, 103
 
@@ -74,6 +77,60 @@ def test_the_kernel_finds_no_wrong_checksum_in_what_we_send(cable):
     assert after["Udp.InDatagrams"] - before["Udp.InDatagrams"] == 1000
     for name in ("Udp.InErrors", "Udp.InCsumErrors", "Ip.InHdrErrors", "Icmp.InCsumErrors"):
         assert after[name] == before[name], name
+
+
+def watching(cable):
+    """A socket that sees every frame on the cable, as tcpdump does."""
+    every_protocol = 0x0003
+    watcher = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(every_protocol))
+    watcher.bind((cable.device, every_protocol))
+    watcher.settimeout(20)
+    return watcher
+
+
+def frames_of(watcher, count, kind):
+    """So many frames of this ether type that came from our side of the cable."""
+    found = []
+    while len(found) < count:
+        frame, address = watcher.recvfrom(65536)
+        if address[2] != socket.PACKET_OUTGOING and frame[12:14] == kind:
+            found.append(frame)
+    return found
+
+
+def test_frames_of_ours_that_the_kernel_sees_have_these_exact_bytes(cable):
+    mac, kernel_mac = cable.stack.info().mac, cable.kernel_mac()
+    with watching(cable) as watcher, cable.kernel_socket(port=2000) as receiver:
+        cable.bound(1000).sendto(b"hello", (KERNEL, 2000))
+        assert receiver.recvfrom(100) == (b"hello", (OURS, 1000))
+        run("ping", "-n", "-c", "1", "-s", "3", "-p", "616263", OURS)
+        (request,) = frames_of(watcher, 1, b"\x08\x06")
+        datagram, echo = frames_of(watcher, 2, b"\x08\0")
+    echo = Ether(echo)
+    assert [request, datagram, bytes(echo)] == [bytes(frame) for frame in (
+        Ether(src=mac, dst="ff:ff:ff:ff:ff:ff") / ARP(op=1, hwsrc=mac, psrc=OURS, pdst=KERNEL),
+        Ether(src=mac, dst=kernel_mac) / IP(src=OURS, dst=KERNEL, id=0, flags="DF") / UDP(sport=1000, dport=2000)
+        / Raw(b"hello"),
+        Ether(src=mac, dst=kernel_mac) / IP(src=OURS, dst=KERNEL, id=echo[IP].id)
+        / ICMP(type=0, id=echo[ICMP].id, seq=1) / Raw(b"abc"))]
+
+
+def test_the_kernel_answers_no_packet_of_ours_a_second_time(cable):
+    """What is ours it takes for another host's: nothing of it is refused, redirected or answered by the kernel as well."""
+    counted = ("Icmp.OutDestUnreachs", "Icmp.OutRedirects", "Icmp.OutEchoReps", "Icmp.OutErrors", "Udp.NoPorts",
+               "Ip.ForwDatagrams", "Ip.InAddrErrors", "Ip.InUnknownProtos")
+    before = kernel_counts()
+    with cable.echo(7), cable.kernel_socket() as client:
+        for number in range(500):
+            client.sendto(b"%d" % number, (OURS, 7))
+            assert client.recv(100) == b"%d" % number
+        assert "50 received, 0% packet loss" in run("ping", "-n", "-c", "50", "-i", "0.002", OURS)  # or +1 duplicates
+        client.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            client.recv(100)
+    after = kernel_counts()
+    assert {name: after[name] - before[name] for name in counted} == dict.fromkeys(counted, 0)
+    assert after["Udp.InDatagrams"] - before["Udp.InDatagrams"] == 500
 
 
 def test_datagrams_without_a_checksum_are_taken(cable):

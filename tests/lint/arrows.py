@@ -7,7 +7,7 @@ import sys
 
 from common import files, finish
 
-CONTRACT = ("link/link.h", "link/uri.h")
+CONTRACT = ("link/link.h", "link/uri.h", "link/own_mac.h", "link/steering.h")
 
 # Folder, longest match first -> what it may include by a path rooted at core/. A row ending in '/' allows a folder.
 CORE = {
@@ -20,11 +20,15 @@ CORE = {
     "core/link/wrap/": ("base/", "packet/", *CONTRACT, "link/wrap/"),
     "core/link/mem/": ("base/", "packet/", *CONTRACT, "link/mem/"),
     "core/link/tap/": ("base/", "packet/", *CONTRACT, "link/tap/"),
+    "core/link/none/": ("base/", "packet/", *CONTRACT, "link/none/"),
+    "core/link/packet/": ("base/", "packet/", *CONTRACT, "link/packet/"),
+    "core/link/steering.cpp": ("base/", "link/steering.h", "link/plugin.h"),
     "core/link/": ("base/", "packet/", *CONTRACT),
     "core/stack/": ("base/", "wire/", "packet/", "link/link.h", "stack/"),
     "core/socket/": ("base/", "wire/", "packet/", "link/link.h", "stack/", "socket/"),
     "core/endpoint/": ("base/", "packet/", "stack/", "socket/", "host/", *CONTRACT, "link/registry.h", "endpoint/"),
     "abi/": ("base/", "endpoint/", "abi/", "fastudp.h"),
+    "plugins/bpf/": ("link/plugin.h", "maps.h"),
 }
 
 # These see the public header alone, and their own files.

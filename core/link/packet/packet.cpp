@@ -1,8 +1,8 @@
-// The link packet:IFNAME: an AF_PACKET socket on an interface that the kernel keeps, with the kernel's addresses or with
-// one of our own.
+// The link packet:IFNAME: an AF_PACKET socket on an interface that the kernel keeps, with the kernel's addresses or
+// with one of our own.
 //
-// A frame is copied once, from the kernel's ring into a frame of the link's pool, and its slot is given back at once: the
-// ring is used in order, so a slot that a slow program held would keep all later ones from the kernel.
+// A frame is copied once, from the kernel's ring into a frame of the link's pool, and its slot is given back at once:
+// the ring is used in order, so a slot that a slow program held would keep all later ones from the kernel.
 
 #include <linux/if_packet.h>
 #include <poll.h>
@@ -199,7 +199,8 @@ void packet_link::take_whole(const received_frame& f, burst& out) {
   if (is_tagged) {
     const std::uint16_t type = (f.status & TP_STATUS_VLAN_TPID_VALID) != 0 ? f.vlan_tpid : 0x8100;
     const std::array<std::uint8_t, 4> bytes{static_cast<std::uint8_t>(type >> 8), static_cast<std::uint8_t>(type),
-                                            static_cast<std::uint8_t>(f.vlan_tci >> 8), static_cast<std::uint8_t>(f.vlan_tci)};
+                                            static_cast<std::uint8_t>(f.vlan_tci >> 8),
+                                            static_cast<std::uint8_t>(f.vlan_tci)};
     std::memcpy(p->data() + addresses, bytes.data(), bytes.size());
   }
   std::memcpy(p->data() + addresses + tag, f.bytes.data() + addresses, f.bytes.size() - addresses);
@@ -274,7 +275,8 @@ std::size_t packet_link::tx_burst(const burst& in) {
 }
 
 // What comes in, and whose address it is.
-status configure(int socket, const interface_facts& device, uri& where, steering* claims, link_info& info, reason& why) {
+status configure(int socket, const interface_facts& device, uri& where, steering* claims, link_info& info,
+                 reason& why) {
   const auto asked = where.take_mac("mac", why);
   if (!asked) return asked.failure();
   const auto may_steer = where.take_switch("steer", true, why);
@@ -286,7 +288,8 @@ status configure(int socket, const interface_facts& device, uri& where, steering
     if (auto filtered = filter_own(socket, info.mac, why); !filtered) return filtered;
     return receive_for(socket, device, info.mac, why);
   }
-  if (!asked->is_zero()) return why.fail(EINVAL, "mac= needs address=: the host's addresses have the interface's own MAC");
+  if (!asked->is_zero())
+    return why.fail(EINVAL, "mac= needs address=: the host's addresses have the interface's own MAC");
   info.mac = device.mac;
   info.shared = true;
   reason not_steered;
@@ -329,8 +332,8 @@ result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   std::unique_ptr<packet_link> out;
   const int number = socket->number();
   if (frames && large != nullptr) {
-    out.reset(new (std::nothrow) packet_link(std::move(*socket), std::move(*rx), info, std::move(*frames), std::move(large),
-                                             services.count));
+    out.reset(new (std::nothrow) packet_link(std::move(*socket), std::move(*rx), info, std::move(*frames),
+                                             std::move(large), services.count));
   }
   if (!out) return why.fail(ENOMEM, "no memory for the frames of packet:%s", device->name);
   out->set_name(device->name);

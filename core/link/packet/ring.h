@@ -33,7 +33,9 @@ class ring {
   void give_back();
 
  private:
-  tpacket2_hdr& slot() const { return *reinterpret_cast<tpacket2_hdr*>(memory_.data() + std::size_t{next_} * slot_size_); }
+  tpacket2_hdr& slot() const {
+    return *reinterpret_cast<tpacket2_hdr*>(memory_.data() + std::size_t{next_} * slot_size_);
+  }
 
   shared_memory memory_;
   std::uint32_t slot_size_ = 0, slots_ = 0, next_ = 0;

@@ -32,9 +32,7 @@ segments::segments(std::span<const std::byte> frame, std::uint32_t size) : frame
   header_ = header;
 }
 
-std::size_t segments::count() const {
-  return is_whole() ? 1 : (frame_.size() - header_ + size_ - 1) / size_;
-}
+std::size_t segments::count() const { return is_whole() ? 1 : (frame_.size() - header_ + size_ - 1) / size_; }
 
 std::size_t segments::write(std::size_t i, std::span<std::byte> out) const {
   const std::size_t at = header_ + i * size_, payload = std::min(size_, frame_.size() - at);

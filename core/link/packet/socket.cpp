@@ -47,7 +47,8 @@ result<interface_facts> look_up(std::string_view name, reason& why) {
   interface_facts out;
   if (name.empty()) return why.fail(EINVAL, "packet: needs the name of an interface, for instance packet:eth0");
   const auto width = static_cast<int>(std::min<std::size_t>(name.size(), 64));
-  if (name.size() >= sizeof out.name) return why.fail(ENODEV, "there is no interface '%.*s': 'ip link' lists them", width, name.data());
+  if (name.size() >= sizeof out.name)
+    return why.fail(ENODEV, "there is no interface '%.*s': 'ip link' lists them", width, name.data());
   name.copy(out.name, sizeof out.name - 1);
   out.index = static_cast<int>(::if_nametoindex(out.name));
   if (out.index == 0) return why.fail(ENODEV, "there is no interface '%s': 'ip link' lists them", out.name);
@@ -72,7 +73,8 @@ result<descriptor> open_socket(const interface_facts& of, reason& why) {
   }
   const int number = out.number();
   if (auto done = switch_on(number, PACKET_VNET_HDR, why, "virtio-net headers"); !done) return done.failure();
-  if (auto done = switch_on(number, PACKET_IGNORE_OUTGOING, why, "to ignore what goes out"); !done) return done.failure();
+  if (auto done = switch_on(number, PACKET_IGNORE_OUTGOING, why, "to ignore what goes out"); !done)
+    return done.failure();
   // Straight to the driver. A queueing discipline would see what the program's other datagrams don't pass either.
   (void)switch_on(number, PACKET_QDISC_BYPASS, why, "to go round the queueing discipline");
   // Room for super-packets, which don't fit into a slot of the ring.
@@ -86,37 +88,35 @@ result<descriptor> open_socket(const interface_facts& of, reason& why) {
 status filter_shared(int socket, reason& why) {
   constexpr auto ancillary = [](int what) { return static_cast<std::uint32_t>(SKF_AD_OFF + what); };
   constexpr std::uint32_t protocol_at = ETH_HLEN + 9, header_at = ETH_HLEN, icmp_type_at = ETH_HLEN;
-  static constexpr sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_PKTTYPE)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 13),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_VLAN_TAG_PRESENT)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 11),
-      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 9),
-      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, protocol_at),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 6, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMP, 0, 6),
-      BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, header_at),
-      BPF_STMT(BPF_LD | BPF_B | BPF_IND, icmp_type_at),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_DEST_UNREACH, 2, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_TIME_EXCEEDED, 1, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_PARAMETERPROB, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, everything),
-      BPF_STMT(BPF_RET | BPF_K, 0)};
+  static constexpr sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_PKTTYPE)),
+                                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 13),
+                                         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_VLAN_TAG_PRESENT)),
+                                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 11),
+                                         BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
+                                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 9),
+                                         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, protocol_at),
+                                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 6, 0),
+                                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMP, 0, 6),
+                                         BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, header_at),
+                                         BPF_STMT(BPF_LD | BPF_B | BPF_IND, icmp_type_at),
+                                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_DEST_UNREACH, 2, 0),
+                                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_TIME_EXCEEDED, 1, 0),
+                                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_PARAMETERPROB, 0, 1),
+                                         BPF_STMT(BPF_RET | BPF_K, everything),
+                                         BPF_STMT(BPF_RET | BPF_K, 0)};
   return attach(socket, code, why);
 }
 
 status filter_own(int socket, const mac_address& mac, reason& why) {
   const auto number = mac.number();
-  const sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
-      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1, 4, 0),  // to many
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number >> 16), 0, 3),
-      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number & 0xffff), 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, everything),
-      BPF_STMT(BPF_RET | BPF_K, 0)};
+  const sock_filter code[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+                              BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1, 4, 0),  // to many
+                              BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number >> 16), 0, 3),
+                              BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
+                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number & 0xffff), 0, 1),
+                              BPF_STMT(BPF_RET | BPF_K, everything),
+                              BPF_STMT(BPF_RET | BPF_K, 0)};
   return attach(socket, code, why);
 }
 

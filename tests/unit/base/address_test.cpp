@@ -50,7 +50,6 @@ TEST(ipv4, the_special_addresses_are_known) {
   const auto is = [](const char* text) { return *parse_ipv4(text); };
   EXPECT_TRUE(is("0.0.0.0").is_any());
   EXPECT_FALSE(is("0.0.0.1").is_any());
-  EXPECT_TRUE(is("0.0.0.1").is_zero_network());
   EXPECT_TRUE(is("127.255.0.1").is_loopback());
   EXPECT_FALSE(is("128.0.0.1").is_loopback());
   EXPECT_TRUE(is("224.0.0.1").is_multicast());

@@ -36,7 +36,8 @@ std::string raw(const T& value) {
 // One host that talks to itself, and a raw port on its hub to say what it likes.
 class one_host : public testing::Test {
  protected:
-  one_host() : engine_(open_engine(hub_name() + "?announce=off&address=10.0.0.1/24", {.seed = 1, .hand_clock = true})) {}
+  one_host()
+      : engine_(open_engine(hub_name() + "?announce=off&address=10.0.0.1/24", {.seed = 1, .hand_clock = true})) {}
 
   // Sends so many to port 53, "0" and so on.
   void fill(std::size_t count) {

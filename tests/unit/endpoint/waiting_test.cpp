@@ -53,11 +53,10 @@ class room : public testing::Test {
 
   // One sleep of one thread, as wait_until does it. Returns the errno.
   int sleep(const void* interest, time_point limit = never, time_point work_due = never, bool only_looks = false) {
-    waiter w{.interest = interest, .only_looks = only_looks};
     guard_.acquire();
-    room_.enter(w);
-    const auto outcome = room_.sleep(w, link_, limit, work_due);
-    room_.leave(w);
+    waiter* w = room_.enter({.interest = interest, .only_looks = only_looks});
+    const auto outcome = room_.sleep(*w, link_, limit, work_due);
+    room_.leave(*w);
     guard_.give_up();
     return outcome.code();
   }
@@ -127,12 +126,11 @@ TEST_F(room, who_waits_for_anything_is_woken_when_nobody_waits_for_that) {
 }
 
 TEST_F(room, waking_before_the_sleep_is_not_lost) {
-  waiter w{.interest = &a_};
   guard_.acquire();
-  room_.enter(w);
+  waiter* w = room_.enter({.interest = &a_});
   room_.wake_one(&a_);
-  EXPECT_TRUE(room_.sleep(w, link_, never, never));
-  room_.leave(w);
+  EXPECT_TRUE(room_.sleep(*w, link_, never, never));
+  room_.leave(*w);
   guard_.give_up();
 }
 
@@ -212,6 +210,27 @@ TEST_F(room, a_handled_signal_ends_the_sleep_of_leader_and_follower) {
       while (!each->is_done()) each->interrupt(), std::this_thread::yield();
     }
   }
+}
+
+// As a siglongjmp out of a signal handler leaves it: the call never comes back.
+TEST_F(room, a_thread_that_has_left_its_place_by_a_jump_takes_a_new_one) {
+  guard_.acquire();
+  for (int i = 0; i < 100; ++i) ASSERT_NE(room_.enter({.interest = &a_}), nullptr);
+  waiter* w = room_.enter({.interest = &a_});
+  room_.wake_one(&a_);
+  EXPECT_TRUE(room_.sleep(*w, link_, never, never));
+  room_.leave(*w);
+  guard_.give_up();
+}
+
+TEST(lock, a_thread_that_jumped_away_with_it_still_has_it) {
+  fastudp::lock guard;
+  guard.acquire();
+  guard.acquire();
+  std::thread([&] { EXPECT_FALSE(guard.try_acquire()); }).join();
+  guard.give_up();
+  EXPECT_TRUE(guard.try_acquire());
+  guard.give_up();
 }
 
 }  // namespace

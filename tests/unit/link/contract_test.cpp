@@ -65,12 +65,15 @@ class link_contract : public testing::TestWithParam<kind> {
  protected:
   void SetUp() override {
     const auto& k = GetParam();
-    if (k.scheme == "tap" && !enter_namespace().empty()) GTEST_SKIP() << enter_namespace();
+    if (k.scheme != "mem" && !enter_namespace().empty()) GTEST_SKIP() << enter_namespace();
+    if (k.scheme == "packet") make_cable();
     const bool captured = k.keys == "?capture=";
     under_test_ = std::make_unique<host>(k.scheme + ":contract" + k.keys + (captured ? capture_.path() : ""));
     ASSERT_TRUE(*under_test_) << under_test_->why();
     if (k.scheme == "tap") {
       peer_ = std::make_unique<tap_peer>("contract");
+    } else if (k.scheme == "packet") {
+      peer_ = std::make_unique<tap_peer>("far");
     } else {
       peer_ = std::make_unique<mem_peer>("contract");
     }
@@ -79,12 +82,18 @@ class link_contract : public testing::TestWithParam<kind> {
   // Every packet is home again, whatever the test did.
   void TearDown() override {
     if (peer_ == nullptr) return;
+    if (GetParam().scheme == "packet") run("ip link delete contract");
     burst in;
     subject()->rx_burst(in);
     EXPECT_TRUE(in.empty());
     EXPECT_EQ(subject()->frames().available(), at_rest_);
   }
 
+  void make_cable() {
+    ASSERT_EQ(run("ip link add contract type veth peer name far && ip link set contract up && ip link set far up"), 0);
+    // Frames pass from the moment when both ends have a carrier.
+    while (run("ip link show contract | grep -q LOWER_UP") != 0) continue;
+  }
   host& subject() { return *under_test_; }
   peer& other() { return *peer_; }
   frame to_peer(std::string_view payload) { return ethernet(mac_of(0x99), subject()->info().mac, payload); }
@@ -331,6 +340,8 @@ TEST(allocations, are_counted) {
 const kind kinds[] = {
     {"mem", "mem"},
     {"tap", "tap"},
+    {"packet", "packet", "?address=10.0.0.9/24"},
+    {"packet_plain", "packet", "?address=10.0.0.9/24&ring=off"},
     {"mem_captured", "mem", "?capture="},
     {"tap_captured", "tap", "?capture="},
     // The smallest chance there is: frames pass through the wrapper's hands, and it draws for each.

@@ -46,6 +46,7 @@ class host {
     auto where = uri::parse(text_, why_);
     if (!where) return;
     if (auto opened = open_link(*where, {.count = count_}, why_)) link_ = std::move(*opened);
+    (void)where->take("address");  // the stack's, but a link may look at it
     if (link_ != nullptr && !where->expect_all_taken(why_)) link_.reset();
   }
   host() = default;

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -201,6 +202,67 @@ TEST_F(complaining, never_about_what_came_to_or_from_many_nor_about_an_error) {
   EXPECT_THAT(answers_to(from_to("10.0.0.9", "10.0.0.1"), broadcast_mac), SizeIs(0)) << "a broadcast of the link";
   EXPECT_THAT(answers_to(test::icmp_error(peer.address, here.address, icmpv4_type::unreachable, 3, "quoted")),
               SizeIs(0));
+}
+
+// The layers above ask to complain about none of these; that it doesn't happen is not left to them.
+TEST_F(complaining, rfc1122_3_2_2_the_offending_packet_itself_says_whether_it_may_be_told) {
+  path_mtu_cache path_mtu(1);
+  rate_limiter limit(1);
+  icmp_host complainer(host_.below->out(), host_.below->addresses(), path_mtu, host_.sockets, limit, 1500, host_.count);
+  ASSERT_TRUE(host_.below->add_route(test::prefix("0.0.0.0/0"), &peer.address));
+  const auto from_to = [](const char* from, const char* to) {
+    return test::udp_packet({{ip(to), 53}, {ip(from), 999}}, "x");
+  };
+  std::string later = from_to("10.0.0.9", "10.0.0.1"), first = later;
+  later[7] = 1;
+  first[6] = 0x20;
+  const auto icmp_of = [](icmpv4_type type) {
+    return test::icmp_packet(peer.address, here.address, {.type = type}, std::string(28, 'q'));
+  };
+  std::string cut = icmp_of(icmpv4_type::echo_request);
+  cut.resize(24);
+  struct {
+    const char* what;
+    std::string packet;
+    bool told;
+  } const rows[] = {{"a datagram", from_to("10.0.0.9", "10.0.0.1"), true},
+                    {"a first fragment", first, true},
+                    {"a later fragment", later, false},
+                    {"from the any address", from_to("0.0.0.0", "10.0.0.1"), false},
+                    {"from a group", from_to("224.0.0.9", "10.0.0.1"), false},
+                    {"from a reserved address", from_to("240.0.0.9", "10.0.0.1"), false},
+                    {"from everybody", from_to("255.255.255.255", "10.0.0.1"), false},
+                    {"from all of the network", from_to("10.0.0.255", "10.0.0.1"), false},
+                    {"to a group", from_to("10.0.0.9", "224.0.0.1"), false},
+                    {"to everybody", from_to("10.0.0.9", "255.255.255.255"), false},
+                    {"to all of the network", from_to("10.0.0.9", "10.0.0.255"), false},
+                    {"an echo request", icmp_of(icmpv4_type::echo_request), true},
+                    {"an echo reply", icmp_of(icmpv4_type::echo_reply), true},
+                    {"an unreachable", icmp_of(icmpv4_type::unreachable), false},
+                    {"a source quench", icmp_of(icmpv4_type::source_quench), false},
+                    {"a redirect", icmp_of(icmpv4_type::redirect), false},
+                    {"a time exceeded", icmp_of(icmpv4_type::time_exceeded), false},
+                    {"a parameter problem", icmp_of(icmpv4_type::parameter_problem), false},
+                    {"an ICMP message that is cut", cut, false}};
+  const auto complain = [&](const std::string& packet) {
+    fastudp::packet* offending = host_.below->store().take(static_cast<std::uint32_t>(packet.size()));
+    ASSERT_NE(offending, nullptr);
+    std::memcpy(offending->data(), packet.data(), packet.size());
+    offending->length = static_cast<std::uint32_t>(packet.size());
+    offending->network = offending->begin;
+    complainer.send_error(icmpv4_type::unreachable, 2, *offending, host_.now);
+    host_.below->flush(host_.now);
+    release(offending);
+  };
+  for (const auto& [what, packet, told] : rows) {
+    host_.now += 100 * second;
+    for (int i = 0; i < 6; ++i) complain(packet);
+    EXPECT_THAT(sent(), SizeIs(told ? 6 : 0)) << what;
+    EXPECT_EQ(host_.drops(), 0u) << what;
+    if (told) continue;
+    complain(from_to("10.0.0.9", "10.0.0.1"));
+    EXPECT_THAT(sent(), SizeIs(1)) << what << " has used up nothing";
+  }
 }
 
 TEST_F(complaining, to_one_host_six_and_then_one_a_second) {

@@ -82,8 +82,8 @@ TEST_F(arriving, what_is_not_for_us_is_left_alone) {
 }
 
 TEST_F(arriving, nobody_sends_from_these) {
-  for (const char* source : {"127.0.0.1", "224.0.0.1", "239.1.2.3", "240.0.0.1", "255.255.255.255", "0.0.0.1",
-                             "0.0.0.0", "10.0.0.1", "10.0.0.255"}) {
+  for (const char* source :
+       {"127.0.0.1", "224.0.0.1", "239.1.2.3", "240.0.0.1", "255.255.255.255", "0.0.0.0", "10.0.0.1", "10.0.0.255"}) {
     expect_dropped(from(source), drop::ip_source, source);
   }
 }

@@ -37,8 +37,8 @@ TEST(local_addresses, sixty_four_fit) {
 
 TEST(local_addresses, rfc1122_3_2_1_3_what_no_host_may_have) {
   local_addresses ours;
-  for (const char* text : {"0.0.0.0/24", "0.1.2.3/24", "127.0.0.1/8", "224.0.0.1/24", "240.0.0.1/24",
-                           "255.255.255.255/32", "10.0.0.0/24", "10.0.0.255/24", "10.0.0.1/0"}) {
+  for (const char* text : {"0.0.0.0/24", "127.0.0.1/8", "224.0.0.1/24", "240.0.0.1/24", "255.255.255.255/32",
+                           "10.0.0.0/24", "10.0.0.255/24", "10.0.0.1/0"}) {
     EXPECT_EQ(ours.add(prefix(text)).code(), EINVAL) << text;
   }
   EXPECT_EQ(ours.add({ip("10.0.0.1"), 33}).code(), EINVAL);

@@ -1,0 +1,201 @@
+"""Two hosts with a cable between them, and programs on either: one namespace for the programs under test, which is this
+process's own, and one for their peer. Both are gone with this process."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "conformance"))
+
+import private_network  # noqa: E402
+
+BUILD = pathlib.Path(os.environ["FASTUDP_BUILD_DIR"])
+FASTUDP = str(BUILD / "cli" / "fastudp")
+HOST, PEER, OWN, TAP_OWN, TAP_KERNEL = "10.77.0.1", "10.77.0.2", "10.77.0.9", "10.88.0.2", "10.88.0.1"
+PATIENCE = 30
+
+# How the programs under test are run: the link, and the address at which they are reached.
+LINKS = {
+    "kernel": (None, HOST),
+    "host": ("host:", HOST),
+    "packet": ("packet:near", HOST),
+    "packet-filter": ("packet:near?steer=off", HOST),
+    "packet-plain": ("packet:near?ring=off", HOST),
+    "packet-own": (f"packet:near?address={OWN}/24", OWN),
+    "tap": (f"tap:fast0?address={TAP_OWN}/24", TAP_OWN),
+}
+FAST = [name for name in LINKS if name not in ("kernel", "host")]
+
+
+def need(program):
+    if shutil.which(program) is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{program} is not installed")
+
+
+def run(*command, **settings):
+    """A program that must succeed; what it wrote comes back as text."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, **settings)
+    assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def until(condition, what):
+    """Waits for what another process does, and there is no other way to hear of."""
+    limit = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < limit, f"waited in vain: {what}"
+        time.sleep(0.01)
+
+
+def udp_ports(namespace="self"):
+    lines = pathlib.Path(f"/proc/{namespace}/net/udp").read_text().splitlines()[1:]
+    return {int(line.split()[1].split(":")[1], 16) for line in lines}
+
+
+def kernel_counts():
+    """What the kernel of the namespace under test carried."""
+    lines = pathlib.Path("/proc/self/net/snmp").read_text().splitlines()
+    pairs = zip(lines[::2], lines[1::2])
+    return {f"{names.split(':')[0]}.{name}": int(value) for names, values in pairs
+            for name, value in zip(names.split()[1:], values.split()[1:])}
+
+
+class Net:
+    """The cable: `near` is here, `far` with the peer."""
+
+    def __init__(self):
+        private_network.enter()
+        self._exits = contextlib.ExitStack()
+        self.folder = pathlib.Path(self._exits.enter_context(tempfile.TemporaryDirectory()))
+        self.peer = self._exits.enter_context(contextlib.closing(Namespace()))
+        run("ip", "link", "add", "near", "type", "veth", "peer", "name", "far", "netns", str(self.peer.pid))
+        run("ip", "address", "add", f"{HOST}/24", "broadcast", "+", "dev", "near")
+        run("ip", "link", "set", "near", "up")
+        self.peer.run("ip", "address", "add", f"{PEER}/24", "broadcast", "+", "dev", "far")
+        self.peer.run("ip", "link", "set", "far", "up")
+        until(lambda: subprocess.run(["ping", "-c1", "-W1", PEER], capture_output=True).returncode == 0, "the cable")
+
+    def close(self):
+        self._exits.close()
+        subprocess.run(["ip", "link", "delete", "near"], capture_output=True)
+
+    def start(self, command, **settings):
+        return Program(command, **settings)
+
+
+class Namespace:
+    """A network namespace that a process holds; it ends with this one, however that ends."""
+
+    def __init__(self):
+        self._holder = subprocess.Popen(["unshare", "-n", "sh", "-c", "ip link set lo up; echo up; cat"], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
+        assert self._holder.stdout.readline() == b"up\n"
+        self.pid = self._holder.pid
+
+    def command(self, *command):
+        return ["nsenter", "-t", str(self.pid), "-n", "--", *command]
+
+    def run(self, *command, **settings):
+        return run(*self.command(*command), **settings)
+
+    def close(self):
+        self._holder.stdin.close()
+        self._holder.wait(PATIENCE)
+        self._holder.stdout.close()
+
+
+class Program:
+    """A program in the background, with what it has written; ended by its process id."""
+
+    def __init__(self, command, **settings):
+        self._log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True,
+                                        **settings)
+
+    def output(self):
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
+
+    def says(self, text):
+        until(lambda: text in self.output() or self.process.poll() is not None, f"{text!r} in {self.output()!r}")
+        assert text in self.output(), self.output()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(PATIENCE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # and whatever it has left in its session
+        self.process.wait(PATIENCE)
+        self._log.close()
+
+
+class Under:
+    """Programs under test, on one link, and what came of it."""
+
+    def __init__(self, net, link, strict=False):
+        self.net, self.name = net, link
+        self.uri, self.address = LINKS[link]
+        self.stats_file = net.folder / f"stats-{time.monotonic_ns()}.json"
+        self.strict = strict
+        self.peer_address = TAP_KERNEL if link == "tap" else PEER
+
+    def command(self, *command):
+        if self.uri is None:
+            return list(command)
+        strict = ["--strict"] if self.strict else []
+        return [FASTUDP, "run", "--link", self.uri, "--stats", str(self.stats_file), *strict, "--", *command]
+
+    def start(self, *command, **settings):
+        return Program(self.command(*command), **settings)
+
+    def peers(self, *command):
+        """The command as the peer runs it: of a TAP interface the kernel's end is here."""
+        return list(command) if self.name == "tap" else self.net.peer.command(*command)
+
+    def ready(self):
+        """With a TAP interface there is no peer before the program has made it."""
+        if self.name == "tap":
+            until(lambda: subprocess.run(["ip", "link", "show", "fast0"], capture_output=True).returncode == 0, "fast0")
+            subprocess.run(["ip", "address", "add", f"{TAP_KERNEL}/24", "dev", "fast0"], capture_output=True)
+
+    def stats(self):
+        until(self.stats_file.exists, "the stats file")
+        return json.loads(self.stats_file.read_text())
+
+    def check(self, least, direction=("rx", "tx")):
+        """So many datagrams at least, and where they went: nearly all the fast way, or none."""
+        if self.uri is None:
+            return None
+        stats = self.stats()
+        for way in direction:
+            fast, kernel = stats[way]["fast"], stats[way]["kernel"]
+            assert fast + kernel >= least, stats
+            if self.name == "host":
+                assert fast == 0, stats
+            else:
+                assert fast >= 0.95 * (fast + kernel), stats
+        return stats
+
+
+@contextlib.contextmanager
+def network():
+    net = Net()
+    try:
+        yield net
+    finally:
+        net.close()

@@ -1,0 +1,325 @@
+"""Processes that fork, pass sockets on, change their user, are interrupted, have many threads, or are killed: never deaf,
+never a datagram twice, and nothing left behind."""
+
+import json
+import os
+import subprocess
+
+import net as topology
+import pytest
+from net import FASTUDP, HOST, PATIENCE, run, until
+from test_programs import BLOCKING_ECHO, PYTHON
+
+ROUNDS = int(os.environ.get("FASTUDP_KILL_ROUNDS", "20"))  # 100 for a long run
+
+COUNTING_CLIENT = """
+import socket, sys
+# Each datagram again until it is answered, since a server that is being handed over may lose one; never two answers.
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+answers, sent = {}, 0
+for i in range(int(sys.argv[3])):
+    for attempt in range(20):
+        data = b"%d.%d" % (i, attempt)
+        client.sendto(data, (sys.argv[1], int(sys.argv[2])))
+        sent += 1
+        client.settimeout(0.5)
+        try:
+            heard = client.recvfrom(100)[0]
+            answers[heard] = answers.get(heard, 0) + 1
+            break
+        except TimeoutError:
+            pass
+    else:
+        print("deaf at", i)
+        break
+client.settimeout(0.2)
+try:
+    while True:
+        heard = client.recvfrom(100)[0]
+        answers[heard] = answers.get(heard, 0) + 1
+except TimeoutError:
+    pass
+print("twice" if max(answers.values(), default=0) > 1 else "once", len(answers) >= int(sys.argv[3]), sent - len(answers) < 10)
+"""
+
+SERVE = """
+def serve(server):
+    while True:
+        data, peer = server.recvfrom(65535)
+        server.sendto(data, peer)
+"""
+
+DAEMON = SERVE + """
+import os, socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 7000))
+if os.fork(): os._exit(0)
+os.setsid()
+if os.fork(): os._exit(0)
+print("ready", flush=True)
+serve(server)
+"""
+
+PREFORKING = SERVE + """
+import os, signal, socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 7000))
+children = []
+for _ in range(4):
+    child = os.fork()
+    if child == 0: serve(server)
+    children.append(child)
+def end(*_):
+    for child in children: os.kill(child, signal.SIGKILL)
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+print("ready", flush=True)
+signal.pause()
+"""
+
+EXECS = """
+import os, socket, sys
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 7000))
+os.set_inheritable(server.fileno(), True)
+heir = '''
+import socket, sys
+server = socket.socket(fileno=int(sys.argv[1]))
+print("ready", flush=True)
+while True:
+    data, peer = server.recvfrom(65535)
+    server.sendto(data, peer)
+'''
+os.execv(sys.executable, [sys.executable, "-c", heir, str(server.fileno())])
+"""
+
+PASSES = SERVE + """
+import array, os, socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 7000))
+here, there = socket.socketpair()
+child = os.fork()
+if child == 0:
+    server.close()
+    _, fds, _, _ = socket.recv_fds(there, 10, 1)
+    print("ready", flush=True)
+    serve(socket.socket(fileno=fds[0]))
+socket.send_fds(here, [b"x"], [server.fileno()])
+server.close()
+os.waitpid(child, 0)
+"""
+
+CHANGES_USER = SERVE + """
+import os, socket
+first = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+os.setgid(65534)
+os.setuid(65534)
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 7000))
+print("ready", flush=True)
+serve(server)
+"""
+
+THREADS = SERVE + """
+import socket, threading
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 7000))
+for _ in range(16): threading.Thread(target=serve, args=[server], daemon=True).start()
+print("ready", flush=True)
+threading.Event().wait()
+"""
+
+JUMPS = r"""
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+static sigjmp_buf out;
+static void jump(int number) { (void)number; siglongjmp(out, 1); }
+int main(void) {
+  struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons(7000)}, peer;
+  const int server = socket(AF_INET, SOCK_DGRAM, 0);
+  if (bind(server, (struct sockaddr*)&where, sizeof where) != 0) return 1;
+  signal(SIGALRM, jump);
+  const struct itimerval often = {{0, 20000}, {0, 20000}};
+  setitimer(ITIMER_REAL, &often, NULL);
+  puts("ready");
+  fflush(stdout);
+  for (;;) {
+    char data[2000];
+    if (sigsetjmp(out, 1) != 0) continue;
+    socklen_t size = sizeof peer;
+    const ssize_t got = recvfrom(server, data, sizeof data, 0, (struct sockaddr*)&peer, &size);
+    sigset_t alarm, before;
+    sigemptyset(&alarm);
+    sigaddset(&alarm, SIGALRM);
+    sigprocmask(SIG_BLOCK, &alarm, &before);
+    if (got >= 0) sendto(server, data, got, 0, (struct sockaddr*)&peer, size);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+  }
+}
+"""
+
+SHARED = pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter"], indirect=True)
+
+
+def check_service(under, count=50):
+    assert run(*under.net.peer.command(PYTHON, "-c", COUNTING_CLIENT, HOST, "7000", str(count))) == "once True True\n"
+
+
+def end(program):
+    """What was left behind gets its signal when it is the only one that is left."""
+    until(lambda: program.process.poll() is not None or program.process.send_signal(15), "its end")
+
+
+@SHARED
+@pytest.mark.parametrize("source", [PREFORKING, EXECS, PASSES, CHANGES_USER, THREADS],
+                         ids=["preforking", "exec", "scm_rights", "setuid", "threads"])
+def test_life(under, source):
+    with under.start(PYTHON, "-c", source) as server:
+        server.says("ready")
+        check_service(under)
+        end(server)
+
+
+@pytest.mark.parametrize("under", ["packet", "packet-filter"], indirect=True)
+def test_a_daemon_keeps_the_fast_path(under):
+    """fork, setsid, fork: the child takes over what its parents have opened, and `fastudp run` waits for it."""
+    with under.start(PYTHON, "-c", DAEMON) as server:
+        server.says("ready")
+        check_service(under)
+        end(server)
+    under.check(50)
+
+
+@pytest.mark.parametrize("under", ["packet", "packet-filter"], indirect=True)
+def test_dnsmasq_as_packaged_goes_into_the_background(under):
+    command = ["dnsmasq", "--user=root", "--no-resolv", "--no-hosts", "--conf-file=/dev/null",
+               f"--pid-file={under.net.folder}/pid", "--host-record=test.lan,1.2.3.4"]
+    with under.start(*command) as server:
+        until(lambda: (under.net.folder / "pid").exists() and (under.net.folder / "pid").read_text(), "its pid file")
+        asked = ["dig", f"@{HOST}", "+short", "+notcp", "+tries=3", "+time=2", *["test.lan"] * 50]
+        assert run(*under.net.peer.command(*asked)) == "1.2.3.4\n" * 50
+        end(server)
+    under.check(50)
+
+
+@SHARED
+def test_a_handler_that_jumps_out_of_a_call(under):
+    source, program = under.net.folder / "jumps.c", under.net.folder / "jumps"
+    source.write_text(JUMPS)
+    run("cc", "-O1", "-o", str(program), str(source))
+    with under.start(str(program)) as server:
+        server.says("ready")
+        check_service(under, 200)
+        end(server)
+
+
+def traces():
+    """What a killed program could leave behind at the interface and in the kernel."""
+    link = json.loads(run("ip", "-json", "-details", "link", "show", "dev", "near"))[0]
+    programs = json.loads(run("bpftool", "-j", "prog", "list"))
+    maps = json.loads(run("bpftool", "-j", "map", "list"))
+    return {"promiscuity": link["promiscuity"], "allmulti": link.get("allmulti"), "flags": sorted(link["flags"]),
+            "programs": sum(p.get("name") in ("steer", "tap", "count") for p in programs),
+            "maps": sum(m.get("name") in ("claims", "watched", "counts") for m in maps),
+            "addresses": run("ip", "-brief", "address", "show", "dev", "near"),
+            "sockets": len(open("/proc/self/net/packet").read().splitlines())}
+
+
+@pytest.mark.parametrize("link", ["packet:near", "packet:near?steer=off", f"packet:near?address={topology.OWN}/24"],
+                         ids=["packet", "packet-filter", "packet-own"])
+def test_killed_under_traffic_it_leaves_nothing(net, link):
+    address = topology.OWN if "address" in link else HOST
+    before = traces()
+    flood = ("import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nwhile True:\n    try: s.sendto(b'x', ('%s', 7000))\n"
+             "    except OSError: pass\n" % address)
+    environment = {**os.environ, "LD_PRELOAD": str(topology.BUILD / "bindings/preload/libfastudp-preload.so"),
+                   "FASTUDP_LINK": link}
+    with net.start(net.peer.command(PYTHON, "-c", flood)):
+        for _ in range(ROUNDS):
+            with net.start([PYTHON, "-c", BLOCKING_ECHO], env=environment) as server:
+                server.says("ready")
+                server.process.kill()
+                server.process.wait(PATIENCE)
+    until(lambda: traces() == before, f"as before: {before}, not {traces()}")
+
+
+@pytest.mark.parametrize("source", [BLOCKING_ECHO, BLOCKING_ECHO.replace("    data, peer", "    import select; select.select([server], [], [])\n    data, peer")],
+                         ids=["recv", "select"])
+def test_an_idle_program_uses_no_processor_time(net, source):
+    environment = {**os.environ, "LD_PRELOAD": str(topology.BUILD / "bindings/preload/libfastudp-preload.so"),
+                   "FASTUDP_LINK": "packet:near"}
+    with net.start([PYTHON, "-c", source], env=environment) as server:
+        server.says("ready")
+
+        def ticks():
+            words = open(f"/proc/{server.process.pid}/stat").read().rsplit(")", 1)[1].split()
+            return int(words[11]) + int(words[12])
+
+        start = ticks()
+        run("ping", "-c", "20", "-i", "0.1", "-q", topology.PEER)  # two seconds of other traffic
+        assert ticks() - start <= 2
+
+
+POLLS = r"""
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(void) {
+  struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons(7000)};
+  const int server = socket(AF_INET, SOCK_DGRAM, 0);
+  char data[100];
+  if (bind(server, (struct sockaddr*)&where, sizeof where) != 0) return 1;
+  for (int i = 0; i < 100; ++i) recv(server, data, sizeof data, MSG_DONTWAIT);
+  syscall(SYS_getppid);
+  for (int i = 0; i < 10000; ++i) recv(server, data, sizeof data, MSG_DONTWAIT);
+  syscall(SYS_getppid);
+  return 0;
+}
+"""
+
+
+def test_an_empty_receive_makes_no_system_call(net):
+    """Between the two marks; now and then the stack looks at what the host has to tell."""
+    source, program = net.folder / "polls.c", net.folder / "polls"
+    source.write_text(POLLS)
+    run("cc", "-O1", "-o", str(program), str(source))
+    log = net.folder / "strace"
+    preload = topology.BUILD / "bindings/preload/libfastudp-preload.so"
+    run("strace", "-o", str(log), "-E", f"LD_PRELOAD={preload}", "-E", "FASTUDP_LINK=packet:near", str(program))
+    lines = log.read_text().splitlines()
+    first, last = [i for i, line in enumerate(lines) if line.startswith("getppid")]
+    assert last - first < 100, lines[first:first + 20]
+
+
+def test_wrong_links_and_missing_rights_say_what_to_do(net):
+    def fails(*arguments, before=()):
+        done = subprocess.run([*before, FASTUDP, "run", *arguments, "--", "true"], capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stderr
+
+    code, said = fails("--link", "packet:nosuch")
+    assert code == 2 and "no interface 'nosuch'" in said and said.count("\n") == 1
+    code, said = fails("--link", "packet:near?wrong=1")
+    assert code == 2 and "wrong" in said and said.count("\n") == 1
+    less = ["capsh", "--drop=cap_net_raw,cap_net_admin,cap_bpf,cap_sys_admin", "--shell=/usr/bin/env", "--"]
+    code, said = fails("--link", "packet:near", before=less)
+    assert code == 0 and "CAP_NET_RAW" in said and "going on with the kernel's sockets" in said and said.count("\n") == 1
+    code, said = fails("--strict", "--link", "packet:near", before=less)
+    assert code == 1 and "CAP_NET_RAW" in said and said.count("\n") == 1
+    code, said = fails("--link", "auto:near", before=less)
+    assert code == 0 and said == ""
+    code, said = fails("--strict", "--link", "auto:near", before=less)
+    assert code == 1 and "CAP_NET_RAW" in said
+
+
+def test_a_taken_port_is_refused_as_the_kernel_refuses_it(net):
+    bind = "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('', 7000))\n"
+    with net.start([PYTHON, "-c", BLOCKING_ECHO]) as other:
+        other.says("ready")
+        done = subprocess.run([FASTUDP, "run", "--link", "packet:near", "--", PYTHON, "-c", bind], capture_output=True, text=True,
+                              timeout=60)
+    assert done.returncode == 1 and "Address already in use" in done.stderr

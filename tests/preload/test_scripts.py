@@ -1,0 +1,41 @@
+"""Fixed scripts of calls, in C, print what came of each: the same with the interposer as without, down to errno, the numbers
+of descriptors and the order of events."""
+
+import os
+import pathlib
+import subprocess
+
+import private_network
+import pytest
+from net import BUILD, run
+
+HERE = pathlib.Path(__file__).parent
+# What a race decides, on the kernel as well: lines that two processes print, or which of a signal and a datagram is first.
+UNORDERED = {"process"}
+# Across a fork that both sides survive, a datagram within the process may wait on the other side: see ARCHITECTURE.md.
+CASES = [(script, link) for script in ("data", "names", "wait", "process") for link in ("host:", "loop:")
+         if (script, link) != ("process", "loop:")]
+
+
+@pytest.fixture(scope="session")
+def scripts(tmp_path_factory):
+    private_network.enter()
+    folder = tmp_path_factory.mktemp("scripts")
+    for source in HERE.glob("script_*.c"):
+        run("cc", "-O1", "-w", "-pthread", "-o", str(folder / source.stem), str(source))
+    return folder
+
+
+def transcript(program, name, **more):
+    done = subprocess.run([program], capture_output=True, text=True, timeout=100, env={**os.environ, **more})
+    lines = [line.removesuffix(" but errno 4") for line in done.stdout.splitlines()]
+    return (sorted(lines) if name in UNORDERED else lines), done.returncode
+
+
+@pytest.mark.parametrize("name, link", CASES)
+def test_same_as_the_kernel(scripts, name, link):
+    program = scripts / f"script_{name}"
+    expected = transcript(program, name)
+    assert len(expected[0]) > 50 and expected[1] == 0
+    preload = str(BUILD / "bindings" / "preload" / "libfastudp-preload.so")
+    assert transcript(program, name, LD_PRELOAD=preload, FASTUDP_LINK=link) == expected

@@ -1,0 +1,191 @@
+// The BPF programs on a cable between two namespaces: what is claimed comes to the tap alone, everything else to the
+// kernel alone, and nothing is left behind.
+
+#include "link/steering.h"
+
+#include <gtest/gtest.h>
+#include <linux/bpf.h>
+#include <linux/if_packet.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "unit/link/namespace.h"
+
+namespace fastudp::test {
+namespace {
+
+std::string plugin() {
+  const char* build = std::getenv("FASTUDP_BUILD_DIR");
+  return std::string(build != nullptr ? build : ".") + "/abi/fastudp-bpf.so";
+}
+
+// near has 10.99.0.1 here; frames are put on it from far, by hand.
+class steered : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!enter_namespace().empty()) GTEST_SKIP() << enter_namespace();
+    if (::access(plugin().c_str(), R_OK) != 0) GTEST_SKIP() << "fastudp-bpf.so isn't built: it needs clang and libbpf";
+    ASSERT_EQ(run("ip link add near type veth peer name far && ip address add 10.99.0.1/24 dev near && "
+                  "ip link set near up && ip link set far up && ip link set lo up"),
+              0);
+    while (run("ip link show near | grep -q LOWER_UP") != 0) continue;
+    tap_ = descriptor(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+    kernel_ = descriptor(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    reason why;
+    auto loaded = steering::load(why, plugin().c_str());
+    ASSERT_TRUE(loaded) << why.c_str();
+    steering_ = std::move(*loaded);
+    ASSERT_TRUE(steering_->attach(index(), why)) << why.c_str();
+    const int program = steering_->tap_filter();
+    ASSERT_EQ(::setsockopt(tap_.number(), SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof program), 0);
+    sockaddr_ll at{};
+    at.sll_family = AF_PACKET;
+    at.sll_protocol = htons(ETH_P_ALL);
+    at.sll_ifindex = index();
+    ASSERT_EQ(::bind(tap_.number(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+    sockaddr_in where{};
+    where.sin_family = AF_INET;
+    where.sin_port = htons(5353);
+    ASSERT_EQ(::bind(kernel_.number(), reinterpret_cast<sockaddr*>(&where), sizeof where), 0);
+  }
+  void TearDown() override { run("ip link delete near 2>/dev/null"); }
+
+  static int index() { return static_cast<int>(if_nametoindex("near")); }
+
+  // A UDP datagram to 10.99.0.1:5353 from 10.99.0.2:`from`; `change` may spoil it.
+  template <typename Change>
+  void send(std::uint16_t from, const Change& change) {
+    std::string ip("\x45\0\0\x1d\0\0\0\0\x40\x11\0\0\x0a\x63\0\x02\x0a\x63\0\x01", 20);
+    std::string udp("\0\0\x14\xe9\0\x09\0\0x", 9);
+    udp[0] = static_cast<char>(from >> 8);
+    udp[1] = static_cast<char>(from);
+    std::string mac(6, '\0');
+    std::FILE* file = ::popen("ip -o link show near | sed 's/.*ether \\([0-9a-f:]*\\).*/\\1/'", "r");
+    unsigned b[6] = {};
+    EXPECT_EQ(std::fscanf(file, "%x:%x:%x:%x:%x:%x", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5]), 6);
+    ::pclose(file);
+    for (int i = 0; i < 6; ++i) mac[static_cast<std::size_t>(i)] = static_cast<char>(b[i]);
+    change(mac, ip, udp);
+    unsigned sum = 0;
+    for (std::size_t i = 0; i < ip.size(); i += 2)
+      sum += static_cast<unsigned>(static_cast<unsigned char>(ip[i]) << 8 | static_cast<unsigned char>(ip[i + 1]));
+    while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+    ip[10] = static_cast<char>(~sum >> 8);
+    ip[11] = static_cast<char>(~sum);
+    packet_socket("far").send(mac + std::string("\x02\0\0\0\0\x09\x08\0", 8) + ip + udp);
+  }
+  void send(std::uint16_t from = 1000) {
+    send(from, [](std::string&, std::string&, std::string&) {});
+  }
+  // Whoever gets it has it by the time that sending returns, or a moment later.
+  std::string who_has_it() {
+    pollfd both[] = {{tap_.number(), POLLIN, 0}, {kernel_.number(), POLLIN, 0}};
+    ::poll(both, 2, patience_ms);
+    ::poll(both, 2, 0);
+    char room[2000];
+    const bool tap = ::recv(tap_.number(), room, sizeof room, MSG_DONTWAIT) > 0;
+    const bool kernel = ::recv(kernel_.number(), room, sizeof room, MSG_DONTWAIT) > 0;
+    return tap && kernel ? "both" : tap ? "tap" : kernel ? "kernel" : "nobody";
+  }
+
+  static claim ours(std::uint16_t remote_port = 0) {
+    claim out{.local = ipv4_address{{10, 99, 0, 1}}, .remote = {}, .local_port = 5353, .remote_port = remote_port};
+    if (remote_port != 0) out.remote = ipv4_address{{10, 99, 0, 2}};
+    return out;
+  }
+
+  std::unique_ptr<steering> steering_;
+  descriptor tap_, kernel_;
+};
+
+TEST_F(steered, a_claimed_datagram_is_the_taps_and_any_other_the_kernels) {
+  send();
+  EXPECT_EQ(who_has_it(), "kernel");
+  ASSERT_TRUE(steering_->add(ours()));
+  EXPECT_EQ(steering_->add(ours()).code(), EEXIST);
+  send();
+  EXPECT_EQ(who_has_it(), "tap");
+  steering_->remove(ours());
+  send();
+  EXPECT_EQ(who_has_it(), "kernel");
+}
+
+TEST_F(steered, a_claim_on_one_peer_leaves_the_others_to_the_kernel) {
+  ASSERT_TRUE(steering_->add(ours(1000)));
+  send(1000);
+  EXPECT_EQ(who_has_it(), "tap");
+  send(1001);
+  EXPECT_EQ(who_has_it(), "kernel");
+}
+
+TEST_F(steered, options_fragments_and_broadcasts_are_the_kernels) {
+  ASSERT_TRUE(steering_->add(ours()));
+  send(1, [](std::string&, std::string& ip, std::string&) {
+    ip[0] = 0x46;
+    ip[3] = 0x21;
+    ip += std::string("\x01\x01\x01\0", 4);
+  });
+  EXPECT_EQ(who_has_it(), "kernel");
+  send(1, [](std::string& mac, std::string&, std::string&) { mac.assign(6, '\xff'); });
+  EXPECT_EQ(who_has_it(), "kernel");
+  send(1, [](std::string&, std::string& ip, std::string&) { ip[6] = 0x20; });  // the first of several, which never come
+  send(2);
+  EXPECT_EQ(who_has_it(), "tap");
+  EXPECT_EQ(::recv(tap_.number(), nullptr, 0, MSG_DONTWAIT), -1);
+}
+
+TEST_F(steered, what_the_kernel_gives_a_socket_is_counted_without_a_call) {
+  const auto count = steering_->watch(kernel_.number());
+  ASSERT_TRUE(count);
+  const std::uint64_t before = **count;
+  for (int i = 0; i < 3; ++i) send();
+  while (**count != before + 3) continue;
+  steering_->unwatch(*count);
+}
+
+TEST_F(steered, it_goes_on_without_privileges) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    bool good = ::setgid(65534) == 0 && ::setuid(65534) == 0 && steering_->add(ours());
+    good = good && steering_->watch(kernel_.number());
+    steering_->remove(ours());
+    ::_exit(good ? 0 : 1);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
+// How many programs the kernel says are at tc ingress of the interface.
+std::uint32_t attached() {
+  constexpr int tcx_ingress = 46;
+  bpf_attr asked{};
+  asked.query.target_fd = if_nametoindex("near");
+  asked.query.attach_type = tcx_ingress;
+  EXPECT_EQ(::syscall(SYS_bpf, BPF_PROG_QUERY, &asked, sizeof asked), 0) << std::strerror(errno);
+  return asked.query.prog_cnt;
+}
+
+TEST_F(steered, nothing_is_left_at_the_interface) {
+  EXPECT_EQ(attached(), 1u);
+  steering_.reset();
+  EXPECT_EQ(attached(), 0u);
+}
+
+TEST_F(steered, an_interface_that_isnt_there_is_said_to_be_missing) {
+  reason why;
+  EXPECT_EQ(steering_->attach(99'999, why).code(), ENODEV);
+  EXPECT_FALSE(why.empty());
+}
+
+TEST(steering, without_its_plugin_it_says_what_to_install) {
+  reason why;
+  EXPECT_EQ(steering::load(why, "/nowhere/fastudp-bpf.so").code(), ENOENT);
+  EXPECT_NE(std::string(why.c_str()).find("install"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace fastudp::test
