@@ -157,6 +157,7 @@ def test_dig_asks_dnsmasq(under):
     under.check(QUERIES)
 
 
+@with_tcp
 def test_socat_serves(under):
     need("socat")
     with under.start("socat", "-d", "-d", "UDP4-RECVFROM:7000,fork", "EXEC:cat") as server:
