@@ -87,7 +87,7 @@ path egress::classify_shared(ipv4_address destination, ipv4_address source) cons
                                                                            : kernel_reason::count;
   if (way.why_kernel != kernel_reason::count) return way;
   way.why_kernel = kernel_reason::route;
-  if (destination.is_zero_network() || destination.is_reserved()) return way;
+  if (destination.is_reserved()) return way;
   way.kind = path_kind::unicast;
   if (!follow_route(way, source)) way.kind = path_kind::kernel;
   return way;

@@ -100,8 +100,8 @@ def iperf(peer):
 
 
 def listens(port):
-    return any(int(line.split()[1].split(":")[1], 16) == port
-               for line in pathlib.Path("/proc/self/net/tcp").read_text().splitlines()[1:])
+    rows = [line.split() for line in pathlib.Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
+    return any(int(row[1].split(":")[1], 16) == port and row[3] == "0A" for row in rows)
 
 
 def main():
