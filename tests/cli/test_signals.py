@@ -40,11 +40,14 @@ def test_each_is_passed_on_once(script):
 
 
 def test_what_the_program_sends_to_its_group_doesnt_come_back(script):
-    sender = LISTENER.replace('print("ready"', 'os.kill(0, signal.SIGUSR2)\nprint("ready"')
+    """With signals of which each is kept, in the order of their numbers."""
+    sender = LISTENER.replace('print("ready"', 'os.kill(0, signal.SIGRTMIN + 3)\nprint("ready"')
     with Started(*HOST, *script(sender), start_new_session=True) as started:
         assert started.line().startswith("ready")
-        assert started.line() == "SIGUSR2"
-        os.kill(started.pid, signal.SIGTERM)  # SIGUSR2 has the lower number, and would come first
+        assert started.line() == str(signal.SIGRTMIN + 3)
+        os.kill(started.pid, signal.SIGRTMIN + 4)
+        assert started.line() == str(signal.SIGRTMIN + 4)
+        os.kill(started.pid, signal.SIGTERM)
         assert started.end() == (["SIGTERM"], 11)
 
 
@@ -140,7 +143,11 @@ def test_a_shell_can_stop_and_continue_its_job(script):
     until(lambda: shell.is_of(program), "the job to continue")
     shell.type("\x03")
     shell.sees("SIGINT")
-    shell.type("\x1a")
+    os.kill(program, signal.SIGTSTP)
+    shell.sees("Stopped")
+    shell.type("fg\n")
+    until(lambda: shell.is_of(program), "the job to continue")
+    os.kill(program, signal.SIGSTOP)  # as some do once they have put the terminal in order
     shell.sees("Stopped")
     shell.type("fg; echo ended-$?\n")
     until(lambda: shell.is_of(program), "the job to continue")
