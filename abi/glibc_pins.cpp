@@ -6,17 +6,9 @@
 #include <pthread.h>
 #include <signal.h>
 
-#if defined(__x86_64__)
-#define FIRST_VERSION "GLIBC_2.2.5"
-#elif defined(__aarch64__)
-#define FIRST_VERSION "GLIBC_2.17"
-#else
-#error "which version of glibc was the first on this processor?"
-#endif
-
-#define PIN(function, result, parameters, arguments)                   \
-  extern "C" result first_##function parameters;                       \
-  __asm__(".symver first_" #function "," #function "@" FIRST_VERSION); \
+#define PIN(function, result, parameters, arguments)                         \
+  extern "C" result first_##function parameters;                             \
+  __asm__(".symver first_" #function "," #function "@" FASTUDP_FIRST_GLIBC); \
   extern "C" result __wrap_##function parameters { return first_##function arguments; }
 
 // clang-format off

@@ -39,9 +39,19 @@ function(fastudp_core_library name)
   target_link_libraries(${name} PRIVATE fastudp_library_flags ${arg_LIBS})
 endfunction()
 
+# The first version of glibc's symbols on this processor, which every later glibc has as well.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+  set(fastudp_first_glibc GLIBC_2.2.5)
+elseif(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
+  set(fastudp_first_glibc GLIBC_2.17)
+else()
+  message(FATAL_ERROR "Which version of glibc was the first on ${CMAKE_SYSTEM_PROCESSOR}?")
+endif()
+
 # fastudp_link_to_libc_alone(TARGET): of all system libraries it needs libc; a sanitizer brings a runtime of its own. A
 # macro, since the variable is its caller's folder's.
 macro(fastudp_link_to_libc_alone target)
+  target_compile_definitions(${target} PRIVATE FASTUDP_FIRST_GLIBC="${fastudp_first_glibc}")
   if(NOT fastudp_instrumented)
     target_link_options(${target} PRIVATE -nodefaultlibs -Wl,-z,defs)
     set(CMAKE_CXX_STANDARD_LIBRARIES "-lc -lgcc") # comes last, after all static parts

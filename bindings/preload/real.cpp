@@ -4,11 +4,9 @@
 
 #include <atomic>
 
-#include "first_version.h"
-
 // glibc 2.34 moved it into libc under a newer version.
 extern "C" void* first_dlsym(void* where, const char* name);
-asm(".symver first_dlsym,dlsym@" FIRST_VERSION);
+asm(".symver first_dlsym,dlsym@" FASTUDP_FIRST_GLIBC);
 
 namespace preload {
 

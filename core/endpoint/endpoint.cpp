@@ -64,8 +64,7 @@ void put_facts(control_writer& out, const ip_facts& facts, int interface, ipv4_a
 endpoint::~endpoint() {
   if (kernel_ && engine_.is_guest()) return;
   if (kernel_) {
-    diverted_ = false;
-    engine_.undivert(*this);
+    stop_diverting();
     engine_.unwatch(*this);
   }
   if (fast_ != &own_flag_) engine_.owner().give_back(fast_);
@@ -408,7 +407,7 @@ result<std::size_t> endpoint::borrow(std::span<message> messages, int flags) {
       return error{pending};
     }
     result<std::size_t> got = borrow_fast(messages);
-    if (*got == 0 && kernel_) got = borrow_from_kernel(messages, t.now());
+    if (*got == 0 && kernel_) got = borrow_from_kernel(messages);
     if (got) frames_out_.fetch_add(static_cast<std::uint32_t>(*got), std::memory_order_relaxed);
     end_of_input();
     const bool false_alarm = kernel_ && !got && got.code() == EAGAIN;

@@ -102,15 +102,19 @@ class endpoint {
   status ensure_bound(engine::turn& t);
   void settle(engine::turn& t);
   kernel_reason why_not_fast(const endpoint_address& local) const;
+  status prepare_to_divert(engine::turn& t);
   void divert();
   void undivert();
+  void stop_diverting();
   status hand_over(engine::turn& t, kernel_reason why);
+  void become_kernels(kernel_reason why, bool has_leftovers);
   void leave_to_kernel(kernel_reason why);
   status set_both(engine::turn& t, int level, int name, std::span<const std::byte> value);
   result<std::size_t> get_both(engine::turn& t, int level, int name, std::span<std::byte> value);
-  result<std::size_t> receive_from_kernel(std::span<message> messages, int flags, time_point now);
+  result<std::size_t> receive_from_kernel(std::span<message> messages, int flags);
+  result<std::size_t> receive_from_peer(message& m, int flags);
   result<std::size_t> receive_kernel_only(std::span<message> messages, int flags);  // without a turn
-  result<std::size_t> borrow_from_kernel(std::span<message> messages, time_point now);
+  result<std::size_t> borrow_from_kernel(std::span<message> messages);
   std::size_t borrow_fast(std::span<message> messages);
   result<std::size_t> receive_here(std::span<message> messages, int flags);
   error no_leftovers();
@@ -141,9 +145,9 @@ class endpoint {
   std::optional<kernel_half> kernel_;
   std::atomic<bool> own_flag_{true};
   std::atomic<bool>* fast_ = &own_flag_;  // in memory that forked processes share, where there is any
-  std::atomic<bool> has_leftovers_{
-      true};  // the fast queue may hold something, also when the socket is the kernel's by now
-  bool diverted_ = false, filtered_ = false, kernel_first_ = false;
+  // The fast queue may hold something, also when the socket is the kernel's by now.
+  std::atomic<bool> has_leftovers_{true};
+  bool diverted_ = false, kernel_first_ = false;
   kernel_reason handed_over_for_{};
 };
 

@@ -1,7 +1,6 @@
 // The endpoint and its companion: what runs on both, what the kernel alone does, and when a socket is left to it.
 
 #include <netinet/in.h>
-#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -71,9 +70,7 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
   kernel_.emplace(engine_, std::move(*made));
   socket_.lean_on_kernel();
   if (engine_.is_guest()) {  // the stack is another process's
-    handed_over_for_ = kernel_reason::forked;
-    has_leftovers_.store(false, std::memory_order_release);
-    fast_->store(false, std::memory_order_release);
+    become_kernels(kernel_reason::forked, false);
     engine_.count().sockets_kernel.add_shared(1);
     return {};
   }
@@ -84,7 +81,7 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
   if (auto* flag = engine_.owner().take_flag()) fast_ = flag;
   fast_->store(true, std::memory_order_release);
   if (engine_.is_kernel_only()) {
-    leave_to_kernel(engine_.why_kernel_only());
+    leave_to_kernel(kernel_reason::link);
     return {};
   }
   engine_.count().sockets_fast.add();
@@ -99,12 +96,17 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
   } options(kernel_->socket());
   copy_options(socket_, options);
   engine_.work(t);  // what came before isn't its
-  if (!engine_.prepare_to_divert(*this)) return hand_over(t, kernel_reason::option);
-  settle(t);
+  if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
+  if (is_fast()) settle(t);
   return {};
 }
 
 // ---- Where it is bound and connected
+
+// Where the kernel can't be kept from what the link brings, the socket is the kernel's from now on.
+status endpoint::prepare_to_divert(engine::turn& t) {
+  return engine_.prepare_to_divert(*this) ? status{} : hand_over(t, kernel_reason::option);
+}
 
 status endpoint::bind_companion(const endpoint_address& where) {
   if (engine_.with_host() == sharing::none && engine_.stack().addresses().contains(where.address)) {
@@ -117,9 +119,9 @@ status endpoint::bind_companion(const endpoint_address& where) {
 status endpoint::bind_both(engine::turn& t, const endpoint_address& where) {
   if (!is_fast()) return kernel_->socket().bind(where);
   const bool was_bound = socket_.local().port != 0;
-  if (!was_bound && !engine_.prepare_to_divert(*this)) {
-    if (auto handed = hand_over(t, kernel_reason::option); !handed) return handed;
-    return kernel_->socket().bind(where);
+  if (!was_bound) {
+    if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
+    if (!is_fast()) return kernel_->socket().bind(where);
   }
   if (auto bound = bind_companion(where); !bound) {
     if (!was_bound) engine_.undivert(*this);
@@ -153,13 +155,11 @@ status endpoint::connect_both(engine::turn& t, const endpoint_address& peer) {
     if (auto kernels = kernel_->socket().connect(peer); !kernels) return kernels;
     return is_fast() ? hand_over(t, kernel_reason::route) : status{};
   }
-  const bool was_bound = socket_.local().port != 0;
-  if (!was_bound && !engine_.prepare_to_divert(*this)) {
-    if (auto handed = hand_over(t, kernel_reason::option); !handed) return handed;
-    return kernel_->socket().connect(peer);
+  if (socket_.local().port == 0) {
+    if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
   }
   const auto connected = kernel_->socket().connect(peer);
-  settle(t);  // a connect that failed may have bound it all the same
+  if (is_fast()) settle(t);  // a connect that failed may have bound it all the same
   return connected;
 }
 
@@ -199,7 +199,7 @@ void endpoint::settle(engine::turn& t) {
 
 void endpoint::divert() {
   if (socket_.local().port == 0) return;
-  if (!engine_.divert(*this)) return;
+  engine_.divert(*this);
   diverted_ = true;
 }
 
@@ -208,6 +208,12 @@ void endpoint::undivert() {
   if (!diverted_) return;
   diverted_ = false;
   if (engine_.is_steered()) engine_.undivert(*this);
+}
+
+// The claim, and the filter, are gone.
+void endpoint::stop_diverting() {
+  diverted_ = false;
+  engine_.undivert(*this);
 }
 
 // ---- Leaving it to the kernel
@@ -225,14 +231,17 @@ status endpoint::hand_over(engine::turn& t, kernel_reason why) {
   return {};
 }
 
-// The claim goes first, then the filter; what the fast queue holds stays to be received.
-void endpoint::leave_to_kernel(kernel_reason why) {
+void endpoint::become_kernels(kernel_reason why, bool has_leftovers) {
   handed_over_for_ = why;
-  has_leftovers_.store(has_fast_input(), std::memory_order_release);
-  diverted_ = false;
-  engine_.undivert(*this);
-  socket_.follow({}, nullptr);
+  has_leftovers_.store(has_leftovers, std::memory_order_release);
   fast_->store(false, std::memory_order_release);
+}
+
+// The claim goes first; what the fast queue holds stays to be received.
+void endpoint::leave_to_kernel(kernel_reason why) {
+  stop_diverting();
+  become_kernels(why, has_fast_input());
+  socket_.follow({}, nullptr);
   engine_.count().sockets_kernel.add();
   engine_.count().by_kernel(why);
   engine_.wake(*this);
@@ -244,11 +253,8 @@ status endpoint::check_owner() const { return engine_.is_guest() && !kernel_ ? s
 // The stack is another process's: what its sockets share with this one is the kernel's from now on, for both.
 void endpoint::become_guest() {
   if (!kernel_ || !is_fast()) return;
-  handed_over_for_ = kernel_reason::forked;
-  has_leftovers_.store(false, std::memory_order_release);
-  diverted_ = false;
-  engine_.undivert(*this);
-  fast_->store(false, std::memory_order_release);
+  stop_diverting();
+  become_kernels(kernel_reason::forked, false);
   engine_.owner().announce_handover();
   engine_.count().sockets_kernel.add_shared(1);
   engine_.count().by_kernel(kernel_reason::forked);
@@ -257,9 +263,8 @@ void endpoint::become_guest() {
 // A guest has done that.
 void endpoint::let_go() {
   if (socket_.local().port == 0) return;
-  handed_over_for_ = kernel_reason::forked;
-  has_leftovers_.store(has_fast_input(), std::memory_order_release);
   diverted_ = false;
+  become_kernels(kernel_reason::forked, has_fast_input());
   socket_.follow({}, nullptr);
   engine_.wake(*this);
 }
@@ -315,18 +320,19 @@ result<std::size_t> endpoint::receive_kernel_only(std::span<message> messages, i
   return got;
 }
 
-// Those of strangers are no good to a socket whose peer only the stack knows; they are passed over.
-result<std::size_t> endpoint::receive_from_kernel(std::span<message> messages, int flags, time_point now) {
-  const bool is_own = engine_.with_host() == sharing::none;
-  const auto got = kernel_->receive(messages, flags, now);
-  if (!got || !is_own || !socket_.is_connected()) return got;
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < *got; ++i) {
-    if (messages[i].peer != socket_.peer()) continue;
-    if (kept != i) return kept;  // a copy would need the caller's other room
-    ++kept;
+result<std::size_t> endpoint::receive_from_kernel(std::span<message> messages, int flags) {
+  const bool only_we_know_the_peer = engine_.with_host() == sharing::none && socket_.is_connected();
+  return only_we_know_the_peer ? receive_from_peer(messages[0], flags) : kernel_->receive(messages, flags);
+}
+
+// The companion isn't connected: what strangers have sent to it is passed over, one by one.
+result<std::size_t> endpoint::receive_from_peer(message& m, int flags) {
+  for (const message room = m;; m = room) {
+    const auto got = kernel_->receive({&m, 1}, flags);
+    if (!got || *got == 0 || m.peer == socket_.peer()) return got;
+    message nothing;
+    if ((flags & message_flag::peek) != 0) (void)kernel_->receive({&nothing, 1}, flags & ~message_flag::peek);
   }
-  return kept;
 }
 
 // From the fast queue and from the kernel, in turns while both have something.
@@ -339,19 +345,19 @@ result<std::size_t> endpoint::take(std::span<message> messages, int flags, time_
     const auto got = take_fast(messages, flags);
     if (!got || *got != 0 || !kernel_has) return got;
   }
-  const auto got = receive_from_kernel(messages, flags & ~message_flag::continued, now);
+  const auto got = receive_from_kernel(messages, flags & ~message_flag::continued);
   if (got && !is_peek) count_received(messages.first(*got));
   if (got || got.code() != EAGAIN || !has_fast_input()) return got;
   return take_fast(messages, flags);
 }
 
-result<std::size_t> endpoint::borrow_from_kernel(std::span<message> messages, time_point now) {
+result<std::size_t> endpoint::borrow_from_kernel(std::span<message> messages) {
   constexpr std::uint32_t longest = 65'507;
   packet* p = engine_.stack().store().take(longest);
   if (p == nullptr) return error{ENOBUFS};
   message& m = messages[0];
   m.data = {p->data(), longest};
-  const auto got = kernel_->receive({&m, 1}, 0, now);
+  const auto got = receive_from_kernel({&m, 1}, 0);
   if (!got || *got == 0) {
     release(p);
     return got ? error{EAGAIN} : got;

@@ -119,9 +119,8 @@ status engine::open_host_view(reason& why) {
   auto view = host_view::open(interface != 0 ? interface : loopback, *stack_, *this, why);
   if (!view) return view.failure();
   view_ = std::move(*view);
-  epoll_event wanted{.events = EPOLLIN, .data = {.ptr = nullptr}};
-  if (::epoll_ctl(watched_.number(), EPOLL_CTL_ADD, view_->wait_fd(), &wanted) == 0) return {};
-  return why.fail(errno, "epoll: %m");
+  const auto watched = watch_host();
+  return watched ? watched : why.fail(watched.code(), "epoll: %s", std::strerror(watched.code()));
 }
 
 // The keys that give a stack its addresses.

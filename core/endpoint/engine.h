@@ -108,9 +108,8 @@ class engine final : public own_sockets, private socket_events, private host_vie
   // How this stack and the host's kernel share the addresses.
   sharing with_host() const { return stack_->with_host(); }
   bool is_strict() const { return strict_; }
-  // Set when no link carries anything: then all sockets are the kernel's, for this reason.
+  // No link carries anything: all sockets are the kernel's.
   bool is_kernel_only() const { return kernel_only_; }
-  kernel_reason why_kernel_only() const { return kernel_reason::link; }
   const link_info& device() const { return link_->info(); }
   bool is_steered() const { return link_->info().steered; }
   // Why this link, and not a faster one.
@@ -121,11 +120,12 @@ class engine final : public own_sockets, private socket_events, private host_vie
   void unwatch(endpoint& of);
   // Learns which companions have something. A system call.
   void look_at_kernel();
-  // Where datagrams for this endpoint come in from now on: by the link. EBUSY: the program has a filter of its own.
-  status divert(endpoint& of);
-  void undivert(endpoint& of);
-  // For a socket that isn't bound yet, so that the kernel keeps nothing for it that the link brings as well.
+  // For a socket that isn't bound yet, so that the kernel keeps nothing for it that the link brings as well. EBUSY: the
+  // program has a filter of its own. ENOSPC: there are more addresses than we know.
   status prepare_to_divert(endpoint& of);
+  // Datagrams for this endpoint come in by the link from now on.
+  void divert(endpoint& of);
+  void undivert(endpoint& of);
   // Wakes all threads that wait for it, so that they look again.
   void wake(endpoint& of);
 
@@ -174,6 +174,9 @@ class engine final : public own_sockets, private socket_events, private host_vie
   void become_guest();
   void become_owner();
   void let_go();
+  // Both report to look_at_kernel.
+  status watch_companion(endpoint& of);
+  status watch_host();
   void load_steering();
   void write_explanation(const engine_settings& settings);
   void change_claims(endpoint& of, bool add);

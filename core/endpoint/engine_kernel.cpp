@@ -33,10 +33,19 @@ void engine::load_steering() {
 
 // ---- Companions
 
-status engine::watch(endpoint& of) {
-  const int fd = of.kernel()->socket().number();
+status engine::watch_companion(endpoint& of) {
   epoll_event wanted{.events = EPOLLIN | EPOLLERR | EPOLLET, .data = {.ptr = &of}};
-  if (::epoll_ctl(watched_.number(), EPOLL_CTL_ADD, fd, &wanted) != 0) return error{errno};
+  const int fd = of.kernel()->socket().number();
+  return ::epoll_ctl(watched_.number(), EPOLL_CTL_ADD, fd, &wanted) == 0 ? status{} : error{errno};
+}
+
+status engine::watch_host() {
+  epoll_event wanted{.events = EPOLLIN, .data = {.ptr = nullptr}};
+  return ::epoll_ctl(watched_.number(), EPOLL_CTL_ADD, view_->wait_fd(), &wanted) == 0 ? status{} : error{errno};
+}
+
+status engine::watch(endpoint& of) {
+  if (auto watched = watch_companion(of); !watched) return watched;
   of.next = first_;
   of.previous = nullptr;
   if (first_ != nullptr) first_->previous = &of;
@@ -45,7 +54,7 @@ status engine::watch(endpoint& of) {
   if (kernel_only_ || (with_host() == sharing::interface && !is_steered())) return {};
   load_steering();
   if (steering_ == nullptr) return {};
-  if (const auto counted = steering_->watch(fd)) of.kernel()->count_by(*counted);
+  if (const auto counted = steering_->watch(of.kernel()->socket().number())) of.kernel()->count_by(*counted);
   return {};
 }
 
@@ -98,10 +107,8 @@ status engine::prepare_to_divert(endpoint& of) {
   return of.kernel()->socket().keep_out(link_->info().interface);
 }
 
-status engine::divert(endpoint& of) {
-  if (!is_steered()) return {};
-  change_claims(of, true);
-  return {};
+void engine::divert(endpoint& of) {
+  if (is_steered()) change_claims(of, true);
 }
 
 void engine::undivert(endpoint& of) {
@@ -251,14 +258,8 @@ void engine::become_owner() {
   descriptor fresh(::epoll_create1(EPOLL_CLOEXEC));
   if (!fresh) return;
   ::dup3(fresh.number(), watched_.number(), O_CLOEXEC);
-  if (view_ != nullptr) {
-    epoll_event wanted{.events = EPOLLIN, .data = {.ptr = nullptr}};
-    ::epoll_ctl(watched_.number(), EPOLL_CTL_ADD, view_->wait_fd(), &wanted);
-  }
-  for (endpoint* each = first_; each != nullptr; each = each->next) {
-    epoll_event wanted{.events = EPOLLIN | EPOLLERR | EPOLLET, .data = {.ptr = each}};
-    ::epoll_ctl(watched_.number(), EPOLL_CTL_ADD, each->kernel()->socket().number(), &wanted);
-  }
+  if (view_ != nullptr) (void)watch_host();
+  for (endpoint* each = first_; each != nullptr; each = each->next) (void)watch_companion(*each);
   if (had_helper_) (void)start_helper();
 }
 

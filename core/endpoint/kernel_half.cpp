@@ -12,7 +12,7 @@
 namespace fastudp {
 namespace {
 
-constexpr std::size_t piece = 64;
+constexpr std::size_t piece = companion::most_at_once;
 
 // Room for a piece; each message is made when it is needed.
 union message_room {
@@ -57,7 +57,7 @@ int kernel_half::readiness(time_point now) {
   return there;
 }
 
-result<std::size_t> kernel_half::receive(std::span<message> messages, int flags, time_point) {
+result<std::size_t> kernel_half::receive(std::span<message> messages, int flags) {
   const std::uint64_t before = arrivals_ != nullptr ? arrivals_->load(std::memory_order_acquire) : 0;
   const auto got = receive_in_kernel(messages, flags | MSG_DONTWAIT);
   look_ = got || got.code() != EAGAIN;

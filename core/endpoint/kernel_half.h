@@ -47,7 +47,7 @@ class kernel_half {
   int readiness(time_point now);
 
   // As many as are there now. EAGAIN: none; else the socket's own error.
-  result<std::size_t> receive(std::span<message> messages, int flags, time_point now);
+  result<std::size_t> receive(std::span<message> messages, int flags);
   // One attempt for all; may block as the companion does, so not within a turn.
   result<std::size_t> receive_blocking(std::span<message> messages, int flags) {
     return receive_in_kernel(messages, flags);

@@ -1,8 +1,7 @@
 #pragma once
 // Whose a stack is once its process has forked: rings, frames and tables are shared memory, and only one process may
-// work with them. A child that receives takes a stack over that nobody has used since the fork (daemon()), or whose
-// owner is gone. Otherwise it, and everybody else who isn't the owner, is a guest, whose sockets become the kernel's
-// for all.
+// work with them. A child that receives takes a stack over that nobody has used since the fork, as after daemon().
+// Otherwise it, and everybody else who isn't the owner, is a guest, whose sockets become the kernel's for all.
 
 #include <sys/types.h>
 

@@ -14,8 +14,6 @@
 namespace fastudp {
 namespace {
 
-constexpr std::size_t most_at_once = 64;
-
 sockaddr_in to_sockaddr(const endpoint_address& in) {
   sockaddr_in out{};
   out.sin_family = AF_INET;
@@ -44,9 +42,9 @@ result<T> option(int socket, int level, int name) {
 
 // The headers of one system call for many datagrams.
 struct headers {
-  std::array<mmsghdr, most_at_once> all;
-  std::array<iovec, most_at_once> data;
-  std::array<sockaddr_in, most_at_once> peers;
+  std::array<mmsghdr, companion::most_at_once> all;
+  std::array<iovec, companion::most_at_once> data;
+  std::array<sockaddr_in, companion::most_at_once> peers;
 
   void describe(std::size_t i, kernel_message& m) {
     data[i] = {m.data.data(), m.data.size()};

@@ -26,6 +26,9 @@ struct kernel_message {
 
 class companion {
  public:
+  // One call sends or receives no more.
+  static constexpr std::size_t most_at_once = 64;
+
   // A socket of our own, or one that the program holds; that one stays the program's to close.
   static result<companion> open();
   // ENOTSOCK, EPROTONOSUPPORT: not a UDP socket over IPv4.

@@ -227,9 +227,9 @@ status mirror::tell_interface() {
 }
 
 void mirror::tell(unsigned parts) {
-  if ((parts & (addresses | everything)) != 0) tell_addresses();
-  if ((parts & (routes | everything)) != 0) tell_routes();
-  if ((parts & everything) != 0) tell_neighbours();
+  if ((parts & addresses) != 0) tell_addresses();
+  if ((parts & routes) != 0) tell_routes();
+  if ((parts & neighbours) != 0) tell_neighbours();
 }
 
 // Returns what has to be asked for.
@@ -271,7 +271,7 @@ void mirror::update() {
     message one;
     while (netlink::next(rest, one)) parts |= hear(one);
   }
-  if ((parts & everything) != 0) {
+  if (parts == everything) {
     events_.starts_over();
     (void)tell_interface();
   }

@@ -64,9 +64,7 @@ class mirror {
 
  private:
   // What has to be asked for again; neighbours and links tell their own changes.
-  enum part : unsigned { addresses = 1, routes = 2, everything = 4 };
-  class address_list;
-  class route_list;
+  enum part : unsigned { addresses = 1, routes = 2, neighbours = 4, everything = 7 };
 
   mirror(int interface, mirror_events& events) : interface_(interface), events_(events) {}
   unsigned hear(const netlink::message& what);

@@ -168,6 +168,33 @@ static void a_socket_of_the_programs_keeps_its_place(void** state) {
   assert_int_equal(fastudp_stack_close(stack), 0);
 }
 
+// On addresses of our own the kernel doesn't know the peer, and gives the companion what anybody sends.
+static void a_connected_socket_hears_no_stranger_through_the_kernel(void** state) {
+  struct hosts* hosts = *state;
+  uint16_t port, strange;
+  const int fd = socket(AF_INET, SOCK_DGRAM, 0), stranger = kernel_socket(&strange);
+  fastudp_socket* adopted;
+  assert_int_equal(fastudp_socket_adopt(hosts->server.stack, fd, &adopted), 0);
+  const fastudp_addr anywhere = at("0.0.0.0:0"), client = client_address();
+  assert_int_equal(fastudp_socket_bind(adopted, &anywhere), 0);
+  port = address_of(adopted).port;
+  assert_int_equal(fastudp_socket_connect(adopted, &client), 0);
+  send_from_kernel(stranger, "strange", port);
+  send_from_kernel(stranger, "a longer one", port);
+  char got[16];
+  assert_int_equal(fastudp_recvfrom(adopted, got, sizeof got, FASTUDP_DONTWAIT | FASTUDP_PEEK, NULL), -EAGAIN);
+  send_from_kernel(stranger, "strange", port);
+  assert_int_equal(fastudp_recvfrom(adopted, got, sizeof got, FASTUDP_DONTWAIT, NULL), -EAGAIN);
+  fastudp_addr there = server_address();
+  there.port = port;
+  assert_int_equal(fastudp_sendto(hosts->client.socket, "a friend", 8, 0, &there), 8);
+  expect(adopted, "a friend", FASTUDP_PEEK);
+  expect(adopted, "a friend", 0);
+  fastudp_socket_close(adopted);
+  close(fd);
+  close(stranger);
+}
+
 static void what_is_no_udp_socket_over_ipv4_is_not_adopted(void** state) {
   (void)state;
   fastudp_stack* stack = open_stack("loop:", 0);
@@ -446,6 +473,7 @@ int main(void) {
       cmocka_unit_test(on_loop_sockets_of_one_process_are_fast_and_others_reach_them_all_the_same),
       cmocka_unit_test(a_closed_port_refuses_a_connected_socket_once),
       cmocka_unit_test(a_socket_of_the_programs_keeps_its_place),
+      live_test(a_connected_socket_hears_no_stranger_through_the_kernel),
       cmocka_unit_test(what_is_no_udp_socket_over_ipv4_is_not_adopted),
       cmocka_unit_test(handed_over_it_receives_first_what_came_the_fast_way),
       cmocka_unit_test(a_strict_stack_hands_nothing_over),

@@ -1,15 +1,11 @@
 """The tool that was built, and a network namespace of this process's own for it."""
 
 import os
-import pathlib
 import subprocess
-import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "conformance"))
-
-import private_network  # noqa: E402
+import private_network
 
 
 @pytest.fixture

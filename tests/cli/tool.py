@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
 import time
 
 BUILD = pathlib.Path(os.environ["FASTUDP_BUILD_DIR"])

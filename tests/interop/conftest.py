@@ -3,18 +3,15 @@
 import contextlib
 import itertools
 import json
-import pathlib
 import socket
 import subprocess
-import sys
 import threading
 
 import fastudp
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "conformance"))
-
-import private_network  # noqa: E402
+import private_network
+from private_network import run
 
 OURS, KERNEL = "10.77.0.2", "10.77.0.1"
 _serial = itertools.count()
@@ -89,21 +86,6 @@ def interface(name):
     """What ip(8) says of an interface, or None when there is none."""
     done = subprocess.run(["ip", "-json", "link", "show", "dev", name], capture_output=True, text=True, timeout=60)
     return json.loads(done.stdout)[0] if done.returncode == 0 else None
-
-
-def run(*command, **settings):
-    """Runs a program that must succeed; what it wrote comes back as text."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, **settings)
-    assert done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def kernel_counts():
-    """/proc/net/snmp of our namespace: what the kernel saw, as "Udp.InDatagrams" and so on."""
-    lines = pathlib.Path("/proc/self/net/snmp").read_text().splitlines()
-    pairs = zip(lines[::2], lines[1::2])
-    return {f"{names.split(':')[0]}.{name}": int(value) for names, values in pairs
-            for name, value in zip(names.split()[1:], values.split()[1:])}
 
 
 @pytest.fixture

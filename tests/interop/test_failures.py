@@ -8,7 +8,8 @@ import struct
 
 import fastudp
 import pytest
-from conftest import KERNEL, OURS, interface, run
+from conftest import KERNEL, OURS, interface
+from private_network import run
 
 import private_network
 

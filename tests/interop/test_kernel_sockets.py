@@ -7,7 +7,8 @@ import struct
 
 import fastudp
 import pytest
-from conftest import KERNEL, OURS, interface, kernel_counts, run
+from conftest import KERNEL, OURS, interface
+from private_network import kernel_counts, run
 
 import private_network
 from scapy.layers.inet import ICMP, IP, UDP

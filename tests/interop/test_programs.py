@@ -8,7 +8,8 @@ import subprocess
 import threading
 
 import pytest
-from conftest import KERNEL, OURS, run
+from conftest import KERNEL, OURS
+from private_network import run
 
 import private_network
 

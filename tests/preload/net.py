@@ -8,15 +8,13 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "conformance"))
-
-import private_network  # noqa: E402
+import private_network
+from private_network import run
 
 BUILD = pathlib.Path(os.environ["FASTUDP_BUILD_DIR"])
 FASTUDP = str(BUILD / "cli" / "fastudp")
@@ -33,19 +31,11 @@ LINKS = {
     "packet-own": (f"packet:near?address={OWN}/24", OWN),
     "tap": (f"tap:fast0?address={TAP_OWN}/24", TAP_OWN),
 }
-FAST = [name for name in LINKS if name not in ("kernel", "host")]
 
 
 def need(program):
     if shutil.which(program) is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{program} is not installed")
-
-
-def run(*command, **settings):
-    """A program that must succeed; what it wrote comes back as text."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, **settings)
-    assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def until(condition, what):
@@ -59,14 +49,6 @@ def until(condition, what):
 def udp_ports(namespace="self"):
     lines = pathlib.Path(f"/proc/{namespace}/net/udp").read_text().splitlines()[1:]
     return {int(line.split()[1].split(":")[1], 16) for line in lines}
-
-
-def kernel_counts():
-    """What the kernel of the namespace under test carried."""
-    lines = pathlib.Path("/proc/self/net/snmp").read_text().splitlines()
-    pairs = zip(lines[::2], lines[1::2])
-    return {f"{names.split(':')[0]}.{name}": int(value) for names, values in pairs
-            for name, value in zip(names.split()[1:], values.split()[1:])}
 
 
 class Net:

@@ -7,7 +7,8 @@ import subprocess
 
 import net as topology
 import pytest
-from net import FASTUDP, HOST, PATIENCE, run, until
+from net import FASTUDP, HOST, PATIENCE, until
+from private_network import run
 from test_programs import BLOCKING_ECHO, PYTHON
 
 ROUNDS = int(os.environ.get("FASTUDP_KILL_ROUNDS", "20"))  # 100 for a long run

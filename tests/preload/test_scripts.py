@@ -7,7 +7,8 @@ import subprocess
 
 import private_network
 import pytest
-from net import BUILD, run
+from net import BUILD
+from private_network import run
 
 HERE = pathlib.Path(__file__).parent
 # What a race decides, on the kernel as well: lines that two processes print, or which of a signal and a datagram is first.

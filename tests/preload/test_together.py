@@ -3,7 +3,8 @@
 import socket
 
 import pytest
-from net import FASTUDP, HOST, PATIENCE, PEER, Namespace, kernel_counts, run, until
+from net import FASTUDP, HOST, PATIENCE, PEER, Namespace, until
+from private_network import kernel_counts, run
 from test_programs import BLOCKING_ECHO, PYTHON
 
 SHARED = pytest.mark.parametrize("under", ["packet", "packet-filter", "packet-plain"], indirect=True)

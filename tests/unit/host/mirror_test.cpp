@@ -52,11 +52,8 @@ class mirrored : public testing::Test {
  protected:
   void SetUp() override {
     if (!enter_namespace().empty()) GTEST_SKIP() << enter_namespace();
-    ASSERT_EQ(
-        run("ip link set lo up && ip link add near type veth peer name far && ip address add 10.50.0.1/24 dev near && "
-            "ip link set near up && ip link set far up"),
-        0);
-    while (run("ip link show near | grep -q LOWER_UP") != 0) continue;
+    make_cable("near");
+    ASSERT_EQ(run("ip link set lo up && ip address add 10.50.0.1/24 dev near"), 0);
     reason why;
     auto opened = mirror::open(index(), seen_, why);
     ASSERT_TRUE(opened) << why.c_str();

@@ -66,7 +66,7 @@ class link_contract : public testing::TestWithParam<kind> {
   void SetUp() override {
     const auto& k = GetParam();
     if (k.scheme != "mem" && !enter_namespace().empty()) GTEST_SKIP() << enter_namespace();
-    if (k.scheme == "packet") make_cable();
+    if (k.scheme == "packet") make_cable("contract");
     const bool captured = k.keys == "?capture=";
     under_test_ = std::make_unique<host>(k.scheme + ":contract" + k.keys + (captured ? capture_.path() : ""));
     ASSERT_TRUE(*under_test_) << under_test_->why();
@@ -89,11 +89,6 @@ class link_contract : public testing::TestWithParam<kind> {
     EXPECT_EQ(subject()->frames().available(), at_rest_);
   }
 
-  void make_cable() {
-    ASSERT_EQ(run("ip link add contract type veth peer name far && ip link set contract up && ip link set far up"), 0);
-    // Frames pass from the moment when both ends have a carrier.
-    while (run("ip link show contract | grep -q LOWER_UP") != 0) continue;
-  }
   host& subject() { return *under_test_; }
   peer& other() { return *peer_; }
   frame to_peer(std::string_view payload) { return ethernet(mac_of(0x99), subject()->info().mac, payload); }

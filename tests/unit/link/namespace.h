@@ -55,6 +55,13 @@ inline const std::string& enter_namespace() {
 
 inline int run(const std::string& command) { return std::system(command.c_str()); }
 
+// A cable from `near` to far, both in this namespace, that frames pass: each end has a carrier.
+inline void make_cable(const std::string& near) {
+  ASSERT_EQ(
+      run("ip link add " + near + " type veth peer name far && ip link set " + near + " up && ip link set far up"), 0);
+  while (run("ip link show " + near + " | grep -q LOWER_UP") != 0) continue;
+}
+
 // Sees and sends frames of the tests' own type on the kernel's side of an interface.
 class packet_socket {
  public:

@@ -28,10 +28,8 @@ class steered : public testing::Test {
   void SetUp() override {
     if (!enter_namespace().empty()) GTEST_SKIP() << enter_namespace();
     if (::access(plugin().c_str(), R_OK) != 0) GTEST_SKIP() << "fastudp-bpf.so isn't built: it needs clang and libbpf";
-    ASSERT_EQ(run("ip link add near type veth peer name far && ip address add 10.99.0.1/24 dev near && "
-                  "ip link set near up && ip link set far up && ip link set lo up"),
-              0);
-    while (run("ip link show near | grep -q LOWER_UP") != 0) continue;
+    make_cable("near");
+    ASSERT_EQ(run("ip address add 10.99.0.1/24 dev near && ip link set lo up"), 0);
     tap_ = descriptor(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
     kernel_ = descriptor(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     reason why;

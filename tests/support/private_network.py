@@ -53,5 +53,20 @@ def ip(*commands):
     subprocess.run(["ip", "-batch", "-"], input="\n".join(commands) + "\n", text=True, check=True, capture_output=True)
 
 
+def run(*command, **settings):
+    """Runs a program that must succeed; what it wrote comes back as text."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, **settings)
+    assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def kernel_counts():
+    """/proc/net/snmp of our namespace: what the kernel saw, as "Udp.InDatagrams" and so on."""
+    lines = pathlib.Path("/proc/self/net/snmp").read_text().splitlines()
+    pairs = zip(lines[::2], lines[1::2])
+    return {f"{names.split(':')[0]}.{name}": int(value) for names, values in pairs
+            for name, value in zip(names.split()[1:], values.split()[1:])}
+
+
 def sysctl(name, value):
     pathlib.Path("/proc/sys", *name.split("/")).write_text(str(value))
