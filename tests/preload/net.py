@@ -104,8 +104,9 @@ class Program:
                                         **settings)
 
     def output(self):
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")
+        # The program writes at the file's position, which it shares with us: that isn't moved.
+        log = self._log.fileno()
+        return os.pread(log, os.fstat(log).st_size, 0).decode(errors="replace")
 
     def says(self, text):
         until(lambda: text in self.output() or self.process.poll() is not None, f"{text!r} in {self.output()!r}")
