@@ -184,11 +184,16 @@ result<bool> engine::wait_for_work(turn& t, time_point limit) {
   waiter* w = room_.enter({});
   if (w == nullptr) return error{ENOMEM};
   const auto slept = room_.sleep(*w, *link_, limit, stack_->deadline());
-  t.look_at_clock();
-  if (first_ != nullptr || view_ != nullptr) look_at_kernel();
+  woke_up(t, *w);
   room_.leave(*w);
   if (!slept) return slept.failure();
   return t.now() < limit || stack_->deadline() <= t.now();
+}
+
+void engine::woke_up(turn& t, const waiter& w) {
+  t.look_at_clock();
+  if (w.news == host_news::none) view_is_from_ = t.now();
+  if (w.news == host_news::unknown || w.news == host_news::some) look_at_kernel();
 }
 
 status engine::out_of_time(turn& t, time_point limit) {
@@ -226,8 +231,7 @@ void* engine::run_helper(void* self) {
   while (!h.helper_must_stop_) {
     h.work(t);
     (void)h.room_.sleep(*w, *h.link_, never, h.stack_->deadline());
-    t.look_at_clock();
-    if (h.first_ != nullptr || h.view_ != nullptr) h.look_at_kernel();
+    h.woke_up(t, *w);
   }
   h.room_.leave(*w);
   return nullptr;

@@ -187,6 +187,8 @@ class engine final : public own_sockets, private socket_events, private host_vie
   std::size_t look_at(std::span<wait_item> items, std::span<pollfd> watched, time_point now);
   status configure(uri& where, reason& why);
   void became_ready(udp_socket& socket) override;
+  // After every sleep: the time has passed, and the host may have news.
+  void woke_up(turn& t, const waiter& w);
   // EAGAIN when the limit has passed, or would never: a hand-held clock stands still.
   status out_of_time(turn& t, time_point limit);
   template <typename Condition>
@@ -230,8 +232,7 @@ status engine::wait_until(turn& t, const wish& what, time_point limit, const Con
     if (outcome = interrupted ? status(error{EINTR}) : out_of_time(t, limit); !outcome) break;
     if (spin_ > 0 && spin(t, limit, is_ready)) break;
     interrupted = !room_.sleep(*w, *link_, limit, stack_->deadline());
-    t.look_at_clock();
-    if (first_ != nullptr || view_ != nullptr) look_at_kernel();
+    woke_up(t, *w);
   }
   room_.leave(*w);
   return outcome;

@@ -68,6 +68,7 @@ void engine::unwatch(endpoint& of) {
 }
 
 void engine::look_at_kernel() {
+  if (first_ == nullptr && view_ == nullptr) return;
   std::array<epoll_event, 64> events;
   const int count = ::epoll_wait(watched_.number(), events.data(), events.size(), 0);
   for (int i = 0; i < count; ++i) {
@@ -213,8 +214,11 @@ result<std::size_t> engine::wait_for_any(turn& t, std::span<wait_item> items, ti
     t.look_at_clock();
     if (clock_.is_hand_held() || t.now() >= limit) break;
     const auto slept = guest_ ? room_.sleep_alone(*w, limit) : room_.sleep(*w, *link_, limit, stack_->deadline());
-    t.look_at_clock();
-    if (!guest_) look_at_kernel();
+    if (guest_) {
+      t.look_at_clock();
+    } else {
+      woke_up(t, *w);
+    }
     if (!slept) {
       outcome = slept.failure();
       break;

@@ -70,6 +70,7 @@ void waiting_room::leave(waiter& w) {
 }
 
 status waiting_room::sleep(waiter& w, link& device, time_point limit, time_point work_due) {
+  w.news = leader_ != nullptr ? host_news::elsewhere : host_news::unknown;
   if (w.woken.exchange(0, std::memory_order_relaxed) != 0) return {};
   const time_point latest = clock_.precise() + longest_sleep;
   if (leader_ != nullptr && !w.watched.empty()) return follow_on_descriptors(w, std::min(limit, latest));
@@ -94,6 +95,7 @@ status waiting_room::lead(waiter& w, link& device, time_point until) {
   guard_.acquire();
   w.asleep = false;
   leader_ = nullptr;
+  w.news = problem != 0 ? host_news::unknown : watched[2].revents != 0 ? host_news::some : host_news::none;
   std::uint64_t kicks;
   if (w.woken.exchange(0, std::memory_order_relaxed) != 0) (void)!::read(kick_fd_, &kicks, sizeof kicks);
   return problem == 0 ? status{} : error{problem};

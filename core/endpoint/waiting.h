@@ -37,6 +37,14 @@ struct wish {
   static constexpr std::size_t reserved = 3;
 };
 
+// What a sleep tells of the host's news: companions that have something, changes to routes and neighbours.
+enum class host_news : std::uint8_t {
+  unknown,  // it is time to look
+  none,     // at the end of the sleep
+  some,
+  elsewhere,  // another thread leads, and looks
+};
+
 // One thread that waits. The room's, not on the thread's stack: a signal handler may leave a call by siglongjmp, and
 // the stack be used for something else before the room learns of it.
 struct waiter : wish {
@@ -45,6 +53,7 @@ struct waiter : wish {
   waiter* next = nullptr;
   waiter* previous = nullptr;
   bool asleep = false;
+  host_news news = host_news::unknown;  // after a sleep
   std::atomic<std::uint32_t> woken{0};
 
   bool waits_for(const void* what) const;
@@ -59,7 +68,7 @@ class waiting_room {
   ~waiting_room();
   status open();
 
-  // A descriptor that a leader sleeps on as well: readable when the kernel has something for one of the sockets.
+  // A descriptor that a leader sleeps on as well: readable when the host has news.
   void also_watch(int fd) { watched_fd_ = fd; }
 
   // Null: no memory. What this thread has left behind by a siglongjmp is cleared away.
