@@ -349,6 +349,7 @@ status endpoint::fill_error(message& m) {
 result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
   if ((flags & ~known_receive_flags) != 0) return error{EOPNOTSUPP};
   if (messages.empty()) return std::size_t{0};
+  note_look();
   const bool errors_are_kernels = kernel_ && engine_.with_host() != sharing::none;
   if ((flags & message_flag::error_queue) != 0 && errors_are_kernels) return receive_kernel_only(messages, flags);
   if (!is_fast() && !has_leftovers_.load(std::memory_order_acquire)) return receive_kernel_only(messages, flags);
@@ -398,6 +399,7 @@ result<std::size_t> endpoint::borrow(std::span<message> messages, int flags) {
   if ((flags & ~known_borrow_flags) != 0) return error{EOPNOTSUPP};
   if (messages.empty()) return std::size_t{0};
   own_turn t(*this);
+  note_look();
   if (engine_.is_guest()) return error{EPERM};
   for (time_point limit = never;;) {
     if (auto input = wait_for_input(t, flags, limit); !input) return input.failure();
@@ -456,12 +458,14 @@ int endpoint::readiness(time_point now, int asked) {
 int endpoint::poll() {
   constexpr int everything = ready::readable | ready::error | ready::hang_up;
   own_turn t(*this);
+  note_look();
   engine_.work(t);
   return readiness(t.now(), everything);
 }
 
 result<int> endpoint::wait(int events, time_point limit) {
   own_turn t(*this);
+  note_look();
   if (engine_.is_guest()) {
     wait_item self{.socket = this, .fd = -1, .events = static_cast<std::int16_t>(events), .revents = 0};
     const auto there = engine_.wait_for_any(t, {&self, 1}, limit, nullptr);
@@ -476,6 +480,7 @@ result<int> endpoint::wait(int events, time_point limit) {
 
 result<int> endpoint::descriptor() {
   own_turn t(*this);
+  note_look();
   if (engine_.is_guest()) return kernel_ ? result<int>(kernel_->socket().number()) : error{EPERM};
   if (descriptor_ < 0) {
     const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -54,6 +54,10 @@ class endpoint {
   int readiness(time_point now, int asked);
   void let_go();
   void become_guest();
+  // A call has asked for what it has received: its reader is one that we see.
+  void note_look() { is_seen_.store(true, std::memory_order_relaxed); }
+  bool is_unseen() const { return !is_seen_.load(std::memory_order_relaxed); }
+  void leave_if_unseen(engine::turn& t);
   endpoint* next = nullptr;  // the engine's list of those with a companion
   endpoint* previous = nullptr;
 
@@ -109,6 +113,7 @@ class endpoint {
   status hand_over(engine::turn& t, kernel_reason why);
   void become_kernels(kernel_reason why, bool has_leftovers);
   void leave_to_kernel(kernel_reason why);
+  void move_input_to_kernel();
   status set_both(engine::turn& t, int level, int name, std::span<const std::byte> value);
   result<std::size_t> get_both(engine::turn& t, int level, int name, std::span<std::byte> value);
   result<std::size_t> receive_from_kernel(std::span<message> messages, int flags);
@@ -147,6 +152,7 @@ class endpoint {
   std::atomic<bool>* fast_ = &own_flag_;  // in memory that forked processes share, where there is any
   // The fast queue may hold something, also when the socket is the kernel's by now.
   std::atomic<bool> has_leftovers_{true};
+  std::atomic<bool> is_seen_{false};
   bool diverted_ = false, kernel_first_ = false;
   kernel_reason handed_over_for_{};
 };

@@ -237,14 +237,27 @@ void endpoint::become_kernels(kernel_reason why, bool has_leftovers) {
   fast_->store(false, std::memory_order_release);
 }
 
-// The claim goes first; what the fast queue holds stays to be received.
+// What the fast queue holds, another process, or a reader that we don't see, can't receive.
+void endpoint::move_input_to_kernel() {
+  while (packet* first = socket_.front()) {
+    if (!engine_.give_to_kernel(*first)) return;
+    release(socket_.pop());
+  }
+}
+
+// The claim goes first; what the fast queue holds then stays to be received.
 void endpoint::leave_to_kernel(kernel_reason why) {
   stop_diverting();
+  if (why == kernel_reason::forked || why == kernel_reason::unseen_reader) move_input_to_kernel();
   become_kernels(why, has_fast_input());
   socket_.follow({}, nullptr);
   engine_.count().sockets_kernel.add();
   engine_.count().by_kernel(why);
   engine_.wake(*this);
+}
+
+void endpoint::leave_if_unseen(engine::turn& t) {
+  if (is_unseen() && diverted_ && socket_.has_datagram()) (void)hand_over(t, kernel_reason::unseen_reader);
 }
 
 // EPERM: the stack is another process's by now, and there is no companion.
@@ -255,7 +268,7 @@ void endpoint::become_guest() {
   if (!kernel_ || !is_fast()) return;
   stop_diverting();
   become_kernels(kernel_reason::forked, false);
-  engine_.owner().announce_handover();
+  engine_.announce_handover();
   engine_.count().sockets_kernel.add_shared(1);
   engine_.count().by_kernel(kernel_reason::forked);
 }
@@ -264,6 +277,7 @@ void endpoint::become_guest() {
 void endpoint::let_go() {
   if (socket_.local().port == 0) return;
   diverted_ = false;
+  move_input_to_kernel();
   become_kernels(kernel_reason::forked, has_fast_input());
   socket_.follow({}, nullptr);
   engine_.wake(*this);

@@ -1,7 +1,6 @@
 #include "endpoint/engine.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -16,12 +15,12 @@
 #include "endpoint/choose.h"
 #include "endpoint/endpoint.h"
 #include "endpoint/fork.h"
+#include "endpoint/thread.h"
 #include "link/registry.h"
 
 namespace fastudp {
 namespace {
 
-constexpr std::size_t helper_stack_size = 256 * 1024;
 // A program that only sends is looked after this often, in send calls.
 constexpr unsigned sends_between_work = 32;
 constexpr std::uint32_t most_mirrored_routes = 1 << 20;  // costs address space until they are there
@@ -119,6 +118,11 @@ status engine::open_host_view(reason& why) {
   auto view = host_view::open(interface != 0 ? interface : loopback, *stack_, *this, why);
   if (!view) return view.failure();
   view_ = std::move(*view);
+  if (link_->info().shared) {
+    if (auto opened = watchman_.open(); !opened)
+      return why.fail(opened.code(), "eventfd: %s", std::strerror(opened.code()));
+    if (auto made = reinjector::open()) reinjector_ = std::move(*made);
+  }
   const auto watched = watch_host();
   return watched ? watched : why.fail(watched.code(), "epoll: %s", std::strerror(watched.code()));
 }
@@ -237,21 +241,12 @@ void* engine::run_helper(void* self) {
   return nullptr;
 }
 
-// Signals are the program's: none is delivered to this thread.
 status engine::start_helper() {
   if (helper_runs_ || clock_.is_hand_held()) return {};
-  sigset_t all, before;
-  ::sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, helper_stack_size);
-  const int problem = pthread_create(&helper_, &attributes, &run_helper, this);
-  pthread_attr_destroy(&attributes);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  helper_runs_ = problem == 0;
+  const auto started = start_thread(helper_, &run_helper, this);
+  helper_runs_ = bool(started);
   had_helper_ |= helper_runs_;
-  return problem == 0 ? status{} : error{problem};
+  return started;
 }
 
 }  // namespace fastudp

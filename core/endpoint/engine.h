@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "base/counters.h"
@@ -19,7 +20,9 @@
 #include "endpoint/ownership.h"
 #include "endpoint/stats_file.h"
 #include "endpoint/waiting.h"
+#include "endpoint/watchman.h"
 #include "host/ports.h"
+#include "host/reinjector.h"
 #include "link/link.h"
 #include "link/steering.h"
 #include "link/uri.h"
@@ -128,6 +131,14 @@ class engine final : public own_sockets, private socket_events, private host_vie
   void undivert(endpoint& of);
   // Wakes all threads that wait for it, so that they look again.
   void wake(endpoint& of);
+  // Has the companion receive a datagram that the fast path took. False: that can't be done.
+  bool give_to_kernel(packet& datagram);
+
+  // For the watchman; not within a turn. Whether there are sockets that nobody has looked at.
+  bool has_unseen_sockets();
+  // Those of them that have something are the kernel's from now on.
+  void leave_unseen_to_kernel();
+  int link_descriptor() const { return link_->wait_fd(); }
 
   // ---- Forks
 
@@ -136,11 +147,21 @@ class engine final : public own_sockets, private socket_events, private host_vie
   // A child that hasn't received yet: it doesn't matter whose the stack is before it does.
   bool is_undecided() const { return !owner_.is_ours() && !guest_; }
   ownership& owner() { return owner_; }
+  // A guest has left a socket to the kernel: the owner gives what it has for it to the kernel as well.
+  void announce_handover() {
+    owner_.announce_handover();
+    watchman_.ring();
+  }
+  // For the watchman; not within a turn.
+  void serve_guests();
   void before_fork() {
     lock_.acquire();
     owner_.before_fork();
   }
-  void after_fork_in_parent() { lock_.give_up(); }
+  void after_fork_in_parent() {
+    if (reinjector_ && first_ != nullptr && owner_.is_ours()) watchman_.listen();
+    lock_.give_up();
+  }
   void after_fork_in_child();
   engine* next_engine = nullptr;
 
@@ -219,6 +240,8 @@ class engine final : public own_sockets, private socket_events, private host_vie
   unsigned sends_since_work_ = 0;
   bool helper_runs_ = false, had_helper_ = false, helper_must_stop_ = false;
   pthread_t helper_{};
+  std::optional<reinjector> reinjector_;
+  watchman watchman_{*this};  // the last, so that its thread is the first to go
 };
 
 template <typename Condition>

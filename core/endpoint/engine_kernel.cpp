@@ -110,6 +110,7 @@ status engine::prepare_to_divert(endpoint& of) {
 
 void engine::divert(endpoint& of) {
   if (is_steered()) change_claims(of, true);
+  if (with_host() == sharing::interface && of.is_unseen()) watchman_.look_out();
 }
 
 void engine::undivert(endpoint& of) {
@@ -119,6 +120,39 @@ void engine::undivert(endpoint& of) {
   } else {
     of.kernel()->socket().let_in();
   }
+}
+
+// ---- Readers that no call shows
+
+bool engine::has_unseen_sockets() {
+  lock_.acquire();
+  bool found = false;
+  for (endpoint* each = owner_.is_ours() ? first_ : nullptr; each != nullptr && !found; each = each->next) {
+    found = each->is_diverted() && each->is_unseen();
+  }
+  if (found) (void)link_->arm();
+  lock_.give_up();
+  return found;
+}
+
+void engine::leave_unseen_to_kernel() {
+  if (!has_unseen_sockets()) return;  // a turn would tell a child of fork that the stack is in use
+  turn t(*this);
+  work(t);
+  for (endpoint* each = first_; each != nullptr; each = each->next) each->leave_if_unseen(t);
+}
+
+void engine::serve_guests() {
+  lock_.acquire();
+  if (owner_.is_ours() && owner_.handovers_happened()) let_go();
+  lock_.give_up();
+}
+
+// From the IP header on; within a frame the headers stand before the payload.
+bool engine::give_to_kernel(packet& datagram) {
+  if (!reinjector_) return false;
+  const std::span<std::byte> whole(datagram.frame + datagram.network, datagram.data() + datagram.length);
+  return bool(reinjector_->give(whole));
 }
 
 bool engine::is_claimed_by_another(const endpoint& of, const claim& flow) const {
@@ -198,6 +232,7 @@ result<std::size_t> engine::wait_for_any(turn& t, std::span<wait_item> items, ti
   bool any_descriptor = false;
   for (std::size_t i = 0; i < items.size(); ++i) {
     auto* of = static_cast<endpoint*>(items[i].socket);
+    if (of != nullptr) of->note_look();
     if (of != nullptr && guest_) of->become_guest();
     const bool is_kernels = of != nullptr && of->kernel() != nullptr && !of->is_fast();
     const int fd = of == nullptr ? items[i].fd : is_kernels ? of->kernel()->socket().number() : -1;
@@ -236,6 +271,7 @@ void engine::after_fork_in_child() {
   lock_.forget_holder();
   room_.forget_all();
   helper_runs_ = false;
+  watchman_.forget();
 }
 
 void engine::enter_as_another() {
@@ -265,10 +301,13 @@ void engine::become_owner() {
   if (view_ != nullptr) (void)watch_host();
   for (endpoint* each = first_; each != nullptr; each = each->next) (void)watch_companion(*each);
   if (had_helper_) (void)start_helper();
+  if (with_host() == sharing::interface) watchman_.look_out();
 }
 
-// Guests have left sockets to the kernel.
+// Guests have left sockets to the kernel. What is still on the link for them comes first.
 void engine::let_go() {
+  constexpr int most_bursts = 256;
+  for (int i = 0; i < most_bursts && stack_->poll(clock_.coarse(), burst::capacity) != 0; ++i) continue;
   for (endpoint* each = first_; each != nullptr; each = each->next) {
     if (!each->is_fast()) each->let_go();
   }

@@ -11,7 +11,7 @@ from net import FASTUDP, HOST, PATIENCE, until
 from private_network import run
 from test_programs import BLOCKING_ECHO, PYTHON
 
-ROUNDS = int(os.environ.get("FASTUDP_KILL_ROUNDS", "20"))  # 100 for a long run
+ROUNDS = int(os.environ.get("FASTUDP_KILL_ROUNDS", "100"))
 
 COUNTING_CLIENT = """
 import socket, sys
@@ -40,7 +40,7 @@ try:
         answers[heard] = answers.get(heard, 0) + 1
 except TimeoutError:
     pass
-print("twice" if max(answers.values(), default=0) > 1 else "once", len(answers) >= int(sys.argv[3]), sent - len(answers) < 10)
+print("twice" if max(answers.values(), default=0) > 1 else "once", len(answers) >= int(sys.argv[3]), sent - len(answers))
 """
 
 SERVE = """
@@ -166,8 +166,9 @@ int main(void) {
 SHARED = pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter"], indirect=True)
 
 
-def check_service(under, count=50):
-    assert run(*under.net.peer.command(PYTHON, "-c", COUNTING_CLIENT, HOST, "7000", str(count))) == "once True True\n"
+def check_service(under, count=50, losses=9):
+    said = run(*under.net.peer.command(PYTHON, "-c", COUNTING_CLIENT, HOST, "7000", str(count))).split()
+    assert said[:2] == ["once", "True"] and int(said[2]) <= losses, said
 
 
 def end(program):

@@ -1,0 +1,112 @@
+"""Programs whose reading no call of libc's shows: they get every datagram all the same, and it is said that the kernel
+carries them."""
+
+import pytest
+from private_network import run
+from test_processes import check_service, end
+from test_programs import PYTHON
+
+# The socket is made by libc; what comes is read, and answered, past it.
+RAW = r"""
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static long raw(long number, long a, long b, long c, long d, long e, long f) {
+  register long r10 asm("r10") = d, r8 asm("r8") = e, r9 asm("r9") = f;
+  long result;
+  asm volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+               : "rcx", "r11", "memory");
+  return result;
+}
+int main(void) {
+  struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons(7000)}, peer;
+  const int server = socket(AF_INET, SOCK_DGRAM, 0);
+  if (bind(server, (struct sockaddr*)&where, sizeof where) != 0) return 1;
+  puts("ready");
+  fflush(stdout);
+  for (;;) {
+    char data[2000];
+    socklen_t size = sizeof peer;
+    const long got = raw(SYS_recvfrom, server, (long)data, sizeof data, 0, (long)&peer, (long)&size);
+    if (got >= 0) raw(SYS_sendto, server, (long)data, got, 0, (long)&peer, size);
+  }
+}
+"""
+
+URING = r"""
+#include <arpa/inet.h>
+#include <liburing.h>
+#include <stdio.h>
+#include <sys/socket.h>
+static struct io_uring ring;
+static int await(void) {
+  struct io_uring_cqe* done;
+  if (io_uring_submit_and_wait(&ring, 1) < 0 || io_uring_peek_cqe(&ring, &done) != 0) return -1;
+  const int result = done->res;
+  io_uring_cqe_seen(&ring, done);
+  return result;
+}
+int main(void) {
+  struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons(7000)}, peer;
+  const int server = socket(AF_INET, SOCK_DGRAM, 0);
+  if (bind(server, (struct sockaddr*)&where, sizeof where) != 0) return 1;
+  if (io_uring_queue_init(8, &ring, 0) != 0) return 2;
+  puts("ready");
+  fflush(stdout);
+  for (;;) {
+    char data[2000];
+    struct iovec room = {data, sizeof data};
+    struct msghdr message = {.msg_name = &peer, .msg_namelen = sizeof peer, .msg_iov = &room, .msg_iovlen = 1};
+    io_uring_prep_recvmsg(io_uring_get_sqe(&ring), server, &message, 0);
+    const int got = await();
+    if (got < 0) continue;
+    room.iov_len = (size_t)got;
+    io_uring_prep_sendmsg(io_uring_get_sqe(&ring), server, &message, 0);
+    await();
+  }
+}
+"""
+
+
+@pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter", "packet-plain"], indirect=True)
+@pytest.mark.parametrize("source, libraries", [(RAW, []), (URING, ["-luring"])], ids=["system calls", "io_uring"])
+def test_a_reader_that_no_call_shows(under, source, libraries):
+    text, program = under.net.folder / "reader.c", under.net.folder / "reader"
+    text.write_text(source)
+    run("cc", "-O1", "-o", str(program), str(text), *libraries)
+    with under.start(str(program)) as server:
+        server.says("ready")
+        check_service(under, losses=0)
+        end(server)
+    if under.uri is not None:
+        assert under.stats()["kernel_by"]["unseen_reader"] > 0
+
+
+FIRST_BORN = """
+import os, select, socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 7000))
+print("ready", flush=True)
+select.select([server], [], [])
+child = os.fork()
+if child == 0:
+    while True:
+        data, peer = server.recvfrom(2000)
+        server.sendto(data, peer)
+elsewhere = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+elsewhere.bind(("", 7001))
+elsewhere.setblocking(False)
+try: elsewhere.recv(10)  # the stack is in use by the parent
+except BlockingIOError: pass
+os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter"], indirect=True)
+def test_a_child_receives_what_came_before_it_was_born(under):
+    with under.start(PYTHON, "-c", FIRST_BORN) as server:
+        server.says("ready")
+        check_service(under, losses=0)
+        end(server)
