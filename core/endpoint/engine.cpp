@@ -94,7 +94,7 @@ status engine::open_parts(uri& where, const engine_settings& settings, reason& w
   if (!watched_) return why.fail(errno, "epoll: %m");
   room_.also_watch(watched_.number());
   if (where.scheme() == "packet" && !where.has("address")) load_steering();
-  auto device = open_link(where, {.count = count(), .claims = steering_.get()}, why);
+  auto device = open_link(where, {.count = count(), .claims = steering_.get(), .why_not_steered = &without_bpf_}, why);
   if (!device) return device.failure();
   link_ = std::move(*device);
   stack_settings wanted{.seed = settings.seed != 0 ? settings.seed : random_seed()};

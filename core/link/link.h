@@ -22,6 +22,7 @@
 
 #include "base/address.h"
 #include "base/counters.h"
+#include "base/reason.h"
 #include "base/time.h"
 #include "packet/burst.h"
 #include "packet/pool.h"
@@ -81,7 +82,8 @@ class steering;
 // What a backend is given when it is opened; both outlive the link.
 struct link_services {
   counters& count;
-  steering* claims = nullptr;  // BPF's, where it may be used; see link/steering.h
+  steering* claims = nullptr;         // BPF's, where it may be used; see link/steering.h
+  reason* why_not_steered = nullptr;  // says why the claims, though they are there, can't be used on this device
 };
 
 }  // namespace fastudp

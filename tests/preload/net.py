@@ -16,7 +16,7 @@ import pytest
 import private_network
 from private_network import run
 
-BUILD = pathlib.Path(os.environ["FASTUDP_BUILD_DIR"])
+BUILD, SOURCE = (pathlib.Path(os.environ[name]) for name in ("FASTUDP_BUILD_DIR", "FASTUDP_SOURCE_DIR"))
 FASTUDP = str(BUILD / "cli" / "fastudp")
 HOST, PEER, OWN, TAP_OWN, TAP_KERNEL = "10.77.0.1", "10.77.0.2", "10.77.0.9", "10.88.0.2", "10.88.0.1"
 PATIENCE = 30

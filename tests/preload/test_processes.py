@@ -9,7 +9,7 @@ import net as topology
 import pytest
 from net import FASTUDP, HOST, PATIENCE, until
 from private_network import run
-from test_programs import BLOCKING_ECHO, PYTHON
+from test_programs import BLOCKING_ECHO, ECHO_CLIENT, PYTHON
 
 ROUNDS = int(os.environ.get("FASTUDP_KILL_ROUNDS", "100"))
 
@@ -316,6 +316,43 @@ def test_wrong_links_and_missing_rights_say_what_to_do(net):
     assert code == 0 and "CAP_NET_RAW" in said and "going on with the kernel's sockets" in said and said.count("\n") == 1
     code, said = fails("--strict", "--link", "auto:near", before=less)
     assert code == 1 and "CAP_NET_RAW" in said
+
+
+def served_by(net, *command, before=()):
+    """What the statistics of an echo say that has answered 50 datagrams under `fastudp run COMMAND`, and what it said."""
+    stats = net.folder / "stats.json"
+    with net.start([*before, FASTUDP, "run", *command, "--stats", str(stats), "--", PYTHON, "-c", BLOCKING_ECHO]) as server:
+        server.says("ready")
+        assert run(*net.peer.command(PYTHON, "-c", ECHO_CLIENT, HOST, "7000", "50")) == "50\n"
+        said = server.output().replace("ready\n", "")
+        server.stop()
+    return json.loads(stats.read_text()), said
+
+
+@pytest.mark.parametrize("link", ["packet:near", "auto:near"])
+def test_on_a_kernel_without_tcx_filters_do_it(net, link):
+    old_kernel = [PYTHON, str(topology.SOURCE / "tests/support/old_kernel.py")]
+    stats, said = served_by(net, "--link", link, before=old_kernel)
+    assert stats["link"] == "packet:near" and stats["rx"] == {"fast": 50, "kernel": 0} and said == ""
+    assert "no TCX here: Linux 6.6 or newer has it" in stats["reason"]
+
+
+@pytest.mark.parametrize("rule, name", [
+    ("nft add table inet t; nft add chain inet t c '{ type filter hook input priority 0; }'; nft add rule inet t c udp dport 9 drop",
+     "nftables: table t, chain c"),
+    ("iptables-legacy -A OUTPUT -p udp --dport 9 -j DROP", "iptables: table filter")], ids=["nftables", "iptables"])
+def test_a_firewall_keeps_auto_with_the_kernel_until_it_may_be_bypassed(net, rule, name):
+    run("sh", "-c", rule)
+    try:
+        stats, said = served_by(net, "--link", "auto:near")
+        assert stats["link"] == "host:" and stats["rx"] == {"fast": 0, "kernel": 50}
+        assert name in said and "--bypass-firewall" in said and said.count("\n") == 1
+        stats, said = served_by(net, "--link", "auto:near", "--bypass-firewall")
+        assert stats["link"] == "packet:near" and stats["rx"] == {"fast": 50, "kernel": 0}
+        stats, said = served_by(net, "--link", "packet:near")  # named: that is consent
+        assert stats["link"] == "packet:near" and stats["rx"] == {"fast": 50, "kernel": 0}
+    finally:
+        run("sh", "-c", "nft flush ruleset; iptables-legacy -F")
 
 
 def test_a_taken_port_is_refused_as_the_kernel_refuses_it(net):

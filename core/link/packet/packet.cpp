@@ -274,8 +274,15 @@ std::size_t packet_link::tx_burst(const burst& in) {
   return in.size();
 }
 
+bool attach(steering& claims, int socket, const interface_facts& device, const link_services& services) {
+  reason why;
+  if (claims.attach(device.index, why) && filter_by_program(socket, claims.tap_filter(), why)) return true;
+  if (services.why_not_steered != nullptr) *services.why_not_steered = why;
+  return false;
+}
+
 // What comes in, and whose address it is.
-status configure(int socket, const interface_facts& device, uri& where, steering* claims, link_info& info,
+status configure(int socket, const interface_facts& device, uri& where, const link_services& services, link_info& info,
                  reason& why) {
   const auto asked = where.take_mac("mac", why);
   if (!asked) return asked.failure();
@@ -292,9 +299,7 @@ status configure(int socket, const interface_facts& device, uri& where, steering
     return why.fail(EINVAL, "mac= needs address=: the host's addresses have the interface's own MAC");
   info.mac = device.mac;
   info.shared = true;
-  reason not_steered;
-  info.steered = *may_steer && claims != nullptr && claims->attach(device.index, not_steered) &&
-                 filter_by_program(socket, claims->tap_filter(), not_steered);
+  info.steered = *may_steer && services.claims != nullptr && attach(*services.claims, socket, device, services);
   return info.steered ? status{} : filter_shared(socket, why);
 }
 
@@ -324,7 +329,7 @@ result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   auto socket = open_socket(*device, why);
   if (!socket) return socket.failure();
   link_info info{.name = "", .mac = {}, .mtu = static_cast<std::uint32_t>(*mtu), .interface = device->index};
-  if (auto done = configure(socket->number(), *device, where, services.claims, info, why); !done) return done.failure();
+  if (auto done = configure(socket->number(), *device, where, services, info, why); !done) return done.failure();
   auto rx = open_ring(socket->number(), where, info.mtu, why);
   if (!rx) return rx.failure();
   auto frames = pool::create(frame_count, frame_size(info.mtu));
