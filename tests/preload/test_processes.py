@@ -227,6 +227,7 @@ def traces():
     return {"promiscuity": link["promiscuity"], "allmulti": link.get("allmulti"), "flags": sorted(link["flags"]),
             "programs": sum(p.get("name") in ("steer", "tap", "count") for p in programs),
             "maps": sum(m.get("name") in ("claims", "watched", "counts") for m in maps),
+            "neighbours": sorted((n["dst"], n.get("lladdr")) for n in json.loads(run("ip", "-json", "neighbour", "show"))),
             "addresses": run("ip", "-brief", "address", "show", "dev", "near"),
             "sockets": len(open("/proc/self/net/packet").read().splitlines())}
 
