@@ -153,6 +153,19 @@ def test_socat_serves(under):
         server.stop()
 
 
+def test_socat_echoes(under):
+    """One process, which connects its socket to whom it heard first."""
+    need("socat")
+    before = kernel_counts()
+    with under.start("socat", "-d", "-d", "UDP4-LISTEN:7000", "PIPE") as server:
+        server.says("listening on")
+        under.ready()
+        assert run(*under.peers(PYTHON, "-c", ECHO_CLIENT, under.address, "7000", str(QUERIES))) == f"{QUERIES}\n"
+        server.stop()
+    under.check(QUERIES)
+    witness(under, before, QUERIES * 0.05)
+
+
 @with_peer
 def test_socat_asks(under):
     need("socat")
@@ -171,6 +184,22 @@ def test_ncat_serves(under):
         assert run(*under.peers(PYTHON, "-c", ECHO_CLIENT, under.address, "7000", "1")) == "1\n"
         server.stop()
     under.check(1, ["rx"])
+
+
+def test_ncat_listens(under):
+    need("ncat")
+    with under.start("ncat", "-u", "-l", "7000", stdin=subprocess.PIPE) as server:
+        until(lambda: 7000 in udp_ports(server.process.pid), "ncat's port")
+        under.ready()
+        talks = ("import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(20); "
+                 "s.sendto(b'hello', (sys.argv[1], 7000)); print(s.recv(100).decode())")
+        with under.net.start(under.peers(PYTHON, "-c", talks, under.address)) as client:
+            server.says("hello")
+            server.process.stdin.write(b"hi there\n")
+            server.process.stdin.flush()
+            client.says("hi there")
+        server.stop()
+    under.check(1)
 
 
 @with_peer
