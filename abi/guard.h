@@ -35,24 +35,42 @@ auto guarded(const Call& call, const Pointer*... needed) -> decltype(call()) {
 }
 
 inline endpoint_address from_c(const fastudp_addr& in) {
-  endpoint_address out{.address = {}, .port = in.port};
-  std::memcpy(out.address.bytes.data(), in.bytes, out.address.bytes.size());
+  endpoint_address out{.address = {}, .port = in.port, .scope = in.scope_id};
+  if (in.family == FASTUDP_IPV6) {
+    std::memcpy(out.address.bytes.data(), in.bytes, out.address.bytes.size());
+  } else {
+    ipv4_address v4;
+    std::memcpy(v4.bytes.data(), in.bytes, v4.bytes.size());
+    out.address = v4;
+  }
   return out;
 }
 
-inline fastudp_addr to_c(const endpoint_address& in) {
+// As a socket of the family has it: to one of IPv6 an IPv4 address is a mapped one.
+inline fastudp_addr to_c(const endpoint_address& in, ip_family family) {
   fastudp_addr out{};
-  out.family = FASTUDP_IPV4;
   out.port = in.port;
-  std::memcpy(out.bytes, in.address.bytes.data(), in.address.bytes.size());
+  if (family == ip_family::v6) {
+    out.family = FASTUDP_IPV6;
+    out.scope_id = in.scope;
+    std::memcpy(out.bytes, in.address.bytes.data(), in.address.bytes.size());
+  } else {
+    out.family = FASTUDP_IPV4;
+    const ipv4_address v4 = in.address.ipv4();
+    std::memcpy(out.bytes, v4.bytes.data(), v4.bytes.size());
+  }
   return out;
+}
+
+inline bool is_known_family(const fastudp_addr& addr) {
+  return addr.family == FASTUDP_IPV4 || addr.family == FASTUDP_IPV6;
 }
 
 // Runs `call` with the address if it is of a family that we speak.
 template <typename Call>
-int with_ipv4(const fastudp_addr* addr, const Call& call) {
+int with_address(const fastudp_addr* addr, const Call& call) {
   if (addr == nullptr) return -EFAULT;
-  if (addr->family != FASTUDP_IPV4) return -EAFNOSUPPORT;
+  if (!is_known_family(*addr)) return -EAFNOSUPPORT;
   return to_int(call(from_c(*addr)));
 }
 

@@ -15,15 +15,12 @@ namespace {
 constexpr int no_companion = -2, companion_of_its_own = -1;
 
 // `companion`: one of the above, or the program's descriptor.
-int open_socket(engine& h, int companion, fastudp_socket** socket) {
+int open_socket(engine& h, ip_family family, int companion, fastudp_socket** socket) {
   engine::turn t(h);
-  std::unique_ptr<endpoint> made(new (std::nothrow) endpoint(h));
+  std::unique_ptr<endpoint> made(new (std::nothrow) endpoint(h, family));
   if (made == nullptr) return -ENOMEM;
   if (companion != no_companion) {
-    if (auto opened = made->open_companion(t, companion); !opened) {
-      if (opened.code() == EAFNOSUPPORT) h.count().sockets_kernel.add(), h.count().by_kernel(kernel_reason::family);
-      return -opened.code();
-    }
+    if (auto opened = made->open_companion(t, companion); !opened) return -opened.code();
   }
   ++h.open_sockets;
   *socket = seal(made.release());
@@ -57,14 +54,18 @@ message from_c(const fastudp_msg& in) {
           .frame = reinterpret_cast<packet*>(in.frame)};
 }
 
-void write_back(const message& in, fastudp_msg& out) {
+void write_back(const message& in, fastudp_msg& out, ip_family family) {
   out.data = in.data.data();
   out.size = static_cast<uint32_t>(in.data.size());
   out.length = in.length;
-  out.peer = in.has_peer ? abi::to_c(in.peer) : fastudp_addr{};
+  out.peer = in.has_peer ? abi::to_c(in.peer, family) : fastudp_addr{};
   out.control_len = static_cast<uint32_t>(in.control.size());
   out.flags = static_cast<uint32_t>(in.flags);
   out.frame = reinterpret_cast<fastudp_frame*>(in.frame);
+}
+
+auto write_back_for(fastudp_socket* socket) {
+  return [family = open(socket).family()](const message& in, fastudp_msg& out) { write_back(in, out, family); };
 }
 
 bool is_sendable(const fastudp_msg& m) {
@@ -75,7 +76,8 @@ bool is_sendable(const fastudp_msg& m) {
 std::size_t count_sendable(const fastudp_msg* msgs, std::size_t count, int& problem) {
   for (std::size_t i = 0; i < count; ++i) {
     if (!is_sendable(msgs[i])) problem = EFAULT;
-    if (msgs[i].peer.family != FASTUDP_UNSPEC && msgs[i].peer.family != FASTUDP_IPV4) problem = EAFNOSUPPORT;
+    const uint8_t family = msgs[i].peer.family;
+    if (family != FASTUDP_UNSPEC && family != FASTUDP_IPV4 && family != FASTUDP_IPV6) problem = EAFNOSUPPORT;
     if (problem != 0) return i;
   }
   return count;
@@ -122,15 +124,18 @@ bool has_null_data(const fastudp_msg* msgs, std::size_t count) {
 
 int fastudp_socket_open(fastudp_stack* stack, int family, fastudp_socket** socket) {
   if (stack == nullptr || socket == nullptr) return -EFAULT;
-  if (family != FASTUDP_IPV4) return -EAFNOSUPPORT;
+  if (family != FASTUDP_IPV4 && family != FASTUDP_IPV6) return -EAFNOSUPPORT;
   engine& h = open(stack);
   const bool has_addresses_of_its_own = h.with_host() == sharing::none;
-  return open_socket(h, has_addresses_of_its_own ? no_companion : companion_of_its_own, socket);
+  return open_socket(h, family == FASTUDP_IPV4 ? ip_family::v4 : ip_family::v6,
+                     has_addresses_of_its_own ? no_companion : companion_of_its_own, socket);
 }
 
 int fastudp_socket_adopt(fastudp_stack* stack, int fd, fastudp_socket** socket) {
   if (stack == nullptr || socket == nullptr) return -EFAULT;
-  return fd < 0 ? -EBADF : open_socket(open(stack), fd, socket);
+  if (fd < 0) return -EBADF;
+  const auto family = endpoint::family_of(fd);
+  return family ? open_socket(open(stack), *family, fd, socket) : -family.code();
 }
 
 int fastudp_socket_kernel_fd(fastudp_socket* socket) {
@@ -158,25 +163,25 @@ int fastudp_socket_close(fastudp_socket* socket) { return socket == nullptr ? 0 
 
 int fastudp_socket_bind(fastudp_socket* socket, const fastudp_addr* addr) {
   if (socket == nullptr) return -EFAULT;
-  return with_ipv4(addr, [&](const endpoint_address& a) { return open(socket).bind(a); });
+  return with_address(addr, [&](const endpoint_address& a) { return open(socket).bind(a); });
 }
 
 int fastudp_socket_connect(fastudp_socket* socket, const fastudp_addr* addr) {
   if (socket == nullptr || addr == nullptr) return -EFAULT;
   if (addr->family == FASTUDP_UNSPEC) return to_int(open(socket).disconnect());
-  return with_ipv4(addr, [&](const endpoint_address& a) { return open(socket).connect(a); });
+  return with_address(addr, [&](const endpoint_address& a) { return open(socket).connect(a); });
 }
 
 int fastudp_socket_local_addr(fastudp_socket* socket, fastudp_addr* addr) {
   if (socket == nullptr || addr == nullptr) return -EFAULT;
-  *addr = to_c(open(socket).local());
+  *addr = to_c(open(socket).local(), open(socket).family());
   return 0;
 }
 
 int fastudp_socket_peer_addr(fastudp_socket* socket, fastudp_addr* addr) {
   if (socket == nullptr || addr == nullptr) return -EFAULT;
   const auto peer = open(socket).peer();
-  if (peer) *addr = to_c(*peer);
+  if (peer) *addr = to_c(*peer, open(socket).family());
   return -peer.code();
 }
 
@@ -216,7 +221,7 @@ int fastudp_recv(fastudp_socket* socket, fastudp_msg* msgs, size_t count, int fl
     for (message& m : batch) m.frame = nullptr;
     return open(socket).receive(batch, flags_of_piece(flags, later));
   };
-  return in_pieces(msgs, count, receive, write_back);
+  return in_pieces(msgs, count, receive, write_back_for(socket));
 }
 
 int64_t fastudp_sendto(fastudp_socket* socket, const void* data, size_t size, int flags, const fastudp_addr* to) {
@@ -246,7 +251,7 @@ int fastudp_borrow(fastudp_socket* socket, fastudp_msg* msgs, size_t count, int 
   const auto borrow = [&](std::span<message> batch, bool later) {
     return open(socket).borrow(batch, flags_of_piece(flags, later));
   };
-  return in_pieces(msgs, std::min<size_t>(count, INT_MAX), borrow, write_back);
+  return in_pieces(msgs, std::min<size_t>(count, INT_MAX), borrow, write_back_for(socket));
 }
 
 int fastudp_alloc(fastudp_socket* socket, fastudp_msg* msgs, size_t count) {

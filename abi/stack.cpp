@@ -86,7 +86,7 @@ int drops_of(engine& h, uint64_t* drops, size_t count) {
   return static_cast<int>(drop_reasons);
 }
 
-int neighbour_of(engine& h, ipv4_address address, uint8_t* mac, uint32_t* state) {
+int neighbour_of(engine& h, ip_address address, uint8_t* mac, uint32_t* state) {
   engine::turn t(h);
   const neighbour* found = h.stack().find_neighbour(address);
   if (found == nullptr) return -ENOENT;
@@ -98,9 +98,9 @@ int neighbour_of(engine& h, ipv4_address address, uint8_t* mac, uint32_t* state)
 // Runs `call` with a prefix, if it can be one.
 template <typename Call>
 int with_prefix(const fastudp_addr* addr, unsigned length, const Call& call) {
-  if (length > 32) return -EINVAL;
-  return with_ipv4(addr, [&](const endpoint_address& a) {
-    return call(ipv4_prefix{a.address, static_cast<uint8_t>(length)});
+  return with_address(addr, [&](const endpoint_address& a) -> status {
+    const ip_prefix prefix{a.address, static_cast<uint8_t>(length)};
+    return length > prefix.longest() ? error{EINVAL} : call(prefix);
   });
 }
 
@@ -120,7 +120,7 @@ int fastudp_stack_close(fastudp_stack* stack) { return stack == nullptr ? 0 : cl
 
 int fastudp_stack_add_address(fastudp_stack* stack, const fastudp_addr* address, unsigned prefix_length) {
   if (stack == nullptr) return -EFAULT;
-  return with_prefix(address, prefix_length, [&](const ipv4_prefix& prefix) {
+  return with_prefix(address, prefix_length, [&](const ip_prefix& prefix) {
     engine::turn t(open(stack));
     return open(stack).stack().add_address(prefix, t.now());
   });
@@ -128,7 +128,7 @@ int fastudp_stack_add_address(fastudp_stack* stack, const fastudp_addr* address,
 
 int fastudp_stack_remove_address(fastudp_stack* stack, const fastudp_addr* address) {
   if (stack == nullptr) return -EFAULT;
-  return with_ipv4(address, [&](const endpoint_address& a) {
+  return with_address(address, [&](const endpoint_address& a) {
     engine::turn t(open(stack));
     return open(stack).stack().remove_address(a.address);
   });
@@ -137,17 +137,17 @@ int fastudp_stack_remove_address(fastudp_stack* stack, const fastudp_addr* addre
 int fastudp_stack_add_route(fastudp_stack* stack, const fastudp_addr* destination, unsigned prefix_length,
                             const fastudp_addr* gateway) {
   if (stack == nullptr) return -EFAULT;
-  if (gateway != nullptr && gateway->family != FASTUDP_IPV4) return -EAFNOSUPPORT;
-  return with_prefix(destination, prefix_length, [&](const ipv4_prefix& prefix) {
+  if (gateway != nullptr && !is_known_family(*gateway)) return -EAFNOSUPPORT;
+  return with_prefix(destination, prefix_length, [&](const ip_prefix& prefix) {
     engine::turn t(open(stack));
-    const ipv4_address by = gateway != nullptr ? from_c(*gateway).address : ipv4_address{};
+    const ip_address by = gateway != nullptr ? from_c(*gateway).address : ip_address{};
     return open(stack).stack().add_route(prefix, gateway != nullptr ? &by : nullptr);
   });
 }
 
 int fastudp_stack_remove_route(fastudp_stack* stack, const fastudp_addr* destination, unsigned prefix_length) {
   if (stack == nullptr) return -EFAULT;
-  return with_prefix(destination, prefix_length, [&](const ipv4_prefix& prefix) {
+  return with_prefix(destination, prefix_length, [&](const ip_prefix& prefix) {
     engine::turn t(open(stack));
     return open(stack).stack().remove_route(prefix);
   });
@@ -155,7 +155,7 @@ int fastudp_stack_remove_route(fastudp_stack* stack, const fastudp_addr* destina
 
 int fastudp_stack_add_neighbour(fastudp_stack* stack, const fastudp_addr* address, const uint8_t* mac) {
   if (stack == nullptr || mac == nullptr) return -EFAULT;
-  return with_ipv4(address, [&](const endpoint_address& a) {
+  return with_address(address, [&](const endpoint_address& a) {
     mac_address to;
     std::memcpy(to.bytes.data(), mac, to.bytes.size());
     engine::turn t(open(stack));
@@ -165,7 +165,7 @@ int fastudp_stack_add_neighbour(fastudp_stack* stack, const fastudp_addr* addres
 
 int fastudp_stack_remove_neighbour(fastudp_stack* stack, const fastudp_addr* address) {
   if (stack == nullptr) return -EFAULT;
-  return with_ipv4(address, [&](const endpoint_address& a) {
+  return with_address(address, [&](const endpoint_address& a) {
     engine::turn t(open(stack));
     return open(stack).stack().remove_neighbour(a.address);
   });
@@ -173,7 +173,7 @@ int fastudp_stack_remove_neighbour(fastudp_stack* stack, const fastudp_addr* add
 
 int fastudp_stack_get_neighbour(fastudp_stack* stack, const fastudp_addr* address, uint8_t* mac, uint32_t* state) {
   if (stack == nullptr || address == nullptr) return -EFAULT;
-  if (address->family != FASTUDP_IPV4) return -EAFNOSUPPORT;
+  if (!is_known_family(*address)) return -EAFNOSUPPORT;
   return neighbour_of(open(stack), from_c(*address).address, mac, state);
 }
 

@@ -44,11 +44,14 @@ typedef struct fastudp_frame fastudp_frame;   /* a frame that the program has bo
 /* Values of fastudp_addr.family. */
 #define FASTUDP_UNSPEC 0
 #define FASTUDP_IPV4 4
+#define FASTUDP_IPV6 6
 
-/* An address and port. `bytes` is in network order, IPv4 in its first four; `port` is in host order. */
+/* An address and port. `bytes` is in network order, IPv4 in its first four; `port` is in host order. A socket of IPv6
+ * has IPv4 addresses in their IPv4-mapped form, ::ffff:a.b.c.d, as on Linux; where it takes an address, IPv4's is as
+ * good. */
 typedef struct fastudp_addr {
   uint8_t bytes[16];
-  uint32_t scope_id; /* 0 for IPv4 */
+  uint32_t scope_id; /* of a link-local IPv6 address: the number of its interface; else 0 */
   uint16_t port;
   uint8_t family;
   uint8_t reserved; /* 0 */
@@ -146,11 +149,12 @@ typedef struct fastudp_wait_item {
 /* The library's version, "MAJOR.MINOR.PATCH". The text is static. */
 FASTUDP_API const char* fastudp_version(void);
 
-/* Reads "10.0.0.1", "10.0.0.1:53" or ":53" (any address) into *addr. -EINVAL: not such a text. */
+/* Reads "10.0.0.1", "10.0.0.1:53", ":53" (IPv4's any address), "2001:db8::1", "fe80::1%eth0" or "[2001:db8::1]:53" into
+ * *addr. -EINVAL: not such a text. */
 FASTUDP_API int fastudp_addr_parse(const char* text, fastudp_addr* addr);
 
-/* Writes "10.0.0.1:53" with its terminator. Returns the length without it; -ENOSPC: `size` bytes are too few;
- * -EAFNOSUPPORT: no family that has a text form. */
+/* Writes "10.0.0.1:53" or "[2001:db8::1]:53" with its terminator. Returns the length without it; -ENOSPC: `size` bytes
+ * are too few; -EAFNOSUPPORT: no family that has a text form. */
 FASTUDP_API int fastudp_addr_format(const fastudp_addr* addr, char* text, size_t size);
 
 /* The name of drop reason `index`, such as "udp_checksum", or null past the last. The text is static. */
@@ -199,7 +203,7 @@ FASTUDP_API int fastudp_stack_close(fastudp_stack* stack);
 
 /* Adds an address of ours with the length of its on-link prefix, and its connected route. Unless announce=off, the
  * address is probed for and announced as RFC 5227 says. -EEXIST: have it; -EINVAL: not an address that a host may have;
- * -EAFNOSUPPORT: not IPv4; -ENOSPC: 64 addresses are there. */
+ * -EAFNOSUPPORT: neither IPv4 nor IPv6; -ENOSPC: 64 addresses are there. */
 FASTUDP_API int fastudp_stack_add_address(fastudp_stack* stack, const fastudp_addr* address, unsigned prefix_length);
 
 /* Removes an address and its connected route; sockets bound to it stay and receive nothing. -EADDRNOTAVAIL: not ours.
@@ -271,14 +275,14 @@ FASTUDP_API int fastudp_wait(fastudp_stack* stack, fastudp_wait_item* items, siz
 
 /* ---- Sockets ------------------------------------------------------------------------------------------------- */
 
-/* Opens a UDP socket. On success *socket belongs to the caller until fastudp_socket_close.
- * -EAFNOSUPPORT: family is not FASTUDP_IPV4; -ENOMEM. */
+/* Opens a UDP socket; one of FASTUDP_IPV6 speaks IPv4 as well until IPV6_V6ONLY is set. On success *socket belongs to
+ * the caller until fastudp_socket_close. -EAFNOSUPPORT: family is neither; -ENOMEM. */
 FASTUDP_API int fastudp_socket_open(fastudp_stack* stack, int family, fastudp_socket** socket);
 
 /* Opens a socket around a kernel UDP socket that the program holds: its companion. It keeps the port, takes what the
  * fast path doesn't, and shows whatever is bound, connected and set on it already. `fd` stays the caller's, and is
  * closed after fastudp_socket_close. On success *socket belongs to the caller until then. -ENOTSOCK, -EPROTONOSUPPORT:
- * not a UDP socket; -EAFNOSUPPORT: not over IPv4; -ENOMEM. */
+ * not a UDP socket; -EAFNOSUPPORT: neither over IPv4 nor over IPv6; -ENOMEM. */
 FASTUDP_API int fastudp_socket_adopt(fastudp_stack* stack, int fd, fastudp_socket** socket);
 
 /* The descriptor of the companion, the kernel's half of this socket. Whatever is done with it behind fastudp's back
@@ -360,7 +364,7 @@ FASTUDP_API int fastudp_borrow(fastudp_socket* socket, fastudp_msg* msgs, size_t
 FASTUDP_API int fastudp_alloc(fastudp_socket* socket, fastudp_msg* msgs, size_t count);
 
 /* Sends messages from fastudp_alloc or fastudp_borrow without copying: of each data[0..size), where data must still lie
- * in its frame with at least 42 bytes before it. Frames of messages that were sent are gone (frame is set to null); the
+ * in its frame with at least 70 bytes before it. Frames of messages that were sent are gone (frame is set to null); the
  * rest stay the caller's. Returns how many were sent; errors as fastudp_send; -EINVAL: data outside of its frame. */
 FASTUDP_API int fastudp_submit(fastudp_socket* socket, fastudp_msg* msgs, size_t count, int flags);
 

@@ -1,5 +1,7 @@
 #include "base/address.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
@@ -45,23 +47,36 @@ std::optional<Address> parse_bytes(std::string_view text, int base, std::size_t 
 
 std::optional<mac_address> parse_mac(std::string_view text) { return parse_bytes<mac_address>(text, 16, 2, ':'); }
 
-std::optional<ipv4_address> parse_ipv4(std::string_view text) { return parse_bytes<ipv4_address>(text, 10, 3, '.'); }
-
-std::optional<ipv4_prefix> parse_ipv4_prefix(std::string_view text) {
-  const auto slash = text.find('/');
-  const auto address = parse_ipv4(text.substr(0, slash));
-  if (!address) return std::nullopt;
-  if (slash == text.npos) return ipv4_prefix{*address, 32};
-  auto digits = text.substr(slash + 1);
-  const auto length = take_number(digits, 10, 2, 32);
-  if (!length || !digits.empty()) return std::nullopt;
-  return ipv4_prefix{*address, static_cast<std::uint8_t>(*length)};
+std::optional<ip_address> parse_ip(std::string_view text) {
+  // inet_pton takes exactly the forms that are right, and has no locale and no resolver behind it.
+  address_text terminated;
+  if (text.size() >= terminated.chars.size() || text.find('\0') != text.npos) return std::nullopt;
+  text.copy(terminated.chars.data(), text.size());
+  ipv4_address v4;
+  if (::inet_pton(AF_INET, terminated.c_str(), v4.bytes.data()) == 1) return v4;
+  ipv6_address v6;
+  if (::inet_pton(AF_INET6, terminated.c_str(), v6.bytes.data()) == 1) return v6;
+  return std::nullopt;
 }
 
-address_text to_text(ipv4_address address) {
+std::optional<ip_prefix> parse_ip_prefix(std::string_view text) {
+  const auto slash = text.find('/');
+  const auto address = parse_ip(text.substr(0, slash));
+  if (!address) return std::nullopt;
+  const std::uint8_t longest = ip_prefix{*address}.longest();
+  if (slash == text.npos) return ip_prefix{*address, longest};
+  auto digits = text.substr(slash + 1);
+  const auto length = take_number(digits, 10, 3, longest);
+  if (!length || !digits.empty()) return std::nullopt;
+  return ip_prefix{*address, static_cast<std::uint8_t>(*length)};
+}
+
+address_text to_text(const ip_address& address) {
   address_text out;
-  const auto& b = address.bytes;
-  std::snprintf(out.chars.data(), out.chars.size(), "%u.%u.%u.%u", b[0], b[1], b[2], b[3]);
+  const auto* from = address.bytes.data();
+  const auto size = static_cast<socklen_t>(out.chars.size());
+  (void)(address.is_v4() ? ::inet_ntop(AF_INET, from + 12, out.chars.data(), size)
+                         : ::inet_ntop(AF_INET6, from, out.chars.data(), size));
   return out;
 }
 

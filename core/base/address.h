@@ -2,6 +2,7 @@
 // Link and network addresses: values in network order, exactly as they stand on the wire.
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -45,49 +46,117 @@ struct ipv4_address {
   constexpr bool is_reserved() const { return (bytes[0] & 0xf0) == 0xf0; }  // class E, and the limited broadcast
 };
 
-// Either family in one key: IPv4 stands in its IPv4-mapped form, ::ffff:a.b.c.d (RFC 4291 2.5.5.2).
+struct ipv6_address {
+  std::array<std::uint8_t, 16> bytes{};
+
+  friend bool operator==(const ipv6_address&, const ipv6_address&) = default;
+};
+
+enum class ip_family : std::uint8_t { v4, v6 };
+
+// An address of either family: IPv4 stands in its IPv4-mapped form, ::ffff:a.b.c.d (RFC 4291 2.5.5.2), which is also
+// how an IPv6 socket of Linux's sees it. The default is IPv6's any address.
 struct ip_address {
   std::array<std::uint8_t, 16> bytes{};
 
   constexpr ip_address() = default;
+  constexpr ip_address(ipv6_address v6) : bytes(v6.bytes) {}
   constexpr ip_address(ipv4_address v4) {
     bytes[10] = bytes[11] = 0xff;
     for (std::size_t i = 0; i < 4; ++i) bytes[12 + i] = v4.bytes[i];
   }
-  friend bool operator==(const ip_address&, const ip_address&) = default;
+  static constexpr ip_address any(ip_family family) {
+    return family == ip_family::v4 ? ip_address(ipv4_address{}) : ip_address();
+  }
+
+  friend constexpr bool operator==(const ip_address&, const ip_address&) = default;
+  // Halves in host order: the first byte is the most significant of high().
+  constexpr std::uint64_t high() const { return network_order(std::bit_cast<halves>(bytes)[0]); }
+  constexpr std::uint64_t low() const { return network_order(std::bit_cast<halves>(bytes)[1]); }
+
+  constexpr bool is_v4() const { return high() == 0 && low() >> 32 == 0xffff; }
+  constexpr ip_family family() const { return is_v4() ? ip_family::v4 : ip_family::v6; }
   constexpr ipv4_address ipv4() const { return {{bytes[12], bytes[13], bytes[14], bytes[15]}}; }
+  constexpr ipv6_address ipv6() const { return {bytes}; }
+
+  constexpr bool is_any() const { return high() == 0 && (low() == 0 || low() == mapped_any); }
+  constexpr bool is_loopback() const { return is_v4() ? ipv4().is_loopback() : high() == 0 && low() == 1; }
+  constexpr bool is_multicast() const { return is_v4() ? ipv4().is_multicast() : bytes[0] == 0xff; }
+  constexpr bool is_limited_broadcast() const { return is_v4() && ipv4().is_limited_broadcast(); }
+  constexpr bool is_reserved() const { return is_v4() && ipv4().is_reserved(); }
+  // RFC 4291 2.5.6 and 2.7: of IPv6, and of its groups, those that mean nothing without an interface.
+  constexpr bool is_link_local() const { return high() >> 54 == 0xfe80 >> 6; }
+  constexpr bool is_link_local_group() const {
+    return bytes[0] == 0xff && ((bytes[1] & 0xf) == 1 || (bytes[1] & 0xf) == 2);
+  }
+
+ private:
+  using halves = std::array<std::uint64_t, 2>;
+  static constexpr std::uint64_t mapped_any = 0xffff'0000'0000;
 };
 
-// An address and a port: one end of a UDP conversation.
+// RFC 4291 2.7.1: the group that who looks for an address on the link asks.
+constexpr ip_address solicited_node_group(const ip_address& of) {
+  ipv6_address out{{0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff}};
+  for (std::size_t i = 13; i < 16; ++i) out.bytes[i] = of.bytes[i];
+  return out;
+}
+inline constexpr ip_address all_nodes_group{ipv6_address{{0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}}};
+
+// An address and a port: one end of a UDP conversation. `scope` is the interface that a link-local address belongs to;
+// within one stack, which has one interface, it tells nothing apart.
 struct endpoint_address {
-  ipv4_address address;
+  ip_address address;
   std::uint16_t port = 0;
+  std::uint32_t scope = 0;
 
-  friend bool operator==(const endpoint_address&, const endpoint_address&) = default;
+  friend bool operator==(const endpoint_address& a, const endpoint_address& b) {
+    return a.port == b.port && a.address == b.address;
+  }
 };
 
-struct ipv4_prefix {
-  ipv4_address address;  // as written: 10.0.0.7/24 keeps the 7
-  std::uint8_t length = 0;
+struct ip_prefix {
+  ip_address address;       // as written: 10.0.0.7/24 keeps the 7
+  std::uint8_t length = 0;  // of its family: at most 32 or 128
 
-  friend bool operator==(const ipv4_prefix&, const ipv4_prefix&) = default;
-  constexpr std::uint32_t mask() const { return length == 0 ? 0 : ~std::uint32_t{0} << (32 - length); }
-  constexpr bool contains(ipv4_address other) const { return ((other.number() ^ address.number()) & mask()) == 0; }
-  constexpr ipv4_address network() const { return ipv4_address::from_number(address.number() & mask()); }
-  constexpr ipv4_address broadcast() const { return ipv4_address::from_number(address.number() | ~mask()); }
+  friend bool operator==(const ip_prefix&, const ip_prefix&) = default;
+  constexpr std::uint8_t longest() const { return address.is_v4() ? 32 : 128; }
+  // Counted in the 128 bits of ip_address.
+  constexpr std::uint8_t mapped_length() const { return static_cast<std::uint8_t>(length + 128 - longest()); }
+  constexpr bool contains(const ip_address& other) const {
+    return ip_prefix{other, length}.network(mapped_length()) == network();
+  }
+  constexpr ip_address network() const { return network(mapped_length()); }
+  // IPv4's directed broadcast address.
+  constexpr ip_address broadcast() const {
+    const std::uint32_t host_bits = length >= 32 ? 0 : ~std::uint32_t{0} >> length;
+    return ipv4_address::from_number(address.ipv4().number() | host_bits);
+  }
+
+ private:
+  constexpr ip_address network(unsigned mapped) const {
+    ip_address out = address;
+    for (unsigned i = 0; i < 16; ++i) {
+      const unsigned kept = mapped > i * 8 ? mapped - i * 8 : 0;
+      if (kept < 8) out.bytes[i] &= static_cast<std::uint8_t>(0xff00 >> kept);
+    }
+    return out;
+  }
 };
 
-// Text forms. Parsing accepts the whole text or nothing: "10.0.0.1", "10.0.0.1/24", "02:00:00:00:00:01".
+// Text forms. Parsing accepts the whole text or nothing: "10.0.0.1", "2001:db8::1", "10.0.0.1/24",
+// "02:00:00:00:00:01". No scope.
 std::optional<mac_address> parse_mac(std::string_view text);
-std::optional<ipv4_address> parse_ipv4(std::string_view text);
-std::optional<ipv4_prefix> parse_ipv4_prefix(std::string_view text);
+std::optional<ip_address> parse_ip(std::string_view text);
+// Without a length: all of it.
+std::optional<ip_prefix> parse_ip_prefix(std::string_view text);
 
-// "10.0.0.1"; the buffer holds the longest form and its terminator.
+// "10.0.0.1", "2001:db8::1" (RFC 5952); the buffer holds the longest form and its terminator.
 struct address_text {
-  std::array<char, 24> chars{};
+  std::array<char, 48> chars{};
   const char* c_str() const { return chars.data(); }
 };
-address_text to_text(ipv4_address address);
+address_text to_text(const ip_address& address);
 address_text to_text(const mac_address& address);
 
 }  // namespace fastudp

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "base/address.h"
+
 namespace fastudp {
 
 // xoshiro256** seeded through splitmix64. Not for secrets that an attacker may observe many outputs of.
@@ -48,6 +50,10 @@ constexpr std::uint64_t mix(std::uint64_t key, std::uint64_t secret) {
   key = (key ^ (key >> 32)) * 0xd6e8feb86659fd93;
   key = (key ^ (key >> 32)) * 0xd6e8feb86659fd93;
   return key ^ (key >> 32);
+}
+
+constexpr std::uint64_t mix(const ip_address& key, std::uint64_t secret) {
+  return mix(key.low(), mix(key.high(), secret));
 }
 
 }  // namespace fastudp

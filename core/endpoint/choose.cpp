@@ -26,13 +26,14 @@ class default_interface final : public mirror_events {
 
  private:
   void addresses_are(std::span<const address>) override {}
-  void routes_are(std::span<const host_route> all, bool) override {
+  void routes_are(std::span<const host_route> all) override {
     for (const host_route& each : all) {
-      if (each.interface <= 1) continue;
+      if (each.interface <= 1 || each.destination.address.is_link_local() || each.destination.address.is_multicast())
+        continue;
       if (found_ == 0 || each.destination.length == 0) found_ = each.interface;
     }
   }
-  void neighbour_is(ipv4_address, const mac_address*) override {}
+  void neighbour_is(ip_address, const mac_address*) override {}
   void interface_is(const host_interface&) override {}
   void starts_over() override {}
 

@@ -13,8 +13,38 @@ status read_packet_info(const std::byte* value, std::size_t size, send_choices& 
   in_pktinfo info;
   if (size != sizeof info) return error{EINVAL};
   std::memcpy(&info, value, sizeof info);
-  std::memcpy(out.source.bytes.data(), &info.ipi_spec_dst, out.source.bytes.size());
+  ipv4_address source;
+  std::memcpy(source.bytes.data(), &info.ipi_spec_dst, source.bytes.size());
+  out.source = source;
   return {};
+}
+
+status read_packet_info_v6(const std::byte* value, std::size_t size, send_choices& out) {
+  in6_pktinfo info;
+  if (size < sizeof info) return error{EINVAL};
+  std::memcpy(&info, value, sizeof info);
+  std::memcpy(out.source.bytes.data(), &info.ipi6_addr, out.source.bytes.size());
+  return {};
+}
+
+// Linux: -1 is the socket's own.
+status read_v6_integer(const std::byte* value, std::size_t size, int& out) {
+  if (size != sizeof out) return error{EINVAL};
+  std::memcpy(&out, value, sizeof out);
+  return out >= -1 && out <= 255 ? status{} : error{EINVAL};
+}
+
+status read_v6(int type, const std::byte* value, std::size_t size, send_choices& out) {
+  switch (type) {
+    case IPV6_PKTINFO:
+      return read_packet_info_v6(value, size, out);
+    case IPV6_HOPLIMIT:
+      return read_v6_integer(value, size, out.hops);
+    case IPV6_TCLASS:
+      return read_v6_integer(value, size, out.traffic_class);
+    default:
+      return error{EINVAL};
+  }
 }
 
 status read_integer(const std::byte* value, std::size_t size, int low, int& out) {
@@ -28,7 +58,8 @@ status read_integer(const std::byte* value, std::size_t size, int low, int& out)
   return out >= low && out <= 255 ? status{} : error{EINVAL};
 }
 
-status read_one(const cmsghdr& header, const std::byte* value, std::size_t size, send_choices& out) {
+status read_one(const cmsghdr& header, const std::byte* value, std::size_t size, ip_family family, send_choices& out) {
+  if (header.cmsg_level == IPPROTO_IPV6 && family == ip_family::v6) return read_v6(header.cmsg_type, value, size, out);
   if (header.cmsg_level == SOL_SOCKET || header.cmsg_level == IPPROTO_UDP) return error{EINVAL};
   if (header.cmsg_level != IPPROTO_IP) return {};  // Linux passes over what is for other protocols
   switch (header.cmsg_type) {
@@ -59,13 +90,13 @@ void control_writer::put_bytes(int level, int type, const void* value, std::size
   used_ += std::min(CMSG_SPACE(size), left);
 }
 
-send_choices read_control(std::span<const std::byte> control) {
+send_choices read_control(std::span<const std::byte> control, ip_family family) {
   send_choices out;
   while (control.size() >= sizeof(cmsghdr)) {
     cmsghdr header;
     std::memcpy(&header, control.data(), sizeof header);
     if (header.cmsg_len < sizeof header || header.cmsg_len > control.size()) return {.refusal = EINVAL};
-    const auto outcome = read_one(header, control.data() + sizeof header, header.cmsg_len - sizeof header, out);
+    const auto outcome = read_one(header, control.data() + sizeof header, header.cmsg_len - sizeof header, family, out);
     if (!outcome) return {.refusal = outcome.code()};
     control = control.subspan(std::min<std::size_t>(CMSG_ALIGN(header.cmsg_len), control.size()));
   }

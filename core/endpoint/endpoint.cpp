@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -23,40 +24,65 @@ constexpr int known_receive_flags = message_flag::continued | message_flag::peek
                                     message_flag::dont_wait | message_flag::error_queue | message_flag::no_signal |
                                     message_flag::wait_for_one;
 constexpr int known_send_flags = message_flag::dont_wait | message_flag::confirm | message_flag::no_signal;
-constexpr std::uint32_t all_headers = ethernet_size + ipv4_size + udp_size;
+constexpr std::uint32_t all_headers = ethernet_size + ipv6_size + fixed_size<ipv6_fragment> + udp_size;
 
-// IP_RECVERR's control message: the error, then the address of whoever reported it.
-struct error_report {
-  sock_extended_err what;
-  sockaddr_in offender;
-};
+in_addr to_in(const ip_address& from) { return std::bit_cast<in_addr>(from.ipv4()); }
+in6_addr to_in6(const ip_address& from) { return std::bit_cast<in6_addr>(from.bytes); }
 
-error_report to_report(const queued_error& e) {
-  error_report out{};
-  out.what.ee_errno = static_cast<std::uint32_t>(e.code);
-  out.what.ee_origin = e.origin;
-  out.what.ee_type = e.type;
-  out.what.ee_code = e.icmp_code;
-  out.what.ee_info = e.info;
-  if (e.origin == SO_EE_ORIGIN_ICMP) {
-    out.offender.sin_family = AF_INET;
-    std::memcpy(&out.offender.sin_addr, e.offender.bytes.data(), e.offender.bytes.size());
-  }
+sock_extended_err describe(const queued_error& e) {
+  sock_extended_err out{};
+  out.ee_errno = static_cast<std::uint32_t>(e.code);
+  out.ee_origin = e.origin;
+  out.ee_type = e.type;
+  out.ee_code = e.icmp_code;
+  out.ee_info = e.info;
   return out;
 }
 
-// The control messages that the socket asked for, in Linux's order; `answer_from` is where an answer should come from.
-void put_facts(control_writer& out, const ip_facts& facts, int interface, ipv4_address answer_from,
-               const socket_settings& wanted) {
+// IP_RECVERR's control message, or IPV6_RECVERR's: the error, then the address of whoever reported it.
+void put_report(control_writer& out, const queued_error& e, ip_family family) {
+  const bool is_reported = e.origin != SO_EE_ORIGIN_LOCAL;
+  if (family == ip_family::v4) {
+    struct {
+      sock_extended_err what;
+      sockaddr_in offender;
+    } report{describe(e), {}};
+    if (is_reported)
+      report.offender = {.sin_family = AF_INET, .sin_port = 0, .sin_addr = to_in(e.offender), .sin_zero = {}};
+    out.put(IPPROTO_IP, IP_RECVERR, report);
+  } else {
+    struct {
+      sock_extended_err what;
+      sockaddr_in6 offender;
+    } report{describe(e), {}};
+    report.offender.sin6_family = is_reported ? AF_INET6 : AF_UNSPEC;
+    if (is_reported) report.offender.sin6_addr = to_in6(e.offender);
+    out.put(IPPROTO_IPV6, IPV6_RECVERR, report);
+  }
+}
+
+void put_v4_facts(control_writer& out, const ip_facts& facts, int interface, const ip_address& answer_from,
+                  const socket_settings& wanted) {
   if (wanted.receive_packet_info) {
-    in_pktinfo info{};
-    info.ipi_ifindex = interface;
-    std::memcpy(&info.ipi_spec_dst, answer_from.bytes.data(), answer_from.bytes.size());
-    std::memcpy(&info.ipi_addr, facts.destination.bytes.data(), facts.destination.bytes.size());
-    out.put(IPPROTO_IP, IP_PKTINFO, info);
+    out.put(
+        IPPROTO_IP, IP_PKTINFO,
+        in_pktinfo{.ipi_ifindex = interface, .ipi_spec_dst = to_in(answer_from), .ipi_addr = to_in(facts.destination)});
   }
   if (wanted.receive_ttl) out.put(IPPROTO_IP, IP_TTL, static_cast<int>(facts.ttl));
   if (wanted.receive_tos) out.put(IPPROTO_IP, IP_TOS, facts.tos);
+}
+
+// The control messages that the socket asked for, in Linux's order; `answer_from` is where an answer should come from.
+// An IPv6 socket that gets a datagram over IPv4 is told of both families.
+void put_facts(control_writer& out, const ip_facts& facts, int interface, const ip_address& answer_from,
+               const socket_settings& wanted) {
+  if (wanted.v6.receive_packet_info) {
+    out.put(IPPROTO_IPV6, IPV6_PKTINFO,
+            in6_pktinfo{.ipi6_addr = to_in6(facts.destination), .ipi6_ifindex = static_cast<unsigned>(interface)});
+  }
+  if (facts.destination.is_v4()) return put_v4_facts(out, facts, interface, answer_from, wanted);
+  if (wanted.v6.receive_hops) out.put(IPPROTO_IPV6, IPV6_HOPLIMIT, static_cast<int>(facts.ttl));
+  if (wanted.v6.receive_traffic_class) out.put(IPPROTO_IPV6, IPV6_TCLASS, static_cast<int>(facts.tos));
 }
 
 }  // namespace
@@ -148,7 +174,7 @@ result<std::size_t> endpoint::get_option(int level, int name, std::span<std::byt
 // ---- Sending
 
 status endpoint::send_one(const message& m, int flags, time_point now) {
-  send_choices choices = read_control(m.control);
+  send_choices choices = read_control(m.control, socket_.family());
   choices.confirm = (flags & message_flag::confirm) != 0;
   const endpoint_address* to = m.has_peer ? &m.peer : nullptr;
   if (m.frame == nullptr) return socket_.send(m.data, to, choices, now);
@@ -305,6 +331,7 @@ void endpoint::describe(message& m, const packet& datagram) const {
   m.length = datagram.length;
   m.flags = m.data.size() < datagram.length ? message_flag::truncated : 0;
   m.peer = sender_of(datagram);
+  if (m.peer.address.is_link_local()) m.peer.scope = static_cast<std::uint32_t>(interface());
   m.has_peer = true;
   fill_control(m, datagram);
 }
@@ -317,8 +344,7 @@ int endpoint::interface() const {
 
 void endpoint::fill_control(message& m, const packet& datagram) const {
   control_writer out(m.control);
-  const auto header = *view<ipv4>::parse({datagram.frame + datagram.network, datagram.transport - datagram.network});
-  const ip_facts facts = facts_of(header);
+  const ip_facts facts = facts_of(datagram);
   put_facts(out, facts, interface(), facts.destination, socket_.settings());
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;
@@ -338,8 +364,9 @@ status endpoint::fill_error(message& m) {
   m.flags = message_flag::error_queue | (stored < quoted->length ? message_flag::truncated : 0);
   control_writer out(m.control);
   // Linux has no local address there, that is, none for an answer.
-  if (e.origin == SO_EE_ORIGIN_ICMP) put_facts(out, e.message, interface(), {}, socket_.settings());
-  out.put(IPPROTO_IP, IP_RECVERR, to_report(e));
+  const ip_address nowhere = ip_address::any(ip_family::v4);
+  if (e.origin != SO_EE_ORIGIN_LOCAL) put_facts(out, e.message, interface(), nowhere, socket_.settings());
+  put_report(out, e, e.destination.address.family());
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;
   release(quoted);

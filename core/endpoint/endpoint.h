@@ -18,7 +18,12 @@ namespace fastudp {
 
 class endpoint {
  public:
-  explicit endpoint(engine& h) : engine_(h), socket_(h.sockets()) { socket_.tag = this; }
+  explicit endpoint(engine& h, ip_family family = ip_family::v4) : engine_(h), socket_(h.sockets(), family) {
+    socket_.tag = this;
+  }
+  ip_family family() const { return socket_.family(); }
+  // Of a kernel socket that can become a companion; the errors of one that can't.
+  static result<ip_family> family_of(int kernel_socket);
   // Gives it a companion, within a turn and before anything else: one of its own, or the program's (`adopted` >= 0),
   // which shows what it is bound to and how it is set already.
   status open_companion(engine::turn& t, int adopted);
@@ -44,6 +49,7 @@ class endpoint {
   bool is_fast() const { return fast_->load(std::memory_order_acquire); }
   // Datagrams for it come in by the link, where the kernel would get them as well.
   bool is_diverted() const { return diverted_; }
+  bool is_reached_at(const ip_address& address) const { return socket_.entry().covers(address); }
   flow place() const { return {socket_.local(), socket_.is_connected() ? socket_.peer() : endpoint_address{}}; }
   // To the kernel alone, for good. EOPNOTSUPP: no companion, or the stack is strict.
   status hand_over(kernel_reason why);

@@ -47,6 +47,16 @@ constexpr option_number harmless_options[] = {{SOL_SOCKET, SO_PRIORITY},
                                               {IPPROTO_IP, MCAST_LEAVE_SOURCE_GROUP},
                                               {IPPROTO_IP, IP_FREEBIND},
                                               {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+                                              {IPPROTO_IPV6, IPV6_MULTICAST_IF},
+                                              {IPPROTO_IPV6, IPV6_MULTICAST_LOOP},
+                                              {IPPROTO_IPV6, IPV6_MULTICAST_ALL},
+                                              {IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP},
+                                              {IPPROTO_IPV6, IPV6_DROP_MEMBERSHIP},
+                                              {IPPROTO_IPV6, MCAST_JOIN_GROUP},
+                                              {IPPROTO_IPV6, MCAST_LEAVE_GROUP},
+                                              {IPPROTO_IPV6, MCAST_JOIN_SOURCE_GROUP},
+                                              {IPPROTO_IPV6, MCAST_LEAVE_SOURCE_GROUP},
+                                              {IPPROTO_IPV6, IPV6_FREEBIND},
                                               {IPPROTO_IP, IP_MSFILTER},
                                               {IPPROTO_IP, MCAST_MSFILTER}};
 
@@ -64,8 +74,13 @@ bool may_share_port(const port_entry& entry) { return entry.reuse_address || ent
 
 // ---- The companion
 
+result<ip_family> endpoint::family_of(int kernel_socket) {
+  const auto found = companion::adopt(kernel_socket);
+  return found ? result<ip_family>(found->family()) : found.failure();
+}
+
 status endpoint::open_companion(engine::turn& t, int adopted) {
-  auto made = adopted >= 0 ? companion::adopt(adopted) : companion::open();
+  auto made = adopted >= 0 ? companion::adopt(adopted) : companion::open(family());
   if (!made) return made.failure();
   kernel_.emplace(engine_, std::move(*made));
   socket_.lean_on_kernel();
@@ -176,7 +191,7 @@ status endpoint::disconnect_both(engine::turn& t) {
 kernel_reason endpoint::why_not_fast(const endpoint_address& local) const {
   const bool alone = !may_share_port(socket_.entry()) || !shares_port(kernel_->socket().number(), engine_);
   if (!alone) return kernel_reason::shared_port;
-  const ipv4_address a = local.address;
+  const ip_address a = local.address;
   const bool known = a.is_any() || a.is_loopback() || a.is_multicast() || a.is_limited_broadcast() ||
                      engine_.stack().addresses().contains(a) || engine_.stack().addresses().is_subnet_broadcast(a);
   return known ? kernel_reason::count : kernel_reason::source;
@@ -306,8 +321,9 @@ status endpoint::set_both(engine::turn& t, int level, int name, std::span<const 
 
 result<std::size_t> endpoint::get_both(engine::turn& t, int level, int name, std::span<std::byte> value) {
   const bool is_own = is_fast() && engine_.with_host() == sharing::none;
-  const bool tells_of_path = (level == SOL_SOCKET && name == SO_ERROR) || (level == IPPROTO_IP && name == IP_MTU);
-  if (is_own && tells_of_path && (socket_.has_pending_error() || name == IP_MTU)) {
+  const bool is_mtu = (level == IPPROTO_IP && name == IP_MTU) || (level == IPPROTO_IPV6 && name == IPV6_MTU);
+  const bool is_error = level == SOL_SOCKET && name == SO_ERROR && socket_.has_pending_error();
+  if (is_own && (is_mtu || is_error)) {
     return fastudp::get_option(socket_, level, name, value, t.now());
   }
   return kernel_->socket().get_option(level, name, value);

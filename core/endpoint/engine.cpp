@@ -51,6 +51,15 @@ std::uint64_t random_seed() {
   return ::getrandom(&seed, sizeof seed, 0) == sizeof seed && seed != 0 ? seed : 1;
 }
 
+// Takes the next of a list with commas off; false: there is none.
+bool next_in_list(std::string_view& rest, std::string_view& out) {
+  if (rest.empty()) return false;
+  const auto comma = std::min(rest.find(','), rest.size());
+  out = rest.substr(0, comma);
+  rest.remove_prefix(std::min(comma + 1, rest.size()));
+  return true;
+}
+
 int width(std::string_view text) { return static_cast<int>(std::min<std::size_t>(text.size(), 64)); }
 
 }  // namespace
@@ -127,32 +136,36 @@ status engine::open_host_view(reason& why) {
   return watched ? watched : why.fail(watched.code(), "epoll: %s", std::strerror(watched.code()));
 }
 
-// The keys that give a stack its addresses.
+// The keys that give a stack its addresses, each a list with commas.
 status engine::configure(uri& where, reason& why) {
-  const auto address = where.take("address");
-  const auto gateway = where.take("gateway");
+  const auto addresses = where.take("address");
+  const auto gateways = where.take("gateway");
   if (auto known = where.expect_all_taken(why); !known) return known;
-  if (address) {
-    const bool has_length = address->find('/') != address->npos;
-    const auto parsed = has_length ? parse_ipv4_prefix(*address) : std::nullopt;
-    const status added = parsed ? stack_->add_address(*parsed, clock_.precise()) : error{EINVAL};
-    if (!added) {
-      return why.fail(EINVAL, "address=%.*s: write an IPv4 host address and its prefix length, such as 10.0.0.2/24",
-                      width(*address), address->data());
-    }
-  } else if (where.scheme() == "tap") {
+  if (!addresses && where.scheme() == "tap") {
     return why.fail(EINVAL, "%.*s: needs an address of its own: add ?address=A.B.C.D/LEN", width(where.scheme()),
                     where.scheme().data());
   }
-  if (!gateway) return {};
-  const auto parsed = parse_ipv4(*gateway);
-  if (!parsed) {
-    return why.fail(EINVAL, "gateway=%.*s: write an IPv4 address, such as 10.0.0.1", width(*gateway), gateway->data());
+  for (std::string_view rest = addresses.value_or(""), each; next_in_list(rest, each);) {
+    const auto parsed = each.find('/') != each.npos ? parse_ip_prefix(each) : std::nullopt;
+    if (!parsed || !stack_->add_address(*parsed, clock_.precise())) {
+      return why.fail(EINVAL,
+                      "address=%.*s: write a host address and its prefix length, such as 10.0.0.2/24 or fd00::2/64",
+                      width(each), each.data());
+    }
   }
-  if (auto added = stack_->add_route(ipv4_prefix{}, &*parsed); !added) {
-    return why.fail(EINVAL, "gateway=%.*s: not within the prefix of address=", width(*gateway), gateway->data());
+  for (std::string_view rest = gateways.value_or(""), each; next_in_list(rest, each);) {
+    if (auto added = add_gateway(each, why); !added) return added;
   }
   return {};
+}
+
+status engine::add_gateway(std::string_view text, reason& why) {
+  const auto parsed = parse_ip(text);
+  if (!parsed) {
+    return why.fail(EINVAL, "gateway=%.*s: write an IP address, such as 10.0.0.1 or fd00::1", width(text), text.data());
+  }
+  if (stack_->add_route({.address = ip_address::any(parsed->family())}, &*parsed)) return {};
+  return why.fail(EINVAL, "gateway=%.*s: not within the prefix of address=", width(text), text.data());
 }
 
 engine::~engine() {

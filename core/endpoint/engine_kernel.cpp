@@ -159,9 +159,8 @@ bool engine::is_claimed_by_another(const endpoint& of, const claim& flow) const 
   for (const endpoint* other = first_; other != nullptr; other = other->next) {
     if (other == &of || !other->is_diverted()) continue;
     const auto [local, remote] = other->place();
-    const bool covers = local.address.is_any() || local.address == flow.local.ipv4();
-    if (covers && local.port == flow.local_port && remote.port == flow.remote_port &&
-        (remote.port == 0 || remote.address == flow.remote.ipv4())) {
+    if (other->is_reached_at(flow.local) && local.port == flow.local_port && remote.port == flow.remote_port &&
+        (remote.port == 0 || remote.address == flow.remote)) {
       return true;
     }
   }
@@ -172,10 +171,10 @@ bool engine::is_claimed_by_another(const endpoint& of, const claim& flow) const 
 void engine::change_claims(endpoint& of, bool add) {
   const auto place = of.place();
   if (place.local.port == 0) return;
-  for (const ipv4_prefix& ours : stack_->addresses().all()) {
-    if (!place.local.address.is_any() && place.local.address != ours.address) continue;
+  for (const ip_prefix& ours : stack_->addresses().all()) {
+    if (!of.is_reached_at(ours.address)) continue;
     const claim wanted{.local = ours.address,
-                       .remote = place.remote.port != 0 ? ip_address(place.remote.address) : ip_address(),
+                       .remote = place.remote.port != 0 ? place.remote.address : ip_address(),
                        .local_port = place.local.port,
                        .remote_port = place.remote.port};
     if (add) {

@@ -15,35 +15,37 @@ result<std::unique_ptr<host_view>> host_view::open(int interface, stack& below, 
   return out;
 }
 
-// Those of our interface first: a source is chosen among them.
+// Those of our interface first: a source is chosen among them. Link-local ones elsewhere are none of ours.
 void host_view::addresses_are(std::span<const address> all) {
-  std::array<ipv4_prefix, local_addresses::capacity> ordered;
-  std::size_t count = 0;
+  std::array<ip_prefix, local_addresses::capacity> ordered;
+  std::size_t count = 0, known = 0;
   for (const bool ours : {true, false}) {
     for (const address& each : all) {
-      if ((each.interface == interface_) == ours && count < ordered.size()) ordered[count++] = each.prefix;
+      const bool is_ours = each.interface == interface_;
+      if (is_ours != ours || (!is_ours && each.prefix.address.is_link_local())) continue;
+      if (count < ordered.size()) ordered[count++] = each.prefix;
+      ++known;
     }
   }
-  const std::span<const ipv4_prefix> wanted(ordered.data(), count);
-  knows_all_ = count == all.size();
+  const std::span<const ip_prefix> wanted(ordered.data(), count);
+  knows_all_ = count == known;
   if (std::ranges::equal(wanted, below_.addresses().all())) return;
   events_.addresses_will_change();
   below_.mirror_addresses(wanted);
   events_.addresses_changed();
 }
 
-void host_view::routes_are(std::span<const host_route> all, bool plain) {
-  if (!plain) all = {};  // rules decide, and so nothing is certain but that the kernel knows
+void host_view::routes_are(std::span<const host_route> all) {
   const auto kept = below_.mirror_routes(all.size(), [&](std::size_t i) {
     const host_route& from = all[i];
     route way{.gateway = {}, .source = from.source, .mtu = from.mtu, .elsewhere = from.interface != interface_};
     if (!from.gateway.is_any()) way.gateway = from.gateway;
     return std::pair(from.destination, way);
   });
-  if (!kept) (void)below_.mirror_routes(0, [](std::size_t) { return std::pair(ipv4_prefix{}, route{}); });
+  if (!kept) (void)below_.mirror_routes(0, [](std::size_t) { return std::pair(ip_prefix{}, route{}); });
 }
 
-void host_view::neighbour_is(ipv4_address who, const mac_address* where) { below_.mirror_neighbour(who, where); }
+void host_view::neighbour_is(ip_address who, const mac_address* where) { below_.mirror_neighbour(who, where); }
 
 void host_view::interface_is(const host_interface& state) {
   const bool is_usable = state.is_up && state.is_ethernet && state.mac == below_.device().mac;

@@ -36,8 +36,8 @@ class host_view final : private mirror_events {
   host_view(int interface, stack& below, address_events& events)
       : interface_(interface), below_(below), events_(events) {}
   void addresses_are(std::span<const address> all) override;
-  void routes_are(std::span<const host_route> all, bool plain) override;
-  void neighbour_is(ipv4_address who, const mac_address* where) override;
+  void routes_are(std::span<const host_route> all) override;
+  void neighbour_is(ip_address who, const mac_address* where) override;
   void interface_is(const host_interface& state) override;
   void starts_over() override;
 

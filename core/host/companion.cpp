@@ -8,27 +8,46 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 
 namespace fastudp {
 namespace {
 
-sockaddr_in to_sockaddr(const endpoint_address& in) {
-  sockaddr_in out{};
-  out.sin_family = AF_INET;
-  out.sin_port = htons(in.port);
-  std::memcpy(&out.sin_addr, in.address.bytes.data(), in.address.bytes.size());
+union kernel_address {
+  sockaddr any;
+  sockaddr_in v4;
+  sockaddr_in6 v6;
+};
+
+// As a socket of the family takes it: to one of IPv6 an IPv4 address is a mapped one.
+kernel_address to_sockaddr(const endpoint_address& in, ip_family family) {
+  kernel_address out{};
+  if (family == ip_family::v4) {
+    out.v4.sin_family = AF_INET;
+    out.v4.sin_port = htons(in.port);
+    out.v4.sin_addr = std::bit_cast<in_addr>(in.address.ipv4());
+  } else {
+    out.v6.sin6_family = AF_INET6;
+    out.v6.sin6_port = htons(in.port);
+    out.v6.sin6_addr = std::bit_cast<in6_addr>(in.address.bytes);
+    out.v6.sin6_scope_id = in.scope;
+  }
   return out;
 }
 
-endpoint_address from_sockaddr(const sockaddr_in& in) {
-  endpoint_address out;
-  if (in.sin_family != AF_INET) return out;
-  out.port = ntohs(in.sin_port);
-  std::memcpy(out.address.bytes.data(), &in.sin_addr, out.address.bytes.size());
-  return out;
+endpoint_address from_sockaddr(const kernel_address& in, ip_family family) {
+  if (in.any.sa_family == AF_INET) {
+    return {.address = std::bit_cast<ipv4_address>(in.v4.sin_addr), .port = ntohs(in.v4.sin_port)};
+  }
+  if (in.any.sa_family != AF_INET6) return {.address = ip_address::any(family)};
+  return {.address = std::bit_cast<ipv6_address>(in.v6.sin6_addr),
+          .port = ntohs(in.v6.sin6_port),
+          .scope = in.v6.sin6_scope_id};
 }
+
+socklen_t size_of(ip_family family) { return family == ip_family::v4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6); }
 
 status outcome(int returned) { return returned < 0 ? status(error{errno}) : status{}; }
 
@@ -44,7 +63,7 @@ result<T> option(int socket, int level, int name) {
 struct headers {
   std::array<mmsghdr, companion::most_at_once> all;
   std::array<iovec, companion::most_at_once> data;
-  std::array<sockaddr_in, companion::most_at_once> peers;
+  std::array<kernel_address, companion::most_at_once> peers;
 
   void describe(std::size_t i, kernel_message& m) {
     data[i] = {m.data.data(), m.data.size()};
@@ -59,9 +78,11 @@ struct headers {
 
 }  // namespace
 
-result<companion> companion::open() {
+result<companion> companion::open(ip_family family) {
   companion out;
-  out.owned_ = descriptor(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP));
+  const int domain = family == ip_family::v4 ? AF_INET : AF_INET6;
+  out.family_ = family;
+  out.owned_ = descriptor(::socket(domain, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP));
   if (!out.owned_) return error{errno};
   out.number_ = out.owned_.number();
   return out;
@@ -72,8 +93,9 @@ result<companion> companion::adopt(int socket) {
   if (!domain) return domain.failure();
   const auto type = option<int>(socket, SOL_SOCKET, SO_TYPE), protocol = option<int>(socket, SOL_SOCKET, SO_PROTOCOL);
   if (!type || !protocol || *type != SOCK_DGRAM || *protocol != IPPROTO_UDP) return error{EPROTONOSUPPORT};
-  if (*domain != AF_INET) return error{EAFNOSUPPORT};
+  if (*domain != AF_INET && *domain != AF_INET6) return error{EAFNOSUPPORT};
   companion out;
+  out.family_ = *domain == AF_INET ? ip_family::v4 : ip_family::v6;
   out.number_ = socket;
   return out;
 }
@@ -81,13 +103,13 @@ result<companion> companion::adopt(int socket) {
 int companion::number() const { return number_; }
 
 status companion::bind(const endpoint_address& where) {
-  const sockaddr_in at = to_sockaddr(where);
-  return outcome(::bind(number_, reinterpret_cast<const sockaddr*>(&at), sizeof at));
+  const kernel_address at = to_sockaddr(where, family_);
+  return outcome(::bind(number_, &at.any, size_of(family_)));
 }
 
 status companion::connect(const endpoint_address& to) {
-  const sockaddr_in at = to_sockaddr(to);
-  return outcome(::connect(number_, reinterpret_cast<const sockaddr*>(&at), sizeof at));
+  const kernel_address at = to_sockaddr(to, family_);
+  return outcome(::connect(number_, &at.any, size_of(family_)));
 }
 
 status companion::disconnect() {
@@ -98,17 +120,17 @@ status companion::disconnect() {
 status companion::shut_down(int how) { return outcome(::shutdown(number_, how)); }
 
 result<endpoint_address> companion::local() const {
-  sockaddr_in at{};
+  kernel_address at{};
   socklen_t size = sizeof at;
-  if (::getsockname(number_, reinterpret_cast<sockaddr*>(&at), &size) != 0) return error{errno};
-  return from_sockaddr(at);
+  if (::getsockname(number_, &at.any, &size) != 0) return error{errno};
+  return from_sockaddr(at, family_);
 }
 
 result<endpoint_address> companion::peer() const {
-  sockaddr_in at{};
+  kernel_address at{};
   socklen_t size = sizeof at;
-  if (::getpeername(number_, reinterpret_cast<sockaddr*>(&at), &size) != 0) return error{errno};
-  return from_sockaddr(at);
+  if (::getpeername(number_, &at.any, &size) != 0) return error{errno};
+  return from_sockaddr(at, family_);
 }
 
 status companion::set_option(int level, int name, std::span<const std::byte> value) {
@@ -123,7 +145,8 @@ result<std::size_t> companion::get_option(int level, int name, std::span<std::by
 
 status companion::allow_foreign_address() {
   const int on = 1;
-  return outcome(::setsockopt(number_, IPPROTO_IP, IP_FREEBIND, &on, sizeof on));
+  if (family_ == ip_family::v4) return outcome(::setsockopt(number_, IPPROTO_IP, IP_FREEBIND, &on, sizeof on));
+  return outcome(::setsockopt(number_, IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof on));
 }
 
 result<std::size_t> companion::send(std::span<kernel_message> messages, int flags) {
@@ -132,9 +155,9 @@ result<std::size_t> companion::send(std::span<kernel_message> messages, int flag
   for (std::size_t i = 0; i < count; ++i) {
     h.describe(i, messages[i]);
     if (!messages[i].has_peer) continue;
-    h.peers[i] = to_sockaddr(messages[i].peer);
+    h.peers[i] = to_sockaddr(messages[i].peer, family_);
     h.all[i].msg_hdr.msg_name = &h.peers[i];
-    h.all[i].msg_hdr.msg_namelen = sizeof h.peers[i];
+    h.all[i].msg_hdr.msg_namelen = size_of(family_);
   }
   const int sent = ::sendmmsg(number_, h.all.data(), static_cast<unsigned>(count), flags);
   if (sent < 0) return error{errno};
@@ -160,7 +183,7 @@ result<std::size_t> companion::receive(std::span<kernel_message> messages, int f
     m.length = h.all[i].msg_len;
     m.data = m.data.first(std::min<std::size_t>(m.data.size(), m.length));
     m.control = m.control.first(header.msg_controllen);
-    m.peer = from_sockaddr(h.peers[i]);
+    m.peer = from_sockaddr(h.peers[i], family_);
     m.has_peer = header.msg_namelen != 0;
     m.flags = header.msg_flags;
   }
@@ -173,10 +196,14 @@ status companion::keep_out(int interface) {
     return error{EBUSY};
   constexpr auto ancillary = [](int what) { return static_cast<std::uint32_t>(SKF_AD_OFF + what); };
   constexpr std::uint32_t destination = static_cast<std::uint32_t>(SKF_NET_OFF) + 16, everything = 0xffffffff;
+  constexpr std::uint32_t version = static_cast<std::uint32_t>(SKF_NET_OFF);
   const sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_IFINDEX)),
-                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(interface), 0, 5),
+                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(interface), 0, 8),
                               BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_PKTTYPE)),
-                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 3),
+                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 6),
+                              BPF_STMT(BPF_LD | BPF_B | BPF_ABS, version),
+                              BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 4),
+                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 4, 0, 3),  // without BPF, IPv6 is the kernel's
                               BPF_STMT(BPF_LD | BPF_W | BPF_ABS, destination),
                               BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0xe0000000, 1, 0),  // groups
                               BPF_STMT(BPF_RET | BPF_K, 0),

@@ -30,11 +30,12 @@ class companion {
   static constexpr std::size_t most_at_once = 64;
 
   // A socket of our own, or one that the program holds; that one stays the program's to close.
-  static result<companion> open();
-  // ENOTSOCK, EPROTONOSUPPORT: not a UDP socket over IPv4.
+  static result<companion> open(ip_family family);
+  // ENOTSOCK, EPROTONOSUPPORT, EAFNOSUPPORT: not a UDP socket.
   static result<companion> adopt(int socket);
 
   int number() const;
+  ip_family family() const { return family_; }
   // Linux's own results.
   status bind(const endpoint_address& where);
   status connect(const endpoint_address& peer);
@@ -59,6 +60,7 @@ class companion {
  private:
   descriptor owned_;
   int number_ = -1;
+  ip_family family_ = ip_family::v4;
 };
 
 }  // namespace fastudp

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <new>
 #include <optional>
+#include <tuple>
 
 namespace fastudp {
 namespace {
@@ -21,42 +22,18 @@ using netlink::value_of;
 
 constexpr std::uint32_t group(int number) { return 1u << (number - 1); }
 constexpr std::uint32_t groups = group(RTNLGRP_LINK) | group(RTNLGRP_NEIGH) | group(RTNLGRP_IPV4_IFADDR) |
-                                 group(RTNLGRP_IPV4_ROUTE) | group(RTNLGRP_IPV4_RULE);
+                                 group(RTNLGRP_IPV4_ROUTE) | group(RTNLGRP_IPV4_RULE) | group(RTNLGRP_IPV6_IFADDR) |
+                                 group(RTNLGRP_IPV6_ROUTE) | group(RTNLGRP_IPV6_RULE);
+constexpr unsigned char families[] = {AF_INET, AF_INET6};
 
-std::optional<ipv4_address> address_in(std::span<const std::byte> attributes, std::uint16_t type) {
+std::optional<ip_address> address_in(std::span<const std::byte> attributes, std::uint16_t type) {
   const auto found = attribute(attributes, type);
-  if (found.size() != 4) return std::nullopt;
-  return value_of<ipv4_address>(attributes, type);
+  if (found.size() == sizeof(ipv4_address)) return value_of<ipv4_address>(attributes, type);
+  if (found.size() == sizeof(ipv6_address)) return value_of<ipv6_address>(attributes, type);
+  return std::nullopt;
 }
 
-// A list that grows as the kernel tells more; when memory ends, it says so.
-template <typename T>
-class growing {
- public:
-  bool add(const T& item) {
-    if (count_ == room_ && !grow()) return false;
-    items_[count_++] = item;
-    return true;
-  }
-  T* begin() { return items_.get(); }
-  T* end() { return items_.get() + count_; }
-  std::span<const T> all() const { return {items_.get(), count_}; }
-  void shrink(T* to) { count_ = static_cast<std::size_t>(to - items_.get()); }
-
- private:
-  bool grow() {
-    const std::size_t wanted = room_ == 0 ? 64 : room_ * 2;
-    std::unique_ptr<T[]> larger(new (std::nothrow) T[wanted]);
-    if (larger == nullptr) return false;
-    std::copy_n(items_.get(), count_, larger.get());
-    items_ = std::move(larger);
-    room_ = wanted;
-    return true;
-  }
-
-  std::unique_ptr<T[]> items_;
-  std::size_t count_ = 0, room_ = 0;
-};
+ip_address any_of(unsigned char family) { return ip_address::any(family == AF_INET ? ip_family::v4 : ip_family::v6); }
 
 // A route with what decides between two of the same prefix.
 struct candidate {
@@ -66,9 +43,15 @@ struct candidate {
 
 bool comes_before(const candidate& a, const candidate& b) {
   const auto key = [](const candidate& c) {
-    return std::uint64_t{c.way.destination.address.number()} << 8 | c.way.destination.length;
+    return std::tuple(c.way.destination.address.bytes, c.way.destination.length, c.metric);
   };
-  return key(a) != key(b) ? key(a) < key(b) : a.metric < b.metric;
+  return key(a) < key(b);
+}
+
+// Of IPv6's, those that were found to be nobody else's.
+bool is_usable(const ifaddrmsg& header, std::span<const std::byte> attributes) {
+  const auto flags = value_of<std::uint32_t>(attributes, IFA_FLAGS, header.ifa_flags);
+  return (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) == 0;
 }
 
 std::uint32_t table_of(const rtmsg& header, std::span<const std::byte> attributes) {
@@ -77,15 +60,15 @@ std::uint32_t table_of(const rtmsg& header, std::span<const std::byte> attribute
 
 candidate read_route(const rtmsg& header, std::span<const std::byte> attributes) {
   candidate out;
-  out.way.destination = {address_in(attributes, RTA_DST).value_or(ipv4_address{}), header.rtm_dst_len};
+  out.way.destination = {address_in(attributes, RTA_DST).value_or(any_of(header.rtm_family)), header.rtm_dst_len};
   out.metric = value_of<std::uint32_t>(attributes, RTA_PRIORITY);
   const bool is_one_way = header.rtm_type == RTN_UNICAST && attribute(attributes, RTA_MULTIPATH).empty() &&
                           attribute(attributes, RTA_VIA).empty() && attribute(attributes, RTA_ENCAP).empty() &&
                           (header.rtm_flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) == 0;
   if (!is_one_way) return out;
   out.way.interface = value_of<int>(attributes, RTA_OIF);
-  out.way.gateway = address_in(attributes, RTA_GATEWAY).value_or(ipv4_address{});
-  out.way.source = address_in(attributes, RTA_PREFSRC).value_or(ipv4_address{});
+  out.way.gateway = address_in(attributes, RTA_GATEWAY).value_or(ip_address{});
+  out.way.source = address_in(attributes, RTA_PREFSRC).value_or(ip_address{});
   out.way.mtu = value_of<std::uint32_t>(attribute(attributes, RTA_METRICS), RTAX_MTU);
   return out;
 }
@@ -137,21 +120,24 @@ status mirror::dump(std::uint16_t type, unsigned char family, const Visit& visit
 
 void mirror::tell_addresses() {
   growing<mirror_events::address> all;
-  (void)dump<ifaddrmsg>(RTM_GETADDR, AF_INET, [&](const message& one) {
-    const auto header = one.fixed<ifaddrmsg>();
-    const auto attributes = one.attributes<ifaddrmsg>();
-    if (one.type != RTM_NEWADDR || header.ifa_scope == RT_SCOPE_HOST) return;
-    // IFA_LOCAL is ours; on a point-to-point link IFA_ADDRESS is the other end's.
-    const auto local = address_in(attributes, IFA_LOCAL);
-    if (!local || local->is_loopback()) return;
-    (void)all.add({{*local, header.ifa_prefixlen}, static_cast<int>(header.ifa_index)});
-  });
+  for (const unsigned char family : families) {
+    (void)dump<ifaddrmsg>(RTM_GETADDR, family, [&](const message& one) {
+      const auto header = one.fixed<ifaddrmsg>();
+      const auto attributes = one.attributes<ifaddrmsg>();
+      if (one.type != RTM_NEWADDR || header.ifa_scope == RT_SCOPE_HOST || !is_usable(header, attributes)) return;
+      // IFA_LOCAL is ours; on a point-to-point link IFA_ADDRESS is the other end's. IPv6 has mostly only that.
+      auto local = address_in(attributes, IFA_LOCAL);
+      if (!local && family == AF_INET6) local = address_in(attributes, IFA_ADDRESS);
+      if (!local || local->is_loopback()) return;
+      (void)all.add({{*local, header.ifa_prefixlen}, static_cast<int>(header.ifa_index)});
+    });
+  }
   events_.addresses_are(all.all());
 }
 
-bool mirror::has_only_default_rules() {
+bool mirror::has_only_default_rules(unsigned char family) {
   int defaults = 0, others = 0;
-  (void)dump<fib_rule_hdr>(RTM_GETRULE, AF_INET, [&](const message& one) {
+  (void)dump<fib_rule_hdr>(RTM_GETRULE, family, [&](const message& one) {
     if (one.type != RTM_NEWRULE) return;
     const auto header = one.fixed<fib_rule_hdr>();
     const auto priority = value_of<std::uint32_t>(one.attributes<fib_rule_hdr>(), FRA_PRIORITY);
@@ -165,28 +151,37 @@ bool mirror::has_only_default_rules() {
 }
 
 void mirror::tell_routes() {
+  growing<host_route> best;
+  for (const unsigned char family : families) add_routes(family, best);
+  events_.routes_are(best.all());
+}
+
+// Nothing, where the table alone doesn't say where a datagram goes.
+void mirror::add_routes(unsigned char family, growing<host_route>& best) {
   growing<candidate> found;
-  bool plain = has_only_default_rules();
-  (void)dump<rtmsg>(RTM_GETROUTE, AF_INET, [&](const message& one) {
+  bool plain = has_only_default_rules(family);
+  (void)dump<rtmsg>(RTM_GETROUTE, family, [&](const message& one) {
     const auto header = one.fixed<rtmsg>();
     const auto attributes = one.attributes<rtmsg>();
     if (one.type != RTM_NEWROUTE || table_of(header, attributes) != RT_TABLE_MAIN) return;
     if ((header.rtm_flags & RTM_F_CLONED) != 0) return;
-    if (header.rtm_tos != 0) plain = false;
-    if (!found.add(read_route(header, attributes))) plain = false;
+    const candidate read = read_route(header, attributes);
+    // Every interface has a network of that name.
+    if (read.way.destination.address.is_link_local() && read.way.interface != interface_) return;
+    if (header.rtm_tos != 0 || header.rtm_src_len != 0) plain = false;
+    if (!found.add(read)) plain = false;
   });
+  if (!plain) return;
   std::sort(found.begin(), found.end(), comes_before);
   found.shrink(std::unique(found.begin(), found.end(), [](const candidate& a, const candidate& b) {
     return a.way.destination == b.way.destination;
   }));
-  growing<host_route> best;
-  for (const candidate& each : found) plain = best.add(each.way) && plain;
-  events_.routes_are(best.all(), plain);
+  for (const candidate& each : found) (void)best.add(each.way);
 }
 
 void mirror::tell_neighbour(const message& one) {
   const auto header = one.fixed<ndmsg>();
-  if (header.ndm_family != AF_INET || header.ndm_ifindex != interface_) return;
+  if ((header.ndm_family != AF_INET && header.ndm_family != AF_INET6) || header.ndm_ifindex != interface_) return;
   const auto attributes = one.attributes<ndmsg>();
   const auto address = address_in(attributes, NDA_DST);
   if (!address) return;
@@ -199,9 +194,11 @@ void mirror::tell_neighbour(const message& one) {
 }
 
 void mirror::tell_neighbours() {
-  (void)dump<ndmsg>(RTM_GETNEIGH, AF_INET, [&](const message& one) {
-    if (one.type == RTM_NEWNEIGH) tell_neighbour(one);
-  });
+  for (const unsigned char family : families) {
+    (void)dump<ndmsg>(RTM_GETNEIGH, family, [&](const message& one) {
+      if (one.type == RTM_NEWNEIGH) tell_neighbour(one);
+    });
+  }
 }
 
 void mirror::tell_interface(const message& one) {

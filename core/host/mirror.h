@@ -9,16 +9,17 @@
 #include "base/descriptor.h"
 #include "base/reason.h"
 #include "base/result.h"
+#include "host/growing.h"
 #include "host/netlink.h"
 
 namespace fastudp {
 
 // The way that the host's main table has for a destination.
 struct host_route {
-  ipv4_prefix destination;
+  ip_prefix destination;
   int interface = 0;      // 0: the kernel has more to say than one way out (several hops, blackhole, …)
-  ipv4_address gateway;   // any: on-link
-  ipv4_address source;    // preferred; any: none said
+  ip_address gateway;     // any: on-link
+  ip_address source;      // preferred; any: none said
   std::uint32_t mtu = 0;  // of the route; 0: the interface's
 };
 
@@ -34,16 +35,16 @@ class mirror_events {
  public:
   // All addresses of the host, loopback's left out; `interface` is where each one is.
   struct address {
-    ipv4_prefix prefix;
+    ip_prefix prefix;
     int interface = 0;
   };
   virtual void addresses_are(std::span<const address> all) = 0;
-  // All of the main table, the best of each prefix. `plain`: no rules but Linux's default ones look elsewhere first;
-  // otherwise the table says nothing about where a datagram goes.
-  virtual void routes_are(std::span<const host_route> all, bool plain) = 0;
+  // All of the main table, the best of each prefix; none of a family that has other rules than Linux's default ones,
+  // since then the table doesn't say where a datagram goes.
+  virtual void routes_are(std::span<const host_route> all) = 0;
   // A neighbour on our interface: where it is, or null when the kernel doesn't know or isn't sure (no entry, STALE,
   // INCOMPLETE, FAILED).
-  virtual void neighbour_is(ipv4_address address, const mac_address* mac) = 0;
+  virtual void neighbour_is(ip_address address, const mac_address* mac) = 0;
   virtual void interface_is(const host_interface& state) = 0;
   // The kernel dropped notifications: everything is told again right after this; neighbours that aren't are gone.
   virtual void starts_over() = 0;
@@ -71,7 +72,8 @@ class mirror {
   void tell(unsigned parts);
   void tell_addresses();
   void tell_routes();
-  bool has_only_default_rules();
+  bool has_only_default_rules(unsigned char family);
+  void add_routes(unsigned char family, growing<host_route>& best);
   void tell_neighbours();
   status tell_interface();
   void tell_neighbour(const netlink::message& what);

@@ -17,7 +17,7 @@ class own_sockets {
   ~own_sockets() = default;
 };
 
-// Whether a UDP socket over IPv4 that isn't one of `ours` is bound to the port of this one, by an address that
+// Whether a UDP socket that isn't one of `ours` is bound to the port of this one, by an address that
 // overlaps. Only those that share it by SO_REUSEADDR or SO_REUSEPORT can be. Also true when nobody can tell.
 bool shares_port(int socket, const own_sockets& ours);
 

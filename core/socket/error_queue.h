@@ -11,11 +11,11 @@ namespace fastudp {
 
 struct queued_error {
   int code = 0;             // errno
-  std::uint8_t origin = 0;  // SO_EE_ORIGIN_ICMP or _LOCAL
+  std::uint8_t origin = 0;  // SO_EE_ORIGIN_ICMP, _ICMP6 or _LOCAL
   std::uint8_t type = 0, icmp_code = 0;
   std::uint32_t info = 0;        // the MTU of "too big" errors
   endpoint_address destination;  // of the datagram
-  ipv4_address offender;
+  ip_address offender;
   ip_facts message{};  // of the ICMP error
 };
 

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "wire/icmpv4.h"
+#include "wire/icmpv6.h"
 
 namespace fastudp {
 namespace {
@@ -28,6 +29,17 @@ constexpr socket_error unreachable[] = {
     {EHOSTUNREACH, true},   // precedence cut-off
 };
 
+// The same for ICMPv6 (RFC 4443 3.1).
+constexpr socket_error unreachable_v6[] = {
+    {ENETUNREACH, false},   // no route
+    {EACCES, true},         // prohibited
+    {EHOSTUNREACH, false},  // beyond scope
+    {EHOSTUNREACH, false},  // address
+    {ECONNREFUSED, true},   // port
+    {EACCES, true},         // policy
+    {EACCES, true},         // route rejected
+};
+
 }  // namespace
 
 socket_error errno_of_icmp(std::uint8_t type, std::uint8_t code) {
@@ -38,6 +50,19 @@ socket_error errno_of_icmp(std::uint8_t type, std::uint8_t code) {
       return {EPROTO, true};
     default:
       return {EHOSTUNREACH, false};
+  }
+}
+
+socket_error errno_of_icmpv6(std::uint8_t type, std::uint8_t code) {
+  switch (static_cast<icmpv6_type>(type)) {
+    case icmpv6_type::unreachable:
+      return code < std::size(unreachable_v6) ? unreachable_v6[code] : socket_error{EPROTO, true};
+    case icmpv6_type::packet_too_big:
+      return {EMSGSIZE, false};
+    case icmpv6_type::time_exceeded:
+      return {EHOSTUNREACH, false};
+    default:
+      return {EPROTO, true};
   }
 }
 

@@ -11,5 +11,6 @@ struct socket_error {
 };
 
 socket_error errno_of_icmp(std::uint8_t type, std::uint8_t code);
+socket_error errno_of_icmpv6(std::uint8_t type, std::uint8_t code);
 
 }  // namespace fastudp

@@ -38,6 +38,21 @@ constexpr option_row flag(int level, int name) {
           }};
 }
 
+template <bool socket_settings::ipv6::*Flag>
+constexpr option_row flag_v6(int name) {
+  return {IPPROTO_IPV6, name, [](udp_socket& s, time_point) -> result<int> { return s.settings().v6.*Flag; },
+          [](udp_socket& s, int value) -> status {
+            s.settings().v6.*Flag = value != 0;
+            return {};
+          }};
+}
+
+status set_hops(int& hops, int value, int by_default) {
+  if (value < -1 || value > 255) return error{EINVAL};
+  hops = value == -1 ? by_default : value;
+  return {};
+}
+
 template <bool port_entry::*Flag>
 constexpr option_row port_flag(int name) {
   return {SOL_SOCKET, name, [](udp_socket& s, time_point) -> result<int> { return s.entry().*Flag; },
@@ -127,6 +142,47 @@ constexpr option_row options[] = {
     flag<&socket_settings::receive_packet_info>(IPPROTO_IP, IP_PKTINFO),
     flag<&socket_settings::receive_ttl>(IPPROTO_IP, IP_RECVTTL),
     flag<&socket_settings::receive_tos>(IPPROTO_IP, IP_RECVTOS),
+
+    {IPPROTO_IPV6, IPV6_V6ONLY, [](udp_socket& s, time_point) -> result<int> { return s.entry().v6_only; },
+     [](udp_socket& s, int value) -> status { return s.set_v6_only(value != 0); }},
+    {IPPROTO_IPV6, IPV6_UNICAST_HOPS,
+     [](udp_socket& s, time_point) -> result<int> {
+       return s.settings().v6.hops < 0 ? default_ttl : s.settings().v6.hops;
+     },
+     [](udp_socket& s, int value) -> status { return set_hops(s.settings().v6.hops, value, -1); }},
+    {IPPROTO_IPV6, IPV6_MULTICAST_HOPS,
+     [](udp_socket& s, time_point) -> result<int> { return s.settings().v6.multicast_hops; },
+     [](udp_socket& s, int value) -> status { return set_hops(s.settings().v6.multicast_hops, value, 1); }},
+    {IPPROTO_IPV6, IPV6_TCLASS, [](udp_socket& s, time_point) -> result<int> { return s.settings().v6.traffic_class; },
+     [](udp_socket& s, int value) -> status {
+       if (value < -1 || value > 255) return error{EINVAL};
+       s.settings().v6.traffic_class = static_cast<std::uint8_t>(value == -1 ? 0 : value);
+       return {};
+     }},
+    {IPPROTO_IPV6, IPV6_MTU_DISCOVER,
+     [](udp_socket& s, time_point) -> result<int> { return s.settings().v6.mtu_discover; },
+     [](udp_socket& s, int value) -> status {
+       if (value < IPV6_PMTUDISC_DONT || value > IPV6_PMTUDISC_OMIT) return error{EINVAL};
+       s.settings().v6.mtu_discover = value;
+       return {};
+     }},
+    {IPPROTO_IPV6, IPV6_MTU,
+     [](udp_socket& s, time_point now) -> result<int> {
+       const auto mtu = s.path_mtu(now);
+       if (!mtu) return mtu.failure();
+       return static_cast<int>(*mtu);
+     }},
+    {IPPROTO_IPV6, IPV6_RECVERR,
+     [](udp_socket& s, time_point) -> result<int> { return s.settings().v6.receive_errors; },
+     [](udp_socket& s, int value) -> status {
+       s.settings().v6.receive_errors = value != 0;
+       if (value == 0) s.errors().release_all();
+       return {};
+     }},
+    flag_v6<&socket_settings::ipv6::dont_fragment>(IPV6_DONTFRAG),
+    flag_v6<&socket_settings::ipv6::receive_packet_info>(IPV6_RECVPKTINFO),
+    flag_v6<&socket_settings::ipv6::receive_hops>(IPV6_RECVHOPLIMIT),
+    flag_v6<&socket_settings::ipv6::receive_traffic_class>(IPV6_RECVTCLASS),
 };
 
 const option_row* find(int level, int name) {
@@ -181,8 +237,9 @@ std::size_t write_timeout(duration timeout, std::span<std::byte> to) {
 }  // namespace
 
 status set_option(udp_socket& socket, int level, int name, std::span<const std::byte> value) {
-  // Socket options are whole integers at least, whether they are known or not.
-  if (level == SOL_SOCKET && value.size() < sizeof(int)) return error{EINVAL};
+  if (level == IPPROTO_IPV6 && socket.family() == ip_family::v4) return error{ENOPROTOOPT};
+  // Options of sockets and of IPv6 are whole integers at least, whether they are known or not.
+  if ((level == SOL_SOCKET || level == IPPROTO_IPV6) && value.size() < sizeof(int)) return error{EINVAL};
   const option_row* row = find(level, name);
   if (row == nullptr || (row->set == nullptr && row->timeout == nullptr)) return error{ENOPROTOOPT};
   if (row->timeout != nullptr) {
@@ -196,6 +253,7 @@ status set_option(udp_socket& socket, int level, int name, std::span<const std::
 }
 
 result<std::size_t> get_option(udp_socket& socket, int level, int name, std::span<std::byte> value, time_point now) {
+  if (level == IPPROTO_IPV6 && socket.family() == ip_family::v4) return error{ENOPROTOOPT};
   const option_row* row = find(level, name);
   if (row == nullptr) return error{ENOPROTOOPT};
   if (row->timeout != nullptr) return write_timeout(socket.settings().*row->timeout, value);

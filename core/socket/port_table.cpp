@@ -5,14 +5,26 @@
 namespace fastudp {
 namespace {
 
-bool overlap(ipv4_address a, ipv4_address b) { return a == b || a.is_any() || b.is_any(); }
+// Whether who is bound to `own` is reached at `address`. IPv6's any address stands for IPv4's as well, unless told not
+// to.
+bool covers(const ip_address& own, bool v6_only, const ip_address& address) {
+  if (own == address) return true;
+  if (!own.is_any()) return false;
+  return own.is_v4() ? address.is_v4() : !(v6_only && address.is_v4());
+}
+
+bool overlap(const port_entry& a, const port_entry& b, const ip_address& b_address) {
+  return covers(a.local.address, a.v6_only, b_address) || covers(b_address, b.v6_only, a.local.address);
+}
 
 bool accepts(const port_entry& entry, const flow& where) {
-  if (!entry.local.address.is_any() && entry.local.address != where.local.address) return false;
+  if (!covers(entry.local.address, entry.v6_only, where.local.address)) return false;
   return !entry.connected || entry.remote == where.remote;
 }
 
 }  // namespace
+
+bool port_entry::covers(const ip_address& address) const { return fastudp::covers(local.address, v6_only, address); }
 
 status port_table::open(std::uint64_t secret) {
   secret_ = secret;
@@ -27,7 +39,7 @@ status port_table::open(std::uint64_t secret) {
 bool port_table::conflicts(const port_entry& entry, endpoint_address where) const {
   for (const auto* table : {&open_, &connected_}) {
     for (const port_entry* other = (*table)[where.port]; other != nullptr; other = other->next) {
-      if (other == &entry || !overlap(other->local.address, where.address)) continue;
+      if (other == &entry || !overlap(*other, entry, where.address)) continue;
       if (other->reuse_address && entry.reuse_address) continue;
       if (other->reuse_port && entry.reuse_port) continue;
       return true;
@@ -47,7 +59,7 @@ void port_table::put(port_entry& entry, endpoint_address where) {
   link(entry);
 }
 
-status port_table::bind_ephemeral(port_entry& entry, ipv4_address address, random_source& random) {
+status port_table::bind_ephemeral(port_entry& entry, ip_address address, random_source& random) {
   constexpr std::uint32_t count = last_ephemeral - first_ephemeral + 1;
   const std::uint32_t start = random.below(count);
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -60,7 +72,8 @@ status port_table::bind_ephemeral(port_entry& entry, ipv4_address address, rando
 
 void port_table::unbind(port_entry& entry) {
   if (entry.local.port != 0) unlink(entry);
-  entry.local = entry.remote = {};
+  entry.local = {.address = ip_address::any(entry.local.address.family())};
+  entry.remote = {};
   entry.connected = false;
 }
 
@@ -81,8 +94,8 @@ void port_table::disconnect(port_entry& entry, endpoint_address local) {
 }
 
 std::uint64_t port_table::hash(const flow& where) const {
-  const std::uint64_t addresses = std::uint64_t{where.local.address.number()} << 32 | where.remote.address.number();
-  return mix(mix(addresses, secret_), std::uint64_t{where.local.port} << 16 | where.remote.port);
+  const std::uint64_t ports_of_both = std::uint64_t{where.local.port} << 16 | where.remote.port;
+  return mix(where.remote.address, mix(where.local.address, mix(ports_of_both, secret_)));
 }
 
 port_entry* port_table::find(const flow& where) const {
@@ -91,7 +104,9 @@ port_entry* port_table::find(const flow& where) const {
   }
   if (open_[where.local.port] == nullptr) return nullptr;
   if (port_entry* found = find_open(where, where.local.address)) return found;
-  return find_open(where, ipv4_address{});
+  const bool is_v4 = where.local.address.is_v4();
+  if (port_entry* found = is_v4 ? find_open(where, ip_address::any(ip_family::v4)) : nullptr) return found;
+  return find_open(where, ip_address::any(ip_family::v6));
 }
 
 port_entry* port_table::find_connected(const flow& where) const {
@@ -101,9 +116,10 @@ port_entry* port_table::find_connected(const flow& where) const {
   return entry;
 }
 
-port_entry* port_table::find_open(const flow& where, ipv4_address bound_to) const {
+port_entry* port_table::find_open(const flow& where, const ip_address& bound_to) const {
   for (port_entry* entry = open_[where.local.port]; entry != nullptr; entry = entry->next) {
-    if (entry->local.address == bound_to) return entry->reuse_port ? pick_from_group(*entry, where) : entry;
+    if (entry->local.address == bound_to && accepts(*entry, where))
+      return entry->reuse_port ? pick_from_group(*entry, where) : entry;
   }
   return nullptr;
 }

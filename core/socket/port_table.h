@@ -18,8 +18,12 @@ struct port_entry {
   endpoint_address local;   // port 0: not in the table
   endpoint_address remote;  // when connected
   bool connected = false;
+  bool v6_only = false;  // of a socket at IPv6's any address: not for IPv4
   bool reuse_address = false, reuse_port = false;
   udp_socket* owner = nullptr;
+
+  // Whether it is reached at an address of this host.
+  bool covers(const ip_address& address) const;
 
   port_entry* next = nullptr;  // on the same port, same kind; the latest first
   port_entry* previous = nullptr;
@@ -37,7 +41,7 @@ class port_table {
   // The same without a look at the rules: the kernel has applied them.
   void put(port_entry& entry, endpoint_address where);
   // As bind, on a port that nobody has, picked at random; EADDRINUSE when all are taken.
-  status bind_ephemeral(port_entry& entry, ipv4_address address, random_source& random);
+  status bind_ephemeral(port_entry& entry, ip_address address, random_source& random);
   void unbind(port_entry& entry);
 
   // Moves a bound entry to where its new local address and remote end belong.
@@ -55,7 +59,7 @@ class port_table {
 
   bool conflicts(const port_entry& entry, endpoint_address where) const;
   port_entry* find_connected(const flow& where) const;
-  port_entry* find_open(const flow& where, ipv4_address bound_to) const;
+  port_entry* find_open(const flow& where, const ip_address& bound_to) const;
   port_entry* pick_from_group(const port_entry& first, const flow& where) const;
   std::uint64_t hash(const flow& where) const;
   port_entry*& list_of(const port_entry& entry);

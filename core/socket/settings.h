@@ -24,6 +24,17 @@ struct socket_settings {
   int mtu_discover = 1;  // IP_PMTUDISC_WANT
   bool receive_errors = false;
   bool receive_packet_info = false, receive_ttl = false, receive_tos = false;
+
+  // Of IPv6 sockets, for datagrams over IPv6; what is above holds for those over IPv4.
+  struct ipv6 {
+    int hops = -1;  // -1: the host's default
+    int multicast_hops = 1;
+    std::uint8_t traffic_class = 0;
+    int mtu_discover = 1;  // IPV6_PMTUDISC_WANT
+    bool dont_fragment = false;
+    bool receive_errors = false;
+    bool receive_packet_info = false, receive_hops = false, receive_traffic_class = false;
+  } v6;
 };
 
 inline constexpr std::uint8_t default_ttl = 64;

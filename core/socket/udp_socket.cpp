@@ -32,20 +32,13 @@ constexpr discovery discovery_modes[] = {
 }  // namespace
 
 endpoint_address sender_of(const packet& datagram) {
-  endpoint_address out;
-  std::memcpy(out.address.bytes.data(), datagram.frame + datagram.network + 12, 4);
-  out.port = load_network<std::uint16_t>(datagram.frame + datagram.transport);
-  return out;
+  return {.address = facts_of(datagram).source,
+          .port = load_network<std::uint16_t>(datagram.frame + datagram.transport)};
 }
 
-ipv4_address destination_of(const packet& datagram) {
-  ipv4_address out;
-  std::memcpy(out.bytes.data(), datagram.frame + datagram.network + 16, 4);
-  return out;
-}
-
-udp_socket::udp_socket(udp_layer& layer) : layer_(layer) {
+udp_socket::udp_socket(udp_layer& layer, ip_family family) : layer_(layer), family_(family) {
   entry_.owner = this;
+  entry_.local.address = source_ = ip_address::any(family);
   settings_.receive_buffer = layer.limits().receive_default;
   settings_.send_buffer = layer.limits().send_default;
 }
@@ -56,9 +49,16 @@ udp_socket::~udp_socket() {
   errors_.release_all();
 }
 
+status udp_socket::set_v6_only(bool only) {
+  if (entry_.local.port != 0) return error{EINVAL};
+  entry_.v6_only = only;
+  return {};
+}
+
 status udp_socket::bind(endpoint_address where) {
+  if (auto fits = check_family(where.address); !fits) return fits;
   const local_addresses& ours = layer_.below().addresses();
-  const ipv4_address address = where.address;
+  const ip_address address = where.address;
   const bool to_many = address.is_multicast() || address.is_limited_broadcast() || ours.is_subnet_broadcast(address);
   if (!address.is_any() && !address.is_loopback() && !to_many && !ours.contains(address)) return error{EADDRNOTAVAIL};
   if (entry_.local.port != 0) return error{EINVAL};
@@ -72,10 +72,16 @@ status udp_socket::bind(endpoint_address where) {
   return {};
 }
 
+// An IPv4 socket knows no IPv6; an IPv6 socket takes IPv4-mapped addresses unless told not to.
+status udp_socket::check_family(const ip_address& address) const {
+  if (family_ == ip_family::v4 && !address.is_v4()) return error{EAFNOSUPPORT};
+  if (family_ == ip_family::v6 && address.is_v4() && entry_.v6_only) return error{EINVAL};
+  return {};
+}
+
 void udp_socket::follow(const endpoint_address& local, const endpoint_address* peer) {
   layer_.ports().unbind(entry_);
-  entry_.local.address = local.address;
-  source_ = local.address;
+  entry_.local.address = source_ = local.port != 0 ? local.address : ip_address::any(family_);
   if (local.port == 0) return;
   layer_.ports().put(entry_, local);
   if (peer != nullptr) layer_.ports().connect(entry_, local, *peer);
@@ -89,11 +95,12 @@ status udp_socket::bind_ephemeral() {
 
 status udp_socket::connect(endpoint_address peer, time_point now) {
   if (auto bound = bind_ephemeral(); !bound) return bound;
+  if (!check_family(peer.address)) return error{family_ == ip_family::v4 ? EAFNOSUPPORT : ENETUNREACH};
   auto way = path_to(peer.address, source_, now);
   if (!way) return way.failure();
   if ((*way)->kind == path_kind::broadcast && !settings_.broadcast) return error{EACCES};
   source_ = (*way)->source;
-  const ipv4_address local = entry_.local.address.is_any() ? source_ : entry_.local.address;
+  const ip_address local = entry_.local.address.is_any() ? source_ : entry_.local.address;
   layer_.ports().connect(entry_, {local, entry_.local.port}, {(*way)->destination, peer.port});
   return {};
 }
@@ -101,7 +108,7 @@ status udp_socket::connect(endpoint_address peer, time_point now) {
 void udp_socket::disconnect() {
   if (entry_.local.port == 0) return;
   endpoint_address keep = entry_.local;
-  if (!address_is_chosen_) keep.address = source_ = {};
+  if (!address_is_chosen_) keep.address = source_ = ip_address::any(family_);
   if (!port_is_chosen_) keep.port = 0;
   layer_.ports().disconnect(entry_, keep);
 }
@@ -113,7 +120,7 @@ status udp_socket::shut_down(bool reading, bool writing) {
   return entry_.connected ? status{} : error{ENOTCONN};
 }
 
-result<path*> udp_socket::path_to(ipv4_address destination, ipv4_address source, time_point now) {
+result<path*> udp_socket::path_to(ip_address destination, ip_address source, time_point now) {
   egress& out = layer_.below().out();
   if (out.is_current(path_) && path_.destination == destination && path_.asked_source == source) return &path_;
   auto found = out.find_path(destination, source, now);
@@ -123,6 +130,7 @@ result<path*> udp_socket::path_to(ipv4_address destination, ipv4_address source,
 }
 
 ip_choices udp_socket::choices_for(const path& way, const send_choices& choices, std::size_t total) const {
+  if (!way.is_v4()) return choices_v6(way, choices);
   const discovery& mode = discovery_modes[settings_.mtu_discover];
   const int own_ttl = choices.ttl >= 0 ? choices.ttl : settings_.ttl;
   const int ttl = way.kind == path_kind::multicast ? settings_.multicast_ttl : own_ttl >= 0 ? own_ttl : default_ttl;
@@ -133,12 +141,26 @@ ip_choices udp_socket::choices_for(const path& way, const send_choices& choices,
           .ignore_path_mtu = mode.ignore_path};
 }
 
+ip_choices udp_socket::choices_v6(const path& way, const send_choices& choices) const {
+  const auto& own = settings_.v6;
+  const discovery& mode = discovery_modes[own.mtu_discover];
+  const int hops = choices.hops >= 0                  ? choices.hops
+                   : way.kind == path_kind::multicast ? own.multicast_hops
+                   : own.hops >= 0                    ? own.hops
+                                                      : default_ttl;
+  return {.ttl = static_cast<std::uint8_t>(hops),
+          .tos = choices.traffic_class >= 0 ? static_cast<std::uint8_t>(choices.traffic_class) : own.traffic_class,
+          .may_fragment = mode.may_fragment && !own.dont_fragment,
+          .ignore_path_mtu = mode.ignore_path};
+}
+
 // Fails here, before anything is built, and says so in the error queue as Linux does.
-status udp_socket::check_size(const path& way, const ip_choices& ip, std::size_t total, ipv4_address to) {
+status udp_socket::check_size(const path& way, const ip_choices& ip, std::size_t total, ip_address to) {
   const bool is_local = way.kind == path_kind::local;
   const std::uint32_t mtu = ip.ignore_path_mtu && !is_local ? layer_.below().out().mtu() : way.mtu;
-  if (total <= (ip.may_fragment ? longest_ip_datagram : mtu)) return {};
-  if (settings_.receive_errors) {
+  const std::size_t uncounted = way.is_v4() ? 0 : ipv6_size;
+  if (total <= (ip.may_fragment ? longest_ip_datagram + uncounted : mtu)) return {};
+  if (wants_errors(way.is_v4())) {
     errors_.push({.code = EMSGSIZE,
                   .origin = SO_EE_ORIGIN_LOCAL,
                   .info = mtu,
@@ -157,16 +179,18 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   if (to != nullptr && to->port == 0) return error{EINVAL};
   if (to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
   if (choices.refusal != 0) return error{choices.refusal};
+  if (to != nullptr && !check_family(to->address)) return error{family_ == ip_family::v4 ? EAFNOSUPPORT : ENETUNREACH};
   const endpoint_address destination = to != nullptr ? *to : entry_.remote;
   auto way = path_to(destination.address, choices.source.is_any() ? source_ : choices.source, now);
-  const std::size_t total = size + ipv4_size + udp_size;
+  const std::size_t total = size + udp_size + (way ? (*way)->ip_size() : ipv4_size);
   if (has_companion_) {
     if (!way) why_kernel_ = kernel_reason::route;
     if (!way || is_the_kernels(**way, destination, total)) return error{left_to_kernel};
   }
   if (!way) return way.failure();
   if ((*way)->kind == path_kind::broadcast && !settings_.broadcast) return error{EACCES};
-  const ip_choices ip = choices_for(**way, choices, total);
+  ip_choices ip = choices_for(**way, choices, total);
+  ip.ports = std::uint32_t{entry_.local.port} << 16 | destination.port;
   if (auto fits = check_size(**way, ip, total, destination.address); !fits) return fits.failure();
   if (const int pending = take_error()) return error{pending};
   if (shut_writing_) return error{EPIPE};
@@ -234,9 +258,10 @@ status udp_socket::depart(const departure& by, packet* datagram, time_point now)
 packet* udp_socket::pop_error(queued_error& what) {
   packet* p = errors_.pop(what);
   queued_error next;
-  if (errors_.peek(next) && next.origin == SO_EE_ORIGIN_ICMP) {
+  const auto is_reported = [](const queued_error& e) { return e.origin != SO_EE_ORIGIN_LOCAL; };
+  if (errors_.peek(next) && is_reported(next)) {
     pending_error_ = next.code;
-  } else if (p != nullptr && what.origin == SO_EE_ORIGIN_ICMP) {
+  } else if (p != nullptr && is_reported(what)) {
     pending_error_ = 0;
   }
   return p;
@@ -258,14 +283,16 @@ void udp_socket::accept(packet* datagram) {
 // RFC 1122 4.1.3.3; which errors a socket hears of unasked is Linux's.
 void udp_socket::report(const icmp_report& what) {
   if (layer_.below().with_host() != sharing::none) return layer_.events().kernel_has_error(*this);
-  socket_error meaning = errno_of_icmp(what.type, what.code);
+  const bool is_v4 = what.about.remote.address.is_v4();
+  socket_error meaning = is_v4 ? errno_of_icmp(what.type, what.code) : errno_of_icmpv6(what.type, what.code);
   if (meaning.code == EMSGSIZE) {
-    if (settings_.mtu_discover == IP_PMTUDISC_DONT) return;
-    meaning.fatal = true;
+    const int mode = is_v4 ? settings_.mtu_discover : settings_.v6.mtu_discover;
+    if (is_v4 ? mode == IP_PMTUDISC_DONT : mode >= IP_PMTUDISC_INTERFACE) return;
+    meaning.fatal = mode != IP_PMTUDISC_DONT;
   }
-  if (settings_.receive_errors) {
+  if (wants_errors(is_v4)) {
     errors_.push({.code = meaning.code,
-                  .origin = SO_EE_ORIGIN_ICMP,
+                  .origin = is_v4 ? std::uint8_t{SO_EE_ORIGIN_ICMP} : std::uint8_t{SO_EE_ORIGIN_ICMP6},
                   .type = what.type,
                   .icmp_code = what.code,
                   .info = what.mtu,

@@ -22,15 +22,16 @@ inline constexpr int left_to_kernel = 4096;  // beyond the last errno
 
 // What one datagram may have of its own, instead of the socket's settings.
 struct send_choices {
-  ipv4_address source{};   // any: the socket's
-  int ttl = -1, tos = -1;  // -1: the socket's
-  bool confirm = false;    // the peer is known to be alive (MSG_CONFIRM)
-  int refusal = 0;         // errno: they can't be had, which Linux says after it has looked at the destination
+  ip_address source{};                // any: the socket's
+  int ttl = -1, tos = -1;             // of IPv4; -1: the socket's
+  int hops = -1, traffic_class = -1;  // of IPv6, likewise
+  bool confirm = false;               // the peer is known to be alive (MSG_CONFIRM)
+  int refusal = 0;  // errno: they can't be had, which Linux says after it has looked at the destination
 };
 
 class udp_socket {
  public:
-  explicit udp_socket(udp_layer& layer);
+  explicit udp_socket(udp_layer& layer, ip_family family = ip_family::v4);
   udp_socket(const udp_socket&) = delete;
   udp_socket& operator=(const udp_socket&) = delete;
   ~udp_socket();
@@ -47,6 +48,9 @@ class udp_socket {
   // ENOTCONN when not connected; it is shut down all the same.
   status shut_down(bool reading, bool writing);
 
+  ip_family family() const { return family_; }
+  // IPV6_V6ONLY; EINVAL: it is bound already.
+  status set_v6_only(bool only);
   endpoint_address local() const { return entry_.local; }
   endpoint_address peer() const { return entry_.remote; }
   bool is_connected() const { return entry_.connected; }
@@ -95,9 +99,12 @@ class udp_socket {
   result<departure> prepare(std::size_t size, const endpoint_address* to, const send_choices& choices, time_point now);
   status bind_ephemeral();
   bool is_the_kernels(const path& way, const endpoint_address& to, std::size_t total);
-  result<path*> path_to(ipv4_address destination, ipv4_address source, time_point now);
+  result<path*> path_to(ip_address destination, ip_address source, time_point now);
+  status check_family(const ip_address& address) const;
+  bool wants_errors(bool of_v4) const { return of_v4 ? settings_.receive_errors : settings_.v6.receive_errors; }
+  ip_choices choices_v6(const path& way, const send_choices& choices) const;
   ip_choices choices_for(const path& way, const send_choices& choices, std::size_t total) const;
-  status check_size(const path& way, const ip_choices& ip, std::size_t total, ipv4_address to);
+  status check_size(const path& way, const ip_choices& ip, std::size_t total, ip_address to);
   status depart(const departure& by, packet* datagram, time_point now);
   void write_header(const departure& by, packet* p, std::span<const std::byte> payload_to_copy);
 
@@ -107,7 +114,8 @@ class udp_socket {
   receive_queue received_;
   error_queue errors_;
   path path_;
-  ipv4_address source_;  // to send from; any: the path's choice
+  ip_address source_;  // to send from; any: the path's choice
+  ip_family family_;
   int pending_error_ = 0;
   kernel_reason why_kernel_{};
   bool has_companion_ = false;
@@ -115,8 +123,6 @@ class udp_socket {
   bool shut_reading_ = false, shut_writing_ = false;
 };
 
-// Who sent a queued datagram, and what it was sent to; read from its headers.
+// Who sent a queued datagram; read from its headers.
 endpoint_address sender_of(const packet& datagram);
-ipv4_address destination_of(const packet& datagram);
-
 }  // namespace fastudp

@@ -4,9 +4,10 @@
 #include <cerrno>
 #include <cstring>
 
+#include "stack/quote.h"
 #include "wire/checksum.h"
 #include "wire/icmpv4.h"
-#include "wire/udp.h"
+#include "wire/icmpv6.h"
 
 namespace fastudp {
 namespace {
@@ -14,9 +15,17 @@ namespace {
 constexpr std::uint16_t dont_fragment = 0x4000, more_fragments = 0x2000;
 constexpr std::uint32_t longest_ip_datagram = 65'535;
 
-// RFC 1112 6.4: the low 23 bits of the group.
-mac_address multicast_mac(ipv4_address group) {
-  return {{0x01, 0x00, 0x5e, static_cast<std::uint8_t>(group.bytes[1] & 0x7f), group.bytes[2], group.bytes[3]}};
+// RFC 1112 6.4: the low 23 bits of the group; RFC 2464 7: the low 32.
+mac_address multicast_mac(const ip_address& group) {
+  const auto& b = group.bytes;
+  if (!group.is_v4()) return {{0x33, 0x33, b[12], b[13], b[14], b[15]}};
+  return {{0x01, 0x00, 0x5e, static_cast<std::uint8_t>(b[13] & 0x7f), b[14], b[15]}};
+}
+
+ip_address loopback(ip_family family) {
+  ipv6_address one;
+  one.bytes[15] = 1;
+  return family == ip_family::v4 ? ip_address(ipv4_address{{127, 0, 0, 1}}) : ip_address(one);
 }
 
 bool has_mac(neighbour_state state) {
@@ -26,7 +35,7 @@ bool has_mac(neighbour_state state) {
 
 }  // namespace
 
-result<path> egress::classify(ipv4_address destination, ipv4_address source) const {
+result<path> egress::classify(ip_address destination, ip_address source) const {
   if (!source.is_any() && !source.is_loopback() && !with_.addresses.contains(source)) return error{EINVAL};
   path way;
   way.destination = way.next_hop = destination;
@@ -34,7 +43,8 @@ result<path> egress::classify(ipv4_address destination, ipv4_address source) con
   if (destination.is_loopback() || with_.addresses.contains(destination)) {
     way.kind = path_kind::local;
     way.mtu = longest_ip_datagram;
-    way.source = !source.is_any() ? source : destination.is_loopback() ? ipv4_address{{127, 0, 0, 1}} : destination;
+    way.source = source.is_any() ? destination : source;
+    if (source.is_any() && destination.is_loopback()) way.source = loopback(destination.family());
     return way;
   }
   if (source.is_loopback()) return error{EINVAL};
@@ -46,12 +56,12 @@ result<path> egress::classify(ipv4_address destination, ipv4_address source) con
     if (auto found = follow_route(way, source); !found) return found.failure();
     return way;
   }
-  way.source = source.is_any() ? with_.addresses.source_for(way.next_hop) : source;
+  way.source = source.is_any() ? with_.addresses.source_for(destination, way.next_hop) : source;
   if (way.source.is_any()) return error{ENETUNREACH};
   return way;
 }
 
-status egress::follow_route(path& way, ipv4_address source) const {
+status egress::follow_route(path& way, ip_address source) const {
   const auto found = with_.routes.lookup(way.destination);
   if (!found) return error{ENETUNREACH};
   if (found->elsewhere) {
@@ -63,12 +73,12 @@ status egress::follow_route(path& way, ipv4_address source) const {
   if (found->mtu != 0) way.mtu = std::min(way.mtu, found->mtu);
   way.source = !source.is_any()          ? source
                : !found->source.is_any() ? found->source
-                                         : with_.addresses.source_for(way.next_hop);
+                                         : with_.addresses.source_for(way.destination, way.next_hop);
   return way.source.is_any() ? status(error{ENETUNREACH}) : status{};
 }
 
 // What isn't certain to be ours is the kernel's; so nothing fails here.
-path egress::classify_shared(ipv4_address destination, ipv4_address source) const {
+path egress::classify_shared(ip_address destination, ip_address source) const {
   path way;
   way.destination = way.next_hop = destination;
   way.mtu = mtu_;
@@ -103,9 +113,10 @@ void egress::set_usable(bool usable) {
   invalidate_paths();
 }
 
-result<path> egress::find_path(ipv4_address destination, ipv4_address source, time_point now) {
+result<path> egress::find_path(ip_address destination, ip_address source, time_point now) {
   // Linux: the any address means this host.
-  if (destination.is_any()) destination = source.is_any() ? ipv4_address{{127, 0, 0, 1}} : source;
+  if (destination.is_any()) destination = source.is_any() ? loopback(destination.family()) : source;
+  if (!source.is_any() && source.family() != destination.family()) return error{ENETUNREACH};
   auto found = with_.with_host == sharing::none ? classify(destination, source)
                                                 : result<path>(classify_shared(destination, source));
   if (!found) return found;
@@ -149,10 +160,15 @@ void egress::resolve(path& way, mac_address& to, time_point now) {
 
 void egress::write_template(path& way, const mac_address& to) const {
   const std::span<std::byte> headers(way.headers);
-  const ethernet outer{.destination = to, .source = with_.link.info().mac, .type = ether_type::ipv4};
-  const ipv4 inner{.source = way.source, .destination = way.destination};
-  store(outer, headers);
-  store(inner, headers.subspan(ethernet_size));
+  const ether_type type = way.is_v4() ? ether_type::ipv4 : ether_type::ipv6;
+  store(ethernet{.destination = to, .source = with_.link.info().mac, .type = type}, headers);
+  const auto inner = headers.subspan(ethernet_size);
+  if (way.is_v4()) {
+    store(ipv4{.source = way.source.ipv4(), .destination = way.destination.ipv4()}, inner);
+  } else {
+    store(ipv6{.source = way.source.ipv6(), .destination = way.destination.ipv6()}, inner);
+    way.secret = static_cast<std::uint32_t>(mix(way.source, mix(way.destination, flow_secret_)));
+  }
 }
 
 packet* egress::take_datagram(std::uint32_t size) {
@@ -177,14 +193,39 @@ void egress::push_ipv4(const path& way, packet* p, const ip_choices& choices, st
   p->network = p->begin;
 }
 
+void egress::push_ipv6(const path& way, packet* p, const ip_choices& choices, ip_protocol next) const {
+  const std::uint32_t payload = p->length;
+  const auto header = p->push(ipv6_size);
+  std::memcpy(header.data(), way.headers.data() + ethernet_size, ipv6_size);
+  const auto view = *mutable_view<ipv6>::parse(header);
+  view.set<&ipv6::first>(ipv6::first_word(choices.tos, static_cast<std::uint32_t>(mix(choices.ports, way.secret))));
+  view.set<&ipv6::payload_length>(u<16>::masked(payload));
+  view.set<&ipv6::next_header>(next);
+  view.set<&ipv6::hop_limit>(choices.ttl);
+  p->network = p->begin;
+}
+
+void egress::push_fragment_header(packet* p, const ip_choices& choices, std::uint32_t at, bool last,
+                                  std::uint32_t identification) {
+  store(ipv6_fragment{.next_header = choices.protocol,
+                      .place = u<16>::masked(last ? at : at | ipv6_fragment::more),
+                      .identification = identification},
+        p->push(fixed_size<ipv6_fragment>));
+}
+
 status egress::send(const path& way, packet* payload, const ip_choices& choices, time_point now) {
-  const std::uint32_t total = payload->length + ipv4_size;
-  if (total > longest_ip_datagram) return release(payload), error{EMSGSIZE};
+  // IPv4's limit counts the header, IPv6's doesn't.
+  const std::uint32_t total = payload->length + way.ip_size();
+  if ((way.is_v4() ? total : payload->length) > longest_ip_datagram) return release(payload), error{EMSGSIZE};
   payload->transport = payload->begin;
   const std::uint32_t limit = choices.ignore_path_mtu ? mtu_ : way.mtu;
   if (way.kind != path_kind::local && total > limit) {
     if (!choices.may_fragment) return release(payload), error{EMSGSIZE};
     return send_fragments(way, payload, choices, now);
+  }
+  if (!way.is_v4()) {
+    push_ipv6(way, payload, choices, choices.protocol);
+    return emit(way, payload, now);
   }
   // RFC 6864 4.1: the identification of a datagram that can't be fragmented has no meaning.
   const std::uint16_t identification =
@@ -193,11 +234,12 @@ status egress::send(const path& way, packet* payload, const ip_choices& choices,
   return emit(way, payload, now);
 }
 
-// RFC 791 3.2. The pieces are multiples of eight bytes but for the last.
+// RFC 791 3.2, RFC 8200 4.5. The pieces are multiples of eight bytes but for the last.
 status egress::send_fragments(const path& way, packet* whole, const ip_choices& choices, time_point now) {
   const std::uint32_t limit = choices.ignore_path_mtu ? mtu_ : way.mtu;
-  const std::uint32_t step = (limit - ipv4_size) & ~std::uint32_t{7};
-  const auto identification = static_cast<std::uint16_t>(random_.next());
+  const std::uint32_t headers = way.is_v4() ? ipv4_size : ipv6_size + fixed_size<ipv6_fragment>;
+  const std::uint32_t step = (limit - headers) & ~std::uint32_t{7};
+  const auto identification = static_cast<std::uint32_t>(random_.next());
   status outcome;
   for (std::uint32_t at = 0; at < whole->length && outcome; at += step) {
     const std::uint32_t size = std::min(step, whole->length - at);
@@ -210,7 +252,13 @@ status egress::send_fragments(const path& way, packet* whole, const ip_choices& 
     std::memcpy(piece->data(), whole->data() + at, size);
     piece->length = size;
     const bool last = at + size == whole->length;
-    push_ipv4(way, piece, choices, static_cast<std::uint16_t>((last ? 0 : more_fragments) | at / 8), identification);
+    if (way.is_v4()) {
+      push_ipv4(way, piece, choices, static_cast<std::uint16_t>((last ? 0 : more_fragments) | at / 8),
+                static_cast<std::uint16_t>(identification));
+    } else {
+      push_fragment_header(piece, choices, at, last, identification);
+      push_ipv6(way, piece, choices, ip_protocol::fragment);
+    }
     outcome = emit(way, piece, now);
   }
   release(whole);
@@ -273,7 +321,12 @@ void egress::flush() {
 }
 
 void egress::solicit(const ip_address& target, const mac_address* unicast_to) {
-  with_.arp.solicit(target.ipv4(), with_.addresses.source_for(target.ipv4()), unicast_to);
+  const ip_address source = with_.addresses.source_for(target, target);
+  if (target.is_v4()) {
+    with_.arp.solicit(target.ipv4(), source.is_any() ? ipv4_address{} : source.ipv4(), unicast_to);
+  } else {
+    with_.ndp.solicit(target, source, unicast_to);
+  }
 }
 
 void egress::release_parked(packet* frame, const mac_address& to) {
@@ -281,21 +334,28 @@ void egress::release_parked(packet* frame, const mac_address& to) {
   (void)try_transmit(frame);
 }
 
-// RFC 1122 2.3.2.2. Told to the socket as Linux tells it: as an ICMP "host unreachable" of our own.
+// RFC 1122 2.3.2.2, RFC 4861 7.2.2. Told to the socket as Linux tells it: as an ICMP error of our own.
 void egress::unreachable(packet* frame) {
   with_.count.dropped(drop::neighbour_failed);
-  const auto ip = view<ipv4>::parse(frame->bytes().subspan(ethernet_size));
-  if (ip && ip->get<&ipv4::protocol>() == ip_protocol::udp && ip->get<&ipv4::fragment_offset>() == 0) {
-    if (const auto header = view<udp>::parse(ip->payload())) {
-      const ipv4_address source = ip->get<&ipv4::source>();
-      with_.sink.report({.about = {{source, header->get<&udp::source_port>()},
-                                   {ip->get<&ipv4::destination>(), header->get<&udp::destination_port>()}},
-                         .type = static_cast<std::uint8_t>(icmpv4_type::unreachable),
-                         .code = static_cast<std::uint8_t>(icmpv4_unreachable_code::host),
-                         .reporter = source,
-                         .message = {.destination = source, .ttl = ip_choices{}.ttl, .tos = tos_of_error(*ip)},
-                         .payload = header->payload()});
-    }
+  const auto inner = frame->bytes().subspan(ethernet_size);
+  const auto quoted = quote_of(inner);
+  if (quoted.payload.data() != nullptr) {
+    const bool is_v4 = quoted.about.local.address.is_v4();
+    const auto v4 = is_v4 ? view<ipv4>::parse(inner) : std::nullopt;
+    const auto type = is_v4 ? static_cast<std::uint8_t>(icmpv4_type::unreachable)
+                            : static_cast<std::uint8_t>(icmpv6_type::unreachable);
+    const auto code = is_v4 ? static_cast<std::uint8_t>(icmpv4_unreachable_code::host)
+                            : static_cast<std::uint8_t>(icmpv6_unreachable_code::address);
+    const ip_address source = quoted.about.local.address;
+    with_.sink.report({.about = quoted.about,
+                       .type = type,
+                       .code = code,
+                       .reporter = source,
+                       .message = {.source = source,
+                                   .destination = source,
+                                   .ttl = ip_choices{}.ttl,
+                                   .tos = v4 ? tos_of_error(*v4) : std::uint8_t{0}},
+                       .payload = quoted.payload});
   }
   release(frame);
 }

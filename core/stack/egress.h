@@ -1,5 +1,5 @@
 #pragma once
-// The way out: finds the path to a destination, writes IPv4 and Ethernet headers, fragments, parks what waits for a
+// The way out: finds the path to a destination, writes IP and Ethernet headers, fragments, parks what waits for a
 // neighbour, and fills the link's transmit burst.
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 #include "stack/arp.h"
 #include "stack/frame_store.h"
 #include "stack/local_addresses.h"
+#include "stack/ndp.h"
 #include "stack/neighbours.h"
 #include "stack/output.h"
 #include "stack/path.h"
@@ -34,15 +35,17 @@ class egress final : public frame_output, public neighbour_events {
     route_table& routes;
     neighbour_table& neighbours;
     arp_responder& arp;
+    ndp_responder& ndp;
     path_mtu_cache& path_mtu;
     datagram_sink& sink;
     sharing with_host = sharing::none;
   };
-  egress(const parts& with, random_source& random) : with_(with), random_(random), mtu_(with.link.info().mtu) {}
+  egress(const parts& with, random_source& random)
+      : with_(with), random_(random), flow_secret_(random.next()), mtu_(with.link.info().mtu) {}
 
   // The path to a destination, from `source` or, when that is the any address, from the address that fits best.
   // ENETUNREACH: no route; EINVAL: not an address to send to.
-  result<path> find_path(ipv4_address destination, ipv4_address source, time_point now);
+  result<path> find_path(ip_address destination, ip_address source, time_point now);
   bool is_current(const path& way) const { return way.generation == generation_; }
 
   // An empty packet for `size` bytes of IP payload; null when no frame is free.
@@ -75,13 +78,16 @@ class egress final : public frame_output, public neighbour_events {
   void changed() override { invalidate_paths(); }
 
  private:
-  result<path> classify(ipv4_address destination, ipv4_address source) const;
-  path classify_shared(ipv4_address destination, ipv4_address source) const;
-  status follow_route(path& way, ipv4_address source) const;
+  result<path> classify(ip_address destination, ip_address source) const;
+  path classify_shared(ip_address destination, ip_address source) const;
+  status follow_route(path& way, ip_address source) const;
   void resolve(path& way, mac_address& to, time_point now);
   void write_template(path& way, const mac_address& to) const;
   void push_ipv4(const path& way, packet* p, const ip_choices& choices, std::uint16_t flags_and_offset,
                  std::uint16_t identification) const;
+  void push_ipv6(const path& way, packet* p, const ip_choices& choices, ip_protocol next) const;
+  static void push_fragment_header(packet* p, const ip_choices& choices, std::uint32_t at, bool last,
+                                   std::uint32_t identification);
   status send_fragments(const path& way, packet* whole, const ip_choices& choices, time_point now);
   status emit(const path& way, packet* datagram, time_point now);
   void send_copy_to_ourselves(const packet& datagram);
@@ -91,6 +97,7 @@ class egress final : public frame_output, public neighbour_events {
 
   parts with_;
   random_source& random_;
+  std::uint64_t flow_secret_;
   std::uint64_t generation_ = 1;
   std::uint32_t mtu_;
   bool usable_ = true;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "stack/quote.h"
 #include "wire/checksum.h"
-#include "wire/udp.h"
 
 namespace fastudp {
 namespace {
@@ -33,7 +33,7 @@ bool is_told(const view<icmpv4>& header) {
 
 // RFC 1122 3.2.2: no error about an error, a later fragment, or what came from or went to more than one host.
 bool may_report(const view<ipv4>& offending, const local_addresses& addresses) {
-  const ipv4_address source = offending.get<&ipv4::source>(), destination = offending.get<&ipv4::destination>();
+  const ip_address source = offending.get<&ipv4::source>(), destination = offending.get<&ipv4::destination>();
   if (offending.get<&ipv4::fragment_offset>() != 0) return false;
   if (source.is_any() || source.is_multicast() || source.is_reserved()) return false;
   if (destination.is_multicast() || destination.is_limited_broadcast()) return false;
@@ -96,26 +96,22 @@ void icmp_host::answer_echo(const ip_arrival& request, time_point now) {
 
 void icmp_host::receive_error(const ip_arrival& message, time_point now) {
   packet& p = *message.datagram;
-  const auto outer = *view<ipv4>::parse({p.frame + p.network, p.transport - p.network});
   const auto header = *view<icmpv4_unreachable>::parse(p.bytes());
   const auto type = header.get<&icmpv4_unreachable::type>().value();
   const auto code = header.get<&icmpv4_unreachable::code>().value();
   // The quote is the start of a datagram, so its total length is larger than what is here; the view goes by the bytes.
-  const auto quoted = view<ipv4>::parse(header.payload());
-  const auto ours = quoted ? view<udp>::parse(quoted->payload()) : std::nullopt;
+  const quoted_datagram quoted = quote_of(header.payload());
   bool matched = false;
-  if (ours && quoted->get<&ipv4::version>() == 4 && quoted->get<&ipv4::protocol>() == ip_protocol::udp &&
-      quoted->get<&ipv4::fragment_offset>() == 0) {
+  if (quoted.payload.data() != nullptr && quoted.about.local.address.is_v4()) {
     const bool too_big = type == icmpv4_type::unreachable && code == icmpv4_unreachable_code::fragmentation_needed;
-    const ipv4_address destination = quoted->get<&ipv4::destination>();
-    icmp_report what{.about = {{quoted->get<&ipv4::source>(), ours->get<&udp::source_port>()},
-                               {destination, ours->get<&udp::destination_port>()}},
+    const ip_address destination = quoted.about.remote.address;
+    icmp_report what{.about = quoted.about,
                      .type = static_cast<std::uint8_t>(type),
                      .code = static_cast<std::uint8_t>(code),
                      .mtu = too_big ? std::uint32_t{header.get<&icmpv4_unreachable::next_hop_mtu>()} : 0,
                      .reporter = message.source,
-                     .message = facts_of(outer),
-                     .payload = ours->payload()};
+                     .message = facts_of(p),
+                     .payload = quoted.payload};
     // A message to a loopback address is from ourselves.
     const bool is_ours = addresses_.contains(what.about.local.address) || message.destination.is_loopback();
     matched = is_ours && sink_.report(what);
@@ -131,7 +127,7 @@ void icmp_host::send_error(icmpv4_type type, std::uint8_t code, const packet& of
   const std::span<const std::byte> quote(offending.frame + offending.network, std::min(available, longest_quote));
   const auto ip = view<ipv4>::parse(quote);
   if (!ip || !may_report(*ip, addresses_)) return;
-  const ipv4_address to = ip->get<&ipv4::source>();
+  const ip_address to = ip->get<&ipv4::source>();
   if (!limit_.allow(to, now)) return count_.dropped(drop::icmp_rate_limited);
   const auto way = out_.find_path(to, ip->get<&ipv4::destination>(), now);
   packet* p = way ? out_.take_datagram(static_cast<std::uint32_t>(icmp_size + quote.size())) : nullptr;

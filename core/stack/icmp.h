@@ -5,21 +5,13 @@
 #include "base/counters.h"
 #include "base/time.h"
 #include "stack/egress.h"
+#include "stack/ip_arrival.h"
 #include "stack/path_mtu.h"
 #include "stack/rate_limit.h"
 #include "stack/sink.h"
 #include "wire/icmpv4.h"
 
 namespace fastudp {
-
-// What ingress knows of an IP datagram whose header it has verified. The packet begins at the IP payload.
-struct ip_arrival {
-  packet* datagram;
-  ipv4_address source, destination;
-  std::uint8_t tos = 0;
-  ip_protocol protocol{};
-  bool group = false;  // sent to a broadcast or multicast address, of IP or of the link
-};
 
 class icmp_host {
  public:

@@ -30,7 +30,7 @@ bool is_impossible_source(const ip_arrival& ip, const local_addresses& addresses
 bool udp_checksum_holds(const packet& p, const ip_arrival& ip, const view<udp>& header,
                         std::span<const std::byte> bytes) {
   if (p.checksum != checksum_state::unknown) return true;
-  if (header.get<&udp::checksum>() == 0) return true;  // RFC 768: the sender computed none
+  if (header.get<&udp::checksum>() == 0) return ip.source.is_v4();  // RFC 768: none computed; RFC 8200 8.1: must be
   auto sum = pseudo_header_sum(ip.source, ip.destination, static_cast<std::uint8_t>(ip_protocol::udp),
                                header.get<&udp::length>());
   sum.add(bytes);
@@ -70,6 +70,9 @@ void ingress::receive_frame(packet* frame, time_point now) {
     case ether_type::ipv4:
       frame->pull(static_cast<std::uint32_t>(header->size()));
       return receive_ipv4(frame, !to.is_group(), false, now);
+    case ether_type::ipv6:
+      frame->pull(static_cast<std::uint32_t>(header->size()));
+      return receive_ipv6(frame, !to.is_group(), false, now);
     case ether_type::arp:
       if (with_.with_host == sharing::interface) return discard(frame, drop::unknown_protocol);
       return with_.arp.receive(frame, now);
@@ -82,10 +85,11 @@ void ingress::receive_frame(packet* frame, time_point now) {
 
 void ingress::receive_from_ourselves(packet* datagram, time_point now) {
   if (count_ == arrivals_.size()) deliver(now);
-  receive_ipv4(datagram, true, true, now);
+  const bool is_v4 = *datagram->data() >> 4 == std::byte{4};
+  is_v4 ? receive_ipv4(datagram, true, true, now) : receive_ipv6(datagram, true, true, now);
 }
 
-bool ingress::is_for_us(ipv4_address destination, bool local) const {
+bool ingress::is_for_us(ip_address destination, bool local) const {
   if (with_.addresses.contains(destination) || (local && destination.is_loopback())) return true;
   return destination.is_limited_broadcast() || with_.addresses.is_subnet_broadcast(destination);
 }
@@ -101,6 +105,7 @@ void ingress::receive_ipv4(packet* p, bool link_unicast, bool local, time_point 
                 .source = header->get<&ipv4::source>(),
                 .destination = header->get<&ipv4::destination>(),
                 .tos = tos_of(*header),
+                .ttl = header->get<&ipv4::ttl>(),
                 .protocol = header->get<&ipv4::protocol>()};
   if (!is_for_us(ip.destination, local)) return discard(p, drop::not_for_us);
   if (!local && is_impossible_source(ip, with_.addresses)) return discard(p, drop::ip_source);
@@ -164,17 +169,29 @@ void ingress::deliver(time_point now) {
   with_.sink.deliver(arrivals, now);
   for (arrival& left : arrivals) {
     if (left.taken) continue;
-    if (left.answerable && with_.with_host == sharing::none) {
-      with_.icmp.send_error(icmpv4_type::unreachable, static_cast<std::uint8_t>(icmpv4_unreachable_code::port),
-                            *left.datagram, now);
-    }
+    if (left.answerable && with_.with_host == sharing::none) tell_no_socket(left, now);
     discard(left.datagram, drop::no_socket);
   }
 }
 
+void ingress::tell_no_socket(const arrival& left, time_point now) {
+  if (left.where.local.address.is_v4()) {
+    with_.icmp.send_error(icmpv4_type::unreachable, static_cast<std::uint8_t>(icmpv4_unreachable_code::port),
+                          *left.datagram, now);
+  } else {
+    with_.icmpv6.send_error(icmpv6_type::unreachable, static_cast<std::uint8_t>(icmpv6_unreachable_code::port), 0,
+                            *left.datagram, now);
+  }
+}
+
 void ingress::timed_out(packet* first_fragment, time_point now) {
+  constexpr std::uint8_t reassembly_time = 1;
   if (with_.with_host != sharing::none) return;  // the kernel has reported it
-  with_.icmp.send_error(icmpv4_type::time_exceeded, 1, *first_fragment, now);
+  if (*first_fragment->data() >> 4 == std::byte{4}) {
+    with_.icmp.send_error(icmpv4_type::time_exceeded, reassembly_time, *first_fragment, now);
+  } else {
+    with_.icmpv6.send_error(icmpv6_type::time_exceeded, reassembly_time, 0, *first_fragment, now);
+  }
 }
 
 }  // namespace fastudp

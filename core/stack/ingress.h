@@ -8,6 +8,8 @@
 #include "packet/burst.h"
 #include "stack/arp.h"
 #include "stack/icmp.h"
+#include "stack/icmpv6.h"
+#include "stack/ipv6_chain.h"
 #include "stack/local_addresses.h"
 #include "stack/path.h"
 #include "stack/reassembly.h"
@@ -23,6 +25,7 @@ class ingress final : public reassembly_events {
     const local_addresses& addresses;
     arp_responder& arp;
     icmp_host& icmp;
+    icmpv6_host& icmpv6;
     reassembly& fragments;
     datagram_sink& sink;
     sharing with_host = sharing::none;
@@ -41,10 +44,17 @@ class ingress final : public reassembly_events {
  private:
   void receive_frame(packet* frame, time_point now);
   void receive_ipv4(packet* datagram, bool link_unicast, bool local, time_point now);
+  // In ingress_ipv6.cpp.
+  void receive_ipv6(packet* p, bool link_unicast, bool local, time_point now);
+  void follow_chain(ip_arrival& ip, const ipv6_chain& chain, time_point now);
+  void receive_ipv6_fragment(ip_arrival& ip, const ipv6_chain& chain, time_point now);
+  void refuse_ipv6(const ip_arrival& ip, icmpv6_problem_code code, std::uint32_t pointer, time_point now);
+  bool is_for_us_v6(const ip_address& destination, bool local) const;
   void dispatch(const ip_arrival& datagram, time_point now);
   void receive_udp(const ip_arrival& datagram);
   bool is_the_kernels_too(drop why) const;
-  bool is_for_us(ipv4_address destination, bool local) const;
+  bool is_for_us(ip_address destination, bool local) const;
+  void tell_no_socket(const arrival& left, time_point now);
   void discard(packet* p, drop why);
 
   parts with_;

@@ -1,16 +1,18 @@
 #pragma once
-// What the header of an IP packet says of itself that a program may ask for in control messages.
+// What the header of an IP packet says of itself that others want to know of a packet that was verified.
 
 #include <cstdint>
 
 #include "base/address.h"
+#include "packet/packet.h"
 #include "wire/ipv4.h"
+#include "wire/ipv6.h"
 
 namespace fastudp {
 
 struct ip_facts {
-  ipv4_address destination;
-  std::uint8_t ttl = 0, tos = 0;
+  ip_address source, destination;
+  std::uint8_t ttl = 0, tos = 0;  // IPv6: hop limit, traffic class
 };
 
 inline std::uint8_t tos_of(const view<ipv4>& header) {
@@ -18,7 +20,19 @@ inline std::uint8_t tos_of(const view<ipv4>& header) {
 }
 
 inline ip_facts facts_of(const view<ipv4>& header) {
-  return {header.get<&ipv4::destination>(), header.get<&ipv4::ttl>(), tos_of(header)};
+  return {header.get<&ipv4::source>(), header.get<&ipv4::destination>(), header.get<&ipv4::ttl>(), tos_of(header)};
+}
+
+inline ip_facts facts_of(const view<ipv6>& header) {
+  return {header.get<&ipv6::source>(), header.get<&ipv6::destination>(), header.get<&ipv6::hop_limit>(),
+          ipv6::traffic_class_of(header.get<&ipv6::first>())};
+}
+
+// Of a packet whose IP header has been verified.
+inline ip_facts facts_of(const packet& verified) {
+  const std::span<const std::byte> header(verified.frame + verified.network, verified.transport - verified.network);
+  const bool is_v4 = header[0] >> 4 == std::byte{4};
+  return is_v4 ? facts_of(*view<ipv4>::parse(header)) : facts_of(*view<ipv6>::parse(header));
 }
 
 // RFC 1812 4.3.2.5: an ICMP error has the precedence of internetwork control, and the type of service of what it is

@@ -1,61 +1,97 @@
 #include "stack/local_addresses.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 
 namespace fastudp {
 namespace {
 
-// RFC 3021: a prefix of 31 or 32 bits has no broadcast address.
-bool has_broadcast(const ipv4_prefix& prefix) { return prefix.length < 31; }
+// RFC 3021: a prefix of 31 or 32 bits has no broadcast address. IPv6 has none at all.
+bool has_broadcast(const ip_prefix& prefix) { return prefix.address.is_v4() && prefix.length < 31; }
 
 // RFC 1122 3.2.1.3
-bool is_host_address(const ipv4_prefix& prefix) {
-  const ipv4_address address = prefix.address;
+bool is_host_address(const ip_prefix& prefix) {
+  const ip_address address = prefix.address;
   if (address.is_any() || address.is_loopback() || address.is_multicast() || address.is_reserved()) return false;
   return prefix.length > 0 &&
          (!has_broadcast(prefix) || (address != prefix.broadcast() && address != prefix.network()));
 }
 
+int matching_bits(const ip_address& a, const ip_address& b) {
+  const int high = std::countl_zero(a.high() ^ b.high());
+  return high < 64 ? high : 64 + std::countl_zero(a.low() ^ b.low());
+}
+
+// The higher, the better. An address of the destination's scope beats all others: RFC 6724 5, rules 1, 2 and 8.
+int rank_of(const ip_address& candidate, const ip_address& destination) {
+  constexpr int same = 1000, right_scope = 500;
+  if (candidate == destination) return same;
+  const bool is_near = destination.is_link_local() || destination.is_link_local_group();
+  return matching_bits(candidate, destination) + (candidate.is_link_local() == is_near ? right_scope : 0);
+}
+
 }  // namespace
 
-status local_addresses::add(const ipv4_prefix& address) {
-  if (address.length > 32 || !is_host_address(address)) return error{EINVAL};
+status local_addresses::add(const ip_prefix& address) {
+  if (address.length > address.longest() || !is_host_address(address)) return error{EINVAL};
   if (contains(address.address)) return error{EEXIST};
   if (count_ == capacity) return error{ENOSPC};
   addresses_[count_++] = address;
   return {};
 }
 
-result<ipv4_prefix> local_addresses::remove(ipv4_address address) {
+result<ip_prefix> local_addresses::remove(ip_address address) {
   auto* const end = addresses_.data() + count_;
-  auto* const found = std::find_if(addresses_.data(), end, [&](const ipv4_prefix& p) { return p.address == address; });
+  auto* const found = std::find_if(addresses_.data(), end, [&](const ip_prefix& p) { return p.address == address; });
   if (found == end) return error{EADDRNOTAVAIL};
-  const ipv4_prefix removed = *found;
+  const ip_prefix removed = *found;
   std::copy(found + 1, end, found);
   --count_;
   return removed;
 }
 
-bool local_addresses::contains(ipv4_address address) const {
-  return std::ranges::any_of(all(), [&](const ipv4_prefix& p) { return p.address == address; });
+bool local_addresses::contains(ip_address address) const {
+  return std::ranges::any_of(all(), [&](const ip_prefix& p) { return p.address == address; });
 }
 
-bool local_addresses::is_subnet_broadcast(ipv4_address address) const {
-  return std::ranges::any_of(all(), [&](const ipv4_prefix& p) { return has_broadcast(p) && p.broadcast() == address; });
+bool local_addresses::is_subnet_broadcast(ip_address address) const {
+  return std::ranges::any_of(all(), [&](const ip_prefix& p) { return has_broadcast(p) && p.broadcast() == address; });
 }
 
-bool local_addresses::is_on_link(ipv4_address address) const {
-  return std::ranges::any_of(all(), [&](const ipv4_prefix& p) { return p.contains(address); });
+bool local_addresses::is_on_link(ip_address address) const {
+  return std::ranges::any_of(all(), [&](const ip_prefix& p) { return p.contains(address); });
 }
 
-ipv4_address local_addresses::source_for(ipv4_address next_hop) const {
-  const ipv4_prefix* best = nullptr;
-  for (const ipv4_prefix& p : all()) {
+ip_address local_addresses::source_for(const ip_address& destination, const ip_address& next_hop) const {
+  return destination.is_v4() ? source_v4(next_hop) : source_v6(destination);
+}
+
+ip_address local_addresses::source_v4(const ip_address& next_hop) const {
+  const ip_prefix *best = nullptr, *first = nullptr;
+  for (const ip_prefix& p : all()) {
+    if (!p.address.is_v4()) continue;
+    if (first == nullptr) first = &p;
     if (p.contains(next_hop) && (best == nullptr || p.length > best->length)) best = &p;
   }
-  if (best != nullptr) return best->address;
-  return count_ != 0 ? addresses_[0].address : ipv4_address{};
+  if (best == nullptr) best = first;
+  return best != nullptr ? best->address : ip_address::any(ip_family::v4);
+}
+
+ip_address local_addresses::source_v6(const ip_address& destination) const {
+  const ip_prefix* best = nullptr;
+  int best_rank = -1;
+  for (const ip_prefix& p : all()) {
+    if (p.address.is_v4()) continue;
+    const int rank = rank_of(p.address, destination);
+    if (rank > best_rank) best = &p, best_rank = rank;
+  }
+  return best != nullptr ? best->address : ip_address();
+}
+
+bool local_addresses::is_solicited_node_group(const ip_address& group) const {
+  return std::ranges::any_of(
+      all(), [&](const ip_prefix& p) { return !p.address.is_v4() && solicited_node_group(p.address) == group; });
 }
 
 }  // namespace fastudp

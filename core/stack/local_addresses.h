@@ -15,23 +15,29 @@ class local_addresses {
   static constexpr std::size_t capacity = 64;
 
   // EEXIST: have it; EINVAL: not an address that a host may have; ENOSPC.
-  status add(const ipv4_prefix& address);
+  status add(const ip_prefix& address);
   // EADDRNOTAVAIL: not ours. Returns it with its prefix.
-  result<ipv4_prefix> remove(ipv4_address address);
+  result<ip_prefix> remove(ip_address address);
 
   void clear() { count_ = 0; }
 
-  bool contains(ipv4_address address) const;
-  bool is_subnet_broadcast(ipv4_address address) const;
-  bool is_on_link(ipv4_address address) const;
-  // The address to send from: the one that shares the longest prefix with the next hop, else the first; any if there is
-  // none.
-  ipv4_address source_for(ipv4_address next_hop) const;
-  std::span<const ipv4_prefix> all() const { return {addresses_.data(), count_}; }
+  bool contains(ip_address address) const;
+  bool is_subnet_broadcast(ip_address address) const;
+  bool is_on_link(ip_address address) const;
+  // The address to send from; any if there is none. IPv4: the one that shares the longest prefix with the next hop,
+  // else the first. IPv6: RFC 6724 5, as far as it applies to a host with one interface and no preferences: the
+  // destination itself, a scope that fits, the longest matching prefix.
+  ip_address source_for(const ip_address& destination, const ip_address& next_hop) const;
+  // RFC 4291 2.7.1: whether this is the group in which an address of ours is solicited.
+  bool is_solicited_node_group(const ip_address& group) const;
+  std::span<const ip_prefix> all() const { return {addresses_.data(), count_}; }
 
  private:
-  std::array<ipv4_prefix, capacity> addresses_;
+  std::array<ip_prefix, capacity> addresses_;
   std::size_t count_ = 0;
+
+  ip_address source_v4(const ip_address& next_hop) const;
+  ip_address source_v6(const ip_address& destination) const;
 };
 
 }  // namespace fastudp

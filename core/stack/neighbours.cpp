@@ -41,9 +41,7 @@ status neighbour_table::open(std::uint32_t entries, std::uint32_t most_parked) {
 }
 
 neighbour*& neighbour_table::bucket_of(const ip_address& address) const {
-  std::uint64_t halves[2];
-  std::memcpy(halves, address.bytes.data(), sizeof halves);
-  return buckets_[mix(mix(halves[0], secret_) ^ halves[1], secret_) & (buckets_.size() - 1)].first;
+  return buckets_[mix(address, secret_) & (buckets_.size() - 1)].first;
 }
 
 neighbour* neighbour_table::find(const ip_address& address) const {

@@ -9,6 +9,7 @@
 #include "base/counters.h"
 #include "wire/ethernet.h"
 #include "wire/ipv4.h"
+#include "wire/ipv6.h"
 
 namespace fastudp {
 
@@ -23,19 +24,23 @@ enum class sharing : std::uint8_t {
   loopback,   // what stays within this process is ours, and nothing else
 };
 
-inline constexpr std::uint32_t ethernet_size = 14, ipv4_size = 20, udp_size = 8;
+inline constexpr std::uint32_t ethernet_size = 14, ipv4_size = 20, ipv6_size = 40, udp_size = 8;
 
 struct path {
   std::uint64_t generation = 0;  // the stack's when this was looked up; 0 is none
-  ipv4_address source, destination, next_hop;
-  ipv4_address asked_source;  // the one that it was looked up with; any: the stack's choice
+  ip_address source, destination, next_hop;
+  ip_address asked_source;  // the one that it was looked up with; any: the stack's choice
   path_kind kind = path_kind::unicast;
   kernel_reason why_kernel{};
-  bool resolved = false;   // the Ethernet header below is complete
-  bool mtu_floor = false;  // a report claimed less than the smallest sensible path MTU: DF would never get through
-  std::uint32_t mtu = 0;   // of the path: the interface's, or less when a router said so
-  std::array<std::byte, ethernet_size + ipv4_size>
-      headers{};  // a template; length, id, DF, TTL, TOS, checksum are patched
+  bool resolved = false;     // the Ethernet header below is complete
+  bool mtu_floor = false;    // a report claimed less than the smallest sensible path MTU: DF would never get through
+  std::uint32_t mtu = 0;     // of the path: the interface's, or less when a router said so
+  std::uint32_t secret = 0;  // of flow labels
+  // A template; lengths, id, DF, TTL, TOS, flow label, checksum are patched.
+  std::array<std::byte, ethernet_size + ipv6_size> headers{};
+
+  bool is_v4() const { return destination.is_v4(); }
+  std::uint32_t ip_size() const { return is_v4() ? ipv4_size : ipv6_size; }
 };
 
 // What the sender decides for each datagram.
@@ -46,6 +51,7 @@ struct ip_choices {
   bool dont_fragment = true;     // as DF bit, when the datagram fits
   bool may_fragment = true;      // here, when it doesn't
   bool ignore_path_mtu = false;  // only the interface's MTU counts (IP_PMTUDISC_PROBE and _INTERFACE)
+  std::uint32_t ports = 0;       // both, so that a flow has a label of its own (RFC 6437)
 };
 
 }  // namespace fastudp

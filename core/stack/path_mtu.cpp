@@ -6,16 +6,16 @@
 
 namespace fastudp {
 
-std::size_t path_mtu_cache::set_of(ipv4_address destination) const { return mix(destination.number(), secret_) % sets; }
+std::size_t path_mtu_cache::set_of(ip_address destination) const { return mix(destination, secret_) % sets; }
 
-path_mtu_cache::learnt path_mtu_cache::lookup(ipv4_address destination, time_point now) const {
+path_mtu_cache::learnt path_mtu_cache::lookup(ip_address destination, time_point now) const {
   for (const entry& e : entries_[set_of(destination)]) {
     if (e.destination == destination && now < e.expires) return e.what;
   }
   return {};
 }
 
-bool path_mtu_cache::lower(ipv4_address destination, std::uint32_t mtu, std::uint32_t link_mtu, time_point now) {
+bool path_mtu_cache::lower(ip_address destination, std::uint32_t mtu, std::uint32_t link_mtu, time_point now) {
   const learnt before = lookup(destination, now);
   const std::uint32_t current = before.mtu != 0 ? before.mtu : link_mtu;
   if (mtu >= current || before.floor) return false;

@@ -25,10 +25,10 @@ class path_mtu_cache {
 
   explicit path_mtu_cache(std::uint64_t secret) : secret_(secret) {}
 
-  learnt lookup(ipv4_address destination, time_point now) const;
+  learnt lookup(ip_address destination, time_point now) const;
   // What a report says. Never raises; true when something changed. Like Linux, takes the 0 of routers older than RFC
   // 1191 for less than the smallest.
-  bool lower(ipv4_address destination, std::uint32_t mtu, std::uint32_t link_mtu, time_point now);
+  bool lower(ip_address destination, std::uint32_t mtu, std::uint32_t link_mtu, time_point now);
 
   // When something will be forgotten that senders may remember.
   time_point deadline() const { return deadline_; }
@@ -36,7 +36,7 @@ class path_mtu_cache {
 
  private:
   struct entry {
-    ipv4_address destination;
+    ip_address destination;
     learnt what;
     time_point expires = 0;
   };
@@ -44,7 +44,7 @@ class path_mtu_cache {
   static constexpr std::size_t sets = 256, ways = 4;
   using entry_set = std::array<entry, ways>;
 
-  std::size_t set_of(ipv4_address destination) const;
+  std::size_t set_of(ip_address destination) const;
 
   std::array<entry_set, sets> entries_;
   std::uint64_t secret_;

@@ -14,7 +14,7 @@ namespace fastudp {
 class rate_limiter {
  public:
   explicit rate_limiter(std::uint64_t secret) : secret_(secret), random_(~secret) {}
-  bool allow(ipv4_address destination, time_point now);
+  bool allow(ip_address destination, time_point now);
 
  private:
   // Each budget is the time at which it will be whole again. Destinations that fall into one slot share it.

@@ -6,19 +6,36 @@
 
 #include "wire/checksum.h"
 #include "wire/ipv4.h"
+#include "wire/ipv6.h"
 
 namespace fastudp {
 namespace {
 
-constexpr std::uint32_t longest_header = 60, longest_datagram = 65'535;
+constexpr std::uint32_t longest_header = 128, longest_datagram = 65'535;
 // The payload begins behind room for the longest header, which is known only when the first fragment has come.
 constexpr std::uint32_t payload_at = default_headroom + longest_header;
 
-constexpr std::uint8_t not_capable = 0, congestion_experienced = 3;
+constexpr std::uint8_t not_capable = 0, congestion_experienced = 3, ecn_bits = 3;
 constexpr std::uint8_t bit_of(std::uint8_t codepoint) { return static_cast<std::uint8_t>(1 << codepoint); }
 
 // RFC 3168 5.3: a datagram whose fragments disagree on whether its sender speaks ECN is not one datagram.
 bool ecn_agrees(std::uint8_t seen) { return seen == bit_of(not_capable) || (seen & bit_of(not_capable)) == 0; }
+
+void finish_ipv4(packet& whole, bool was_marked) {
+  const auto ip = *mutable_view<ipv4>::parse(whole.bytes());
+  ip.set<&ipv4::total_length>(u<16>::masked(whole.length));
+  ip.set<&ipv4::flags>(u<3>::masked(ip.get<&ipv4::flags>() & ~ipv4::more_fragments.value()));
+  ip.set<&ipv4::fragment_offset>(0);
+  if (was_marked) ip.set<&ipv4::ecn>(congestion_experienced);
+  ip.set<&ipv4::checksum>(0);
+  ip.set<&ipv4::checksum>(checksum(ip.header()));
+}
+
+void finish_ipv6(packet& whole, bool was_marked) {
+  const auto ip = *mutable_view<ipv6>::parse(whole.bytes());
+  ip.set<&ipv6::payload_length>(u<16>::masked(whole.length - fixed_size<ipv6>));
+  if (was_marked) ip.set<&ipv6::first>(ip.get<&ipv6::first>() | ipv6::first_word(congestion_experienced, 0));
+}
 
 }  // namespace
 
@@ -41,7 +58,7 @@ reassembly::pending* reassembly::find(const key& of) {
 }
 
 // A source that has its share displaces its own oldest, so that a flood from one host leaves the others their places.
-reassembly::pending& reassembly::make_room(ipv4_address source) {
+reassembly::pending& reassembly::make_room(ip_address source) {
   std::size_t of_source = 0;
   pending *oldest = &pending_[0], *its_oldest = nullptr;
   for (pending& d : pending_) {
@@ -60,7 +77,7 @@ reassembly::pending* reassembly::start(const key& of, time_point now) {
   pending& d = make_room(of.source);
   packet* whole = large_.take();
   if (whole == nullptr) return nullptr;
-  d = {.of = of, .expires = now + lifetime, .whole = whole, .ranges = {}};
+  d = {.of = of, .expires = now + (of.source.is_v4() ? lifetime : lifetime_v6), .whole = whole, .ranges = {}};
   deadline_ = std::min(deadline_, d.expires);
   return &d;
 }
@@ -104,7 +121,8 @@ reassembly::verdict reassembly::copy_in(pending& d, const piece& p) {
     d.first_size = p.where.end;
     std::memcpy(d.whole->frame + payload_at - d.header_size, p.header.data(), p.header.size());
   }
-  if (d.header_size + d.end() > longest_datagram) return verdict::refused;
+  const std::uint32_t uncounted = d.of.source.is_v4() ? 0 : fixed_size<ipv6>;  // IPv6's header is none of the payload
+  if (d.header_size + d.end() > longest_datagram + uncounted) return verdict::refused;
   if (p.is_last) d.total = p.where.end;
   ++d.fragment_count;
   d.ecn_seen |= bit_of(p.ecn);
@@ -120,14 +138,38 @@ packet* reassembly::add(packet* fragment, time_point now) {
   const bool possible = size != 0 && (!more || size % 8 == 0) && begin + size + ip.size() <= longest_datagram;
   const key of{ip.get<&ipv4::source>(), ip.get<&ipv4::destination>(), ip.get<&ipv4::identification>(),
                static_cast<std::uint8_t>(ip.get<&ipv4::protocol>().value())};
+  const piece p{{begin, begin + size}, !more, ip.get<&ipv4::ecn>(), ip.header(), ip.payload()};
+  return add(fragment, of, possible ? &p : nullptr, now);
+}
+
+packet* reassembly::add(packet* fragment, const ipv6_chain& chain, time_point now) {
+  const auto bytes = fragment->bytes();
+  const auto ip = *view<ipv6>::parse(bytes);
+  const auto header = *view<ipv6_fragment>::parse(bytes.subspan(chain.offset));
+  const std::uint16_t place = header.get<&ipv6_fragment::place>();
+  const std::uint32_t begin = place & ipv6_fragment::offset_bits;
+  const auto size = static_cast<std::uint32_t>(header.payload().size());
+  const key of{ip.get<&ipv6::source>(), ip.get<&ipv6::destination>(), header.get<&ipv6_fragment::identification>(), 0};
+  // The whole datagram has what stands before the fragment header, which goes.
+  bytes[chain.named_at] = static_cast<std::byte>(header.get<&ipv6_fragment::next_header>().value());
+  const piece p{{begin, begin + size},
+                (place & ipv6_fragment::more) == 0,
+                static_cast<std::uint8_t>(ipv6::traffic_class_of(ip.get<&ipv6::first>()) & ecn_bits),
+                bytes.first(chain.offset),
+                header.payload()};
+  return add(fragment, of, size != 0 && chain.offset <= longest_header ? &p : nullptr, now);
+}
+
+// No piece: it can't be right.
+packet* reassembly::add(packet* fragment, const key& of, const piece* p, time_point now) {
   packet* whole = nullptr;
-  pending* d = possible ? find(of) : nullptr;
-  if (!possible) {
+  pending* d = p != nullptr ? find(of) : nullptr;
+  if (p == nullptr) {
     count_.dropped(drop::fragment);
   } else if (d == nullptr && (d = start(of, now)) == nullptr) {
     count_.dropped(drop::no_memory);
   } else {
-    whole = take_piece(*d, {{begin, begin + size}, !more, ip.get<&ipv4::ecn>(), ip.header(), ip.payload()});
+    whole = take_piece(*d, *p);
   }
   release(fragment);
   return whole;
@@ -146,13 +188,8 @@ packet* reassembly::finish(pending& d) {
   packet* whole = std::exchange(d.whole, nullptr);
   whole->begin = whole->network = payload_at - d.header_size;
   whole->length = d.header_size + d.total;
-  const auto ip = *mutable_view<ipv4>::parse(whole->bytes());
-  ip.set<&ipv4::total_length>(u<16>::masked(whole->length));
-  ip.set<&ipv4::flags>(u<3>::masked(ip.get<&ipv4::flags>() & ~ipv4::more_fragments.value()));
-  ip.set<&ipv4::fragment_offset>(0);
-  if ((d.ecn_seen & bit_of(congestion_experienced)) != 0) ip.set<&ipv4::ecn>(congestion_experienced);
-  ip.set<&ipv4::checksum>(0);
-  ip.set<&ipv4::checksum>(checksum(ip.header()));
+  const bool was_marked = (d.ecn_seen & bit_of(congestion_experienced)) != 0;
+  d.of.source.is_v4() ? finish_ipv4(*whole, was_marked) : finish_ipv6(*whole, was_marked);
   return whole;
 }
 

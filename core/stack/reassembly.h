@@ -1,6 +1,6 @@
 #pragma once
-// Fragments of IPv4 datagrams, put together (RFC 791 3.2) in bounded memory and time. Fragments that overlap are an
-// attack or an error, and discard their datagram (RFC 5722 4, which Linux applies to IPv4 too).
+// Fragments put together (RFC 791 3.2, RFC 8200 4.5) in bounded memory and time. Fragments that overlap are an attack
+// or an error, and discard their datagram (RFC 5722 4, which Linux applies to IPv4 too).
 
 #include <array>
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include "base/counters.h"
 #include "base/time.h"
 #include "packet/pool.h"
+#include "stack/ipv6_chain.h"
 
 namespace fastudp {
 
@@ -26,7 +27,8 @@ class reassembly {
   static constexpr std::size_t most_datagrams = 64;    // under way at once; a new one displaces the oldest
   static constexpr std::size_t most_of_a_source = 16;  // of these; one more displaces its own oldest
   static constexpr std::size_t most_ranges = 64;       // pieces of one datagram that don't touch each other
-  static constexpr duration lifetime = 30 * second;    // as Linux's ipfrag_time
+  // As Linux's ipfrag_time and ip6frag_time; RFC 8200 4.5 says 60 s.
+  static constexpr duration lifetime = 30 * second, lifetime_v6 = 60 * second;
 
   reassembly(pool& large, reassembly_events& events, counters& count) : large_(large), events_(events), count_(count) {}
   ~reassembly();
@@ -36,15 +38,17 @@ class reassembly {
   // A fragment whose IP header, at the packet's beginning, has been verified. Takes ownership. Returns the whole
   // datagram, IP header first, when this was the last piece; else null.
   packet* add(packet* fragment, time_point now);
+  // The same for IPv6; `chain` says where the packet has its fragment header, which is not all there is of it.
+  packet* add(packet* fragment, const ipv6_chain& chain, time_point now);
 
   time_point deadline() const { return deadline_; }
   void advance(time_point now);
 
  private:
   struct key {
-    ipv4_address source, destination;
-    std::uint16_t identification = 0;
-    std::uint8_t protocol = 0;
+    ip_address source, destination;
+    std::uint32_t identification = 0;
+    std::uint8_t protocol = 0;  // 0 for IPv6, where it doesn't count
     friend bool operator==(const key&, const key&) = default;
   };
   struct range {
@@ -70,8 +74,9 @@ class reassembly {
   struct piece;
 
   pending* find(const key& of);
+  packet* add(packet* fragment, const key& of, const piece* p, time_point now);
   pending* start(const key& of, time_point now);
-  pending& make_room(ipv4_address source);
+  pending& make_room(ip_address source);
   static verdict insert(pending& d, range r);
   static verdict copy_in(pending& d, const piece& p);
   packet* take_piece(pending& d, const piece& p);

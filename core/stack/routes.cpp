@@ -8,9 +8,9 @@
 namespace fastudp {
 namespace {
 
-bool is_prefix(const ipv4_prefix& p) { return p.length <= 32 && p.network() == p.address; }
+bool is_prefix(const ip_prefix& p) { return p.length <= p.longest() && p.network() == p.address; }
 
-bool is_host(ipv4_address a) { return !a.is_any() && !a.is_loopback() && !a.is_multicast() && !a.is_reserved(); }
+bool is_host(ip_address a) { return !a.is_any() && !a.is_loopback() && !a.is_multicast() && !a.is_reserved(); }
 
 }  // namespace
 
@@ -24,34 +24,35 @@ status route_table::open(std::uint32_t capacity, std::uint64_t secret) {
   return {};
 }
 
-std::size_t route_table::home(ipv4_address network, std::uint8_t length) const {
-  return mix(std::uint64_t{network.number()} << 8 | length, secret_) & (slots_.size() - 1);
+std::size_t route_table::home(ip_address network, std::uint8_t length) const {
+  return mix(network, secret_ + length) & (slots_.size() - 1);
 }
 
 // Where it is, or, if it isn't, the free slot where it would be.
-std::size_t route_table::place_of(ipv4_address network, std::uint8_t length) const {
+std::size_t route_table::place_of(ip_address network, std::uint8_t length) const {
   std::size_t at = home(network, length);
   while (slots_[at].taken && (slots_[at].network != network || slots_[at].length != length)) at = after(at);
   return at;
 }
 
-status route_table::add(const ipv4_prefix& destination, const ipv4_address* gateway) {
+status route_table::add(const ip_prefix& destination, const ip_address* gateway) {
   if (!is_prefix(destination) || (gateway != nullptr && !is_host(*gateway))) return error{EINVAL};
-  if (slots_[place_of(destination.address, destination.length)].taken) return error{EEXIST};
+  if (slots_[place_of(destination.address, destination.mapped_length())].taken) return error{EEXIST};
   route way;
   if (gateway != nullptr) way.gateway = *gateway;
   return set(destination, way);
 }
 
-status route_table::set(const ipv4_prefix& destination, const route& way) {
-  slot& place = slots_[place_of(destination.address, destination.length)];
+status route_table::set(const ip_prefix& destination, const route& way) {
+  const std::uint8_t length = destination.mapped_length();
+  slot& place = slots_[place_of(destination.address, length)];
   if (!place.taken && count_ == capacity_) return error{ENOSPC};
-  if (!place.taken) ++count_, ++of_length_[destination.length];
+  if (!place.taken) ++count_, ++of_length_[length];
   place = {.network = destination.address,
-           .gateway = way.gateway.value_or(ipv4_address{}),
+           .gateway = way.gateway.value_or(ip_address{}),
            .source = way.source,
            .mtu = way.mtu,
-           .length = destination.length,
+           .length = length,
            .has_gateway = way.gateway.has_value(),
            .elsewhere = way.elsewhere,
            .taken = true};
@@ -65,12 +66,12 @@ status route_table::clear() {
   return open(capacity_, secret_);
 }
 
-status route_table::remove(const ipv4_prefix& destination) {
+status route_table::remove(const ip_prefix& destination) {
   if (!is_prefix(destination)) return error{ESRCH};
-  const std::size_t at = place_of(destination.address, destination.length);
+  const std::size_t at = place_of(destination.address, destination.mapped_length());
   if (!slots_[at].taken) return error{ESRCH};
   close_gap(at);
-  --of_length_[destination.length];
+  --of_length_[destination.mapped_length()];
   --count_;
   return {};
 }
@@ -87,11 +88,12 @@ void route_table::close_gap(std::size_t gap) {
   slots_[gap].taken = false;
 }
 
-std::optional<route> route_table::lookup(ipv4_address destination) const {
-  for (int length = 32; length >= 0; --length) {
+std::optional<route> route_table::lookup(ip_address destination) const {
+  const int shortest = destination.is_v4() ? 96 : 0;
+  for (int length = 128; length >= shortest; --length) {
     if (of_length_[static_cast<std::size_t>(length)] == 0) continue;
-    const ipv4_prefix wanted{destination, static_cast<std::uint8_t>(length)};
-    const slot& found = slots_[place_of(wanted.network(), wanted.length)];
+    const ip_prefix wanted{destination, static_cast<std::uint8_t>(length - shortest)};
+    const slot& found = slots_[place_of(wanted.network(), wanted.mapped_length())];
     if (!found.taken) continue;
     return route{.gateway = found.has_gateway ? std::optional(found.gateway) : std::nullopt,
                  .source = found.source,

@@ -25,7 +25,7 @@ struct icmp_report {
   flow about;  // the datagram's, from our point of view
   std::uint8_t type = 0, code = 0;
   std::uint32_t mtu = 0;               // of "fragmentation needed"; 0 otherwise
-  ipv4_address reporter;               // who says so
+  ip_address reporter;                 // who says so
   ip_facts message{};                  // of the ICMP message
   std::span<const std::byte> payload;  // what is quoted of our datagram's payload
 };

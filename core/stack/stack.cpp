@@ -5,6 +5,17 @@
 #include <new>
 
 namespace fastudp {
+namespace {
+
+// RFC 4291 2.5.6 and appendix A: made of the MAC address.
+ip_prefix link_local_of(const mac_address& mac) {
+  constexpr std::uint8_t universal = 2;
+  const auto& m = mac.bytes;
+  const auto first = static_cast<std::uint8_t>(m[0] ^ universal);
+  return {ipv6_address{{0xfe, 0x80, 0, 0, 0, 0, 0, 0, first, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]}}, 64};
+}
+
+}  // namespace
 
 result<std::unique_ptr<stack>> stack::create(link& device, counters& count, datagram_sink& sink,
                                              const stack_settings& settings) {
@@ -27,10 +38,14 @@ stack::stack(link& device, counters& count, datagram_sink& sink, const stack_set
       path_mtu_(random_.next()),
       icmp_limit_(random_.next()),
       arp_(egress_, addresses_, neighbours_, device.info().mac, random_, count),
-      egress_({device, count, store_, addresses_, routes_, neighbours_, arp_, path_mtu_, sink, settings.with_host},
-              random_),
+      ndp_(egress_, addresses_, neighbours_, device.info().mac, random_, count),
+      egress_(
+          {device, count, store_, addresses_, routes_, neighbours_, arp_, ndp_, path_mtu_, sink, settings.with_host},
+          random_),
       icmp_(egress_, addresses_, path_mtu_, sink, icmp_limit_, device.info().mtu, count, settings.with_host),
-      ingress_({device.info().mac, count, addresses_, arp_, icmp_, reassembly_, sink, settings.with_host}),
+      icmpv6_({egress_, addresses_, ndp_, path_mtu_, sink, icmp_limit_, device.info().mtu, count,
+               settings.with_host == sharing::interface}),
+      ingress_({device.info().mac, count, addresses_, arp_, icmp_, icmpv6_, reassembly_, sink, settings.with_host}),
       reassembly_(store_.large(), ingress_, count) {}
 
 status stack::open_tables(const stack_settings& settings) {
@@ -56,13 +71,14 @@ std::size_t stack::poll(time_point now, std::size_t budget) {
 }
 
 time_point stack::deadline() const {
-  return std::min(
-      {neighbours_.deadline(), arp_.deadline(), reassembly_.deadline(), path_mtu_.deadline(), link_.deadline()});
+  return std::min({neighbours_.deadline(), arp_.deadline(), ndp_.deadline(), reassembly_.deadline(),
+                   path_mtu_.deadline(), link_.deadline()});
 }
 
 void stack::run_timers(time_point now) {
   neighbours_.advance(now);
   arp_.advance(now);
+  ndp_.advance(now);
   reassembly_.advance(now);
   if (now >= path_mtu_.deadline()) {
     path_mtu_.advance(now);
@@ -91,60 +107,73 @@ bool stack::frames_are_scarce() {
   return link_.frames().available() < few;
 }
 
-status stack::add_address(const ipv4_prefix& address, time_point now) {
+// RFC 4291 2.8: a host that speaks IPv6 has a link-local address too.
+status stack::add_address(const ip_prefix& address, time_point now) {
+  const bool speaks_v6 = std::ranges::any_of(addresses_.all(), [](const ip_prefix& p) { return !p.address.is_v4(); });
+  if (auto added = add_one(address, now); !added) return added;
+  if (address.address.is_v4() || address.address.is_link_local() || speaks_v6) return {};
+  const auto near = add_one(link_local_of(link_.info().mac), now);
+  return near.code() == EEXIST ? status{} : near;
+}
+
+status stack::add_one(const ip_prefix& address, time_point now) {
   if (auto added = addresses_.add(address); !added) return added;
-  const ipv4_prefix on_link{address.network(), address.length};
+  const ip_prefix on_link{address.network(), address.length};
   // Two addresses may share a prefix; its route is there already then.
   if (auto added = routes_.add(on_link, nullptr); !added && added.code() != EEXIST) {
     (void)addresses_.remove(address.address);
     return added;
   }
-  if (announce_) arp_.claim(address.address, now);
+  if (announce_) claim(address.address, now);
   egress_.invalidate_paths();
   return {};
 }
 
-status stack::remove_address(ipv4_address address) {
+void stack::claim(const ip_address& address, time_point now) {
+  address.is_v4() ? arp_.claim(address.ipv4(), now) : ndp_.claim(address, now);
+}
+
+status stack::remove_address(ip_address address) {
   const auto removed = addresses_.remove(address);
   if (!removed) return removed.failure();
-  const ipv4_prefix on_link{removed->network(), removed->length};
-  const bool shared = std::ranges::any_of(addresses_.all(), [&](const ipv4_prefix& p) {
+  const ip_prefix on_link{removed->network(), removed->length};
+  const bool shared = std::ranges::any_of(addresses_.all(), [&](const ip_prefix& p) {
     return p.length == on_link.length && p.network() == on_link.address;
   });
   if (!shared) (void)routes_.remove(on_link);
-  arp_.forget(address);
+  address.is_v4() ? arp_.forget(address.ipv4()) : ndp_.forget(address);
   egress_.invalidate_paths();
   return {};
 }
 
-status stack::add_route(const ipv4_prefix& destination, const ipv4_address* gateway) {
+status stack::add_route(const ip_prefix& destination, const ip_address* gateway) {
   if (gateway != nullptr && !addresses_.is_on_link(*gateway)) return error{ENETUNREACH};
   auto added = routes_.add(destination, gateway);
   if (added) egress_.invalidate_paths();
   return added;
 }
 
-status stack::remove_route(const ipv4_prefix& destination) {
+status stack::remove_route(const ip_prefix& destination) {
   auto removed = routes_.remove(destination);
   if (removed) egress_.invalidate_paths();
   return removed;
 }
 
-status stack::add_neighbour(ipv4_address address, const mac_address& mac) {
+status stack::add_neighbour(ip_address address, const mac_address& mac) {
   return neighbours_.set_permanent(address, mac);
 }
 
-status stack::remove_neighbour(ipv4_address address) { return neighbours_.remove(address); }
+status stack::remove_neighbour(ip_address address) { return neighbours_.remove(address); }
 
-const neighbour* stack::find_neighbour(ipv4_address address) { return neighbours_.find(address); }
+const neighbour* stack::find_neighbour(ip_address address) { return neighbours_.find(address); }
 
-void stack::mirror_addresses(std::span<const ipv4_prefix> all) {
+void stack::mirror_addresses(std::span<const ip_prefix> all) {
   addresses_.clear();
-  for (const ipv4_prefix& each : all) (void)addresses_.add(each);
+  for (const ip_prefix& each : all) (void)addresses_.add(each);
   egress_.invalidate_paths();
 }
 
-void stack::mirror_neighbour(ipv4_address address, const mac_address* mac) {
+void stack::mirror_neighbour(ip_address address, const mac_address* mac) {
   // Saying the same again changes nothing, and leaves the paths alone. When the table is full the neighbour stays
   // unknown, and so the kernel's.
   const neighbour* known = neighbours_.find(address);

@@ -1,6 +1,6 @@
 #pragma once
-// One host: a link, its addresses, routes and neighbours, and IPv4 on them. Everything that happens is a function of
-// (state, frames, now): no clock, no threads, no system calls but the link's.
+// One host: a link, its addresses, routes and neighbours, and IPv4 and IPv6 on them. Everything that happens is a
+// function of (state, frames, now): no clock, no threads, no system calls but the link's.
 
 #include <cstdint>
 #include <memory>
@@ -15,8 +15,10 @@
 #include "stack/egress.h"
 #include "stack/frame_store.h"
 #include "stack/icmp.h"
+#include "stack/icmpv6.h"
 #include "stack/ingress.h"
 #include "stack/local_addresses.h"
+#include "stack/ndp.h"
 #include "stack/neighbours.h"
 #include "stack/path_mtu.h"
 #include "stack/rate_limit.h"
@@ -50,21 +52,21 @@ class stack {
   void flush(time_point now);
 
   // EEXIST, EADDRNOTAVAIL, EINVAL, ENOSPC as the C API says.
-  status add_address(const ipv4_prefix& address, time_point now);
-  status remove_address(ipv4_address address);
-  status add_route(const ipv4_prefix& destination, const ipv4_address* gateway);
-  status remove_route(const ipv4_prefix& destination);
-  status add_neighbour(ipv4_address address, const mac_address& mac);
-  status remove_neighbour(ipv4_address address);
-  const neighbour* find_neighbour(ipv4_address address);
+  status add_address(const ip_prefix& address, time_point now);
+  status remove_address(ip_address address);
+  status add_route(const ip_prefix& destination, const ip_address* gateway);
+  status remove_route(const ip_prefix& destination);
+  status add_neighbour(ip_address address, const mac_address& mac);
+  status remove_neighbour(ip_address address);
+  const neighbour* find_neighbour(ip_address address);
 
   // Of a stack that shares its addresses with the host's kernel, which has the last word on all of them.
-  void mirror_addresses(std::span<const ipv4_prefix> all);
+  void mirror_addresses(std::span<const ip_prefix> all);
   // `give(i)` gives destination and route number i as a pair. ENOSPC: the table is too small; it is empty then.
   template <typename Give>
   status mirror_routes(std::size_t count, const Give& give);
   // Null: the kernel isn't sure where it is.
-  void mirror_neighbour(ipv4_address address, const mac_address* mac);
+  void mirror_neighbour(ip_address address, const mac_address* mac);
   void forget_neighbours() { neighbours_.remove_all(); }
 
   egress& out() { return egress_; }
@@ -83,6 +85,8 @@ class stack {
  private:
   stack(link& device, counters& count, datagram_sink& sink, const stack_settings& settings, frame_store&& store);
   status open_tables(const stack_settings& settings);
+  status add_one(const ip_prefix& address, time_point now);
+  void claim(const ip_address& address, time_point now);
   void run_timers(time_point now);
   void receive_from_ourselves(time_point now);
 
@@ -98,8 +102,10 @@ class stack {
   path_mtu_cache path_mtu_;
   rate_limiter icmp_limit_;
   arp_responder arp_;
+  ndp_responder ndp_;
   egress egress_;
   icmp_host icmp_;
+  icmpv6_host icmpv6_;
   ingress ingress_;
   reassembly reassembly_;
   burst received_;

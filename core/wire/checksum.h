@@ -97,6 +97,18 @@ inline checksum_sum pseudo_header_sum(ipv4_address source, ipv4_address destinat
   return sum;
 }
 
+// RFC 8200 8.1; of either family, as UDP's is.
+inline checksum_sum pseudo_header_sum(const ip_address& source, const ip_address& destination, std::uint8_t protocol,
+                                      std::uint16_t length) {
+  if (source.is_v4()) return pseudo_header_sum(source.ipv4(), destination.ipv4(), protocol, length);
+  checksum_sum sum;
+  sum.add(std::as_bytes(std::span(source.bytes)));
+  sum.add(std::as_bytes(std::span(destination.bytes)));
+  sum.add_word(length);
+  sum.add_word(protocol);
+  return sum;
+}
+
 // RFC 768: a computed checksum of 0 is sent as 0xffff, since 0 says that there is none.
 constexpr std::uint16_t as_udp_checksum(std::uint16_t computed) { return computed == 0 ? 0xffff : computed; }
 

@@ -6,12 +6,17 @@
 namespace fastudp {
 
 enum class ip_protocol : std::uint8_t {
+  hop_by_hop = 0,
   icmp = 1,
   igmp = 2,
   tcp = 6,
   udp = 17,
+  routing = 43,
+  fragment = 44,
   gre = 47,
   icmpv6 = 58,
+  no_next_header = 59,
+  destination_options = 60,
 };
 
 struct ipv4 {

@@ -22,10 +22,10 @@ static void assert_local(fastudp_socket* socket, const char* text) {
   assert_address(&address, text);
 }
 
-static void only_ipv4_is_spoken(void** state) {
+static void only_ip_is_spoken(void** state) {
   struct hosts* hosts = *state;
   fastudp_socket* socket = NULL;
-  assert_int_equal(fastudp_socket_open(hosts->client.stack, 6, &socket), -EAFNOSUPPORT);
+  assert_int_equal(fastudp_socket_open(hosts->client.stack, 7, &socket), -EAFNOSUPPORT);
   assert_int_equal(fastudp_socket_open(hosts->client.stack, FASTUDP_UNSPEC, &socket), -EAFNOSUPPORT);
   assert_int_equal(fastudp_socket_open(hosts->client.stack, -1, &socket), -EAFNOSUPPORT);
   assert_int_equal(stats_of(hosts->client.stack).sockets, 1);
@@ -245,7 +245,7 @@ static void null_pointers_are_refused(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      still_test(only_ipv4_is_spoken),
+      still_test(only_ip_is_spoken),
       still_test(binding_gives_the_name),
       still_test(binding_refuses_what_is_not_ours),
       still_test(ephemeral_ports_are_linux_s),

@@ -41,7 +41,7 @@ static void an_address_that_no_host_may_have_is_refused(void** state) {
   assert_int_equal(add_address(stack, "224.0.0.1", 24), -EINVAL);
   assert_int_equal(add_address(stack, "255.255.255.255", 24), -EINVAL);
   assert_int_equal(add_address(stack, "10.0.0.1", 33), -EINVAL);
-  const fastudp_addr other = {.family = 6}, none = {0};
+  const fastudp_addr other = {.family = 7}, none = {0};
   assert_int_equal(fastudp_stack_add_address(stack, &other, 24), -EAFNOSUPPORT);
   assert_int_equal(fastudp_stack_add_address(stack, &none, 24), -EAFNOSUPPORT);
   assert_int_equal(stats_of(stack).tx_frames, 0);

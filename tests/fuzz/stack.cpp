@@ -123,7 +123,7 @@ class machine final : private socket_events {
     require(bool(sockets_.open(*stack_)));
     require(bool(stack_->add_address({our_address, 24}, now_)));
     for (auto& s : in_use_) s = std::make_unique<udp_socket>(sockets_);
-    require(bool(in_use_[0]->bind({{}, 53})));
+    require(bool(in_use_[0]->bind({ipv4_address{}, 53})));
     require(bool(in_use_[1]->bind({our_address, 7})));
     require(bool(in_use_[1]->connect({peer_address, 9}, now_)));
     require(bool(in_use_[2]->bind({our_address, 8})));
@@ -186,7 +186,8 @@ class machine final : private socket_events {
   }
 
   void send(reader& script, udp_socket& from) {
-    const endpoint_address to{{{10, 0, 0, script.number()}}, static_cast<std::uint16_t>(script.number() + 1)};
+    const endpoint_address to{ipv4_address{{10, 0, 0, script.number()}},
+                              static_cast<std::uint16_t>(script.number() + 1)};
     static const std::array<std::byte, 4000> payload{};
     const std::size_t size = std::size_t{script.number()} * 15;
     (void)from.send(std::span(payload).first(size), &to, {}, now_);

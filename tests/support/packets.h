@@ -63,8 +63,9 @@ inline std::string udp_segment(const flow& where, std::string_view payload) {
 }
 
 inline std::string udp_packet(const flow& where, std::string_view payload) {
-  return ip_packet({.protocol = ip_protocol::udp, .source = where.remote.address, .destination = where.local.address},
-                   udp_segment(where, payload));
+  return ip_packet(
+      {.protocol = ip_protocol::udp, .source = where.remote.address.ipv4(), .destination = where.local.address.ipv4()},
+      udp_segment(where, payload));
 }
 
 inline std::string icmp_message(icmpv4 header, std::string_view payload) {
@@ -73,12 +74,14 @@ inline std::string icmp_message(icmpv4 header, std::string_view payload) {
   return out;
 }
 
-inline std::string icmp_packet(ipv4_address from, ipv4_address to, const icmpv4& header, std::string_view payload) {
-  return ip_packet({.protocol = ip_protocol::icmp, .source = from, .destination = to}, icmp_message(header, payload));
+inline std::string icmp_packet(const ip_address& from, const ip_address& to, const icmpv4& header,
+                               std::string_view payload) {
+  return ip_packet({.protocol = ip_protocol::icmp, .source = from.ipv4(), .destination = to.ipv4()},
+                   icmp_message(header, payload));
 }
 
 // An error about a packet that `to` has sent.
-inline std::string icmp_error(ipv4_address from, ipv4_address to, icmpv4_type type, std::uint8_t code,
+inline std::string icmp_error(const ip_address& from, const ip_address& to, icmpv4_type type, std::uint8_t code,
                               std::string_view quoted, std::uint32_t rest = 0) {
   return icmp_packet(from, to, {.type = type, .code = code, .rest = rest}, quoted);
 }

@@ -13,23 +13,23 @@ namespace {
 
 TEST(ipv4, text_and_back) {
   for (const char* text : {"0.0.0.0", "10.0.0.1", "255.255.255.255", "1.22.133.0"}) {
-    const auto address = parse_ipv4(text);
+    const auto address = parse_ip(text);
     ASSERT_TRUE(address) << text;
     EXPECT_STREQ(to_text(*address).c_str(), text);
   }
-  EXPECT_EQ(parse_ipv4("10.0.0.1")->number(), 0x0a000001u);
-  EXPECT_EQ(ipv4_address::from_number(0x01020304), parse_ipv4("1.2.3.4"));
+  EXPECT_EQ(parse_ip("10.0.0.1")->ipv4().number(), 0x0a000001u);
+  EXPECT_EQ(ipv4_address::from_number(0x01020304), parse_ip("1.2.3.4"));
 }
 
 TEST(ipv4, the_whole_text_or_nothing) {
   for (const char* text :
        {"", "1", "1.2.3", "1.2.3.4.5", "1.2.3.", ".1.2.3", "1..2.3", "256.0.0.1", "1.2.3.1000", "1.2.3.-4", "1.2.3.+4",
         " 1.2.3.4", "1.2.3.4 ", "1.2.3.4/24", "a.b.c.d", "0x1.2.3.4", "01.2.3.4", "1.2.3.00"}) {
-    EXPECT_FALSE(parse_ipv4(text)) << text;
+    EXPECT_FALSE(parse_ip(text)) << text;
     in_addr theirs;
     EXPECT_EQ(::inet_pton(AF_INET, text, &theirs), 0) << text;
   }
-  EXPECT_TRUE(parse_ipv4(std::string_view("1.2.3.45", 7)));  // it ends where the view does
+  EXPECT_TRUE(parse_ip(std::string_view("1.2.3.45", 7)));  // it ends where the view does
 }
 
 TEST(ipv4, reads_what_the_system_reads) {
@@ -40,14 +40,14 @@ TEST(ipv4, reads_what_the_system_reads) {
     for (int changes = 0; changes < 3; ++changes) text[random() % text.size()] = alphabet[random() % alphabet.size()];
     in_addr theirs;
     const bool valid = ::inet_pton(AF_INET, text.c_str(), &theirs) == 1;
-    const auto ours = parse_ipv4(text);
+    const auto ours = parse_ip(text);
     ASSERT_EQ(ours.has_value(), valid) << text;
-    ASSERT_EQ(ours.value_or(ipv4_address{}).number(), valid ? ntohl(theirs.s_addr) : 0) << text;
+    ASSERT_EQ(ours.value_or(ipv4_address{}).ipv4().number(), valid ? ntohl(theirs.s_addr) : 0) << text;
   }
 }
 
 TEST(ipv4, the_special_addresses_are_known) {
-  const auto is = [](const char* text) { return *parse_ipv4(text); };
+  const auto is = [](const char* text) { return *parse_ip(text); };
   EXPECT_TRUE(is("0.0.0.0").is_any());
   EXPECT_FALSE(is("0.0.0.1").is_any());
   EXPECT_TRUE(is("127.255.0.1").is_loopback());
@@ -63,12 +63,12 @@ TEST(ipv4, the_special_addresses_are_known) {
 }
 
 TEST(prefix, text_with_and_without_a_length) {
-  EXPECT_EQ(parse_ipv4_prefix("10.0.0.7/24"), (ipv4_prefix{*parse_ipv4("10.0.0.7"), 24}));
-  EXPECT_EQ(parse_ipv4_prefix("10.0.0.7"), (ipv4_prefix{*parse_ipv4("10.0.0.7"), 32}));
-  EXPECT_EQ(parse_ipv4_prefix("0.0.0.0/0"), (ipv4_prefix{{}, 0}));
+  EXPECT_EQ(parse_ip_prefix("10.0.0.7/24"), (ip_prefix{*parse_ip("10.0.0.7"), 24}));
+  EXPECT_EQ(parse_ip_prefix("10.0.0.7"), (ip_prefix{*parse_ip("10.0.0.7"), 32}));
+  EXPECT_EQ(parse_ip_prefix("0.0.0.0/0"), (ip_prefix{ipv4_address{}, 0}));
   for (const char* text :
        {"10.0.0.7/", "10.0.0.7/33", "10.0.0.7/-1", "10.0.0.7/24x", "10.0.0.7/024", "10.0.0/24", "/24"}) {
-    EXPECT_FALSE(parse_ipv4_prefix(text)) << text;
+    EXPECT_FALSE(parse_ip_prefix(text)) << text;
   }
 }
 
@@ -80,13 +80,13 @@ TEST(prefix, its_ends) {
               {"10.1.2.3/32", "10.1.2.3", "10.1.2.3", "10.1.2.3", "10.1.2.2"},
               {"10.1.2.3/1", "0.0.0.0", "127.255.255.255", "127.0.0.1", "128.0.0.0"}};
   for (const auto& row : rows) {
-    const auto prefix = *parse_ipv4_prefix(row.prefix);
+    const auto prefix = *parse_ip_prefix(row.prefix);
     EXPECT_STREQ(to_text(prefix.network()).c_str(), row.network) << row.prefix;
     EXPECT_STREQ(to_text(prefix.broadcast()).c_str(), row.broadcast) << row.prefix;
-    EXPECT_TRUE(prefix.contains(*parse_ipv4(row.inside))) << row.prefix;
-    EXPECT_FALSE(prefix.contains(*parse_ipv4(row.outside))) << row.prefix;
+    EXPECT_TRUE(prefix.contains(*parse_ip(row.inside))) << row.prefix;
+    EXPECT_FALSE(prefix.contains(*parse_ip(row.outside))) << row.prefix;
   }
-  EXPECT_TRUE(parse_ipv4_prefix("1.2.3.4/0")->contains(*parse_ipv4("255.255.255.255")));
+  EXPECT_TRUE(parse_ip_prefix("1.2.3.4/0")->contains(*parse_ip("255.255.255.255")));
 }
 
 TEST(mac, text_and_back) {
@@ -108,7 +108,7 @@ TEST(mac, kinds) {
 }
 
 TEST(ip, ipv4_in_its_mapped_form_and_back) {
-  const auto v4 = *parse_ipv4("192.0.2.1");
+  const auto v4 = *parse_ip("192.0.2.1");
   const ip_address mapped = v4;
   in6_addr theirs;
   ASSERT_EQ(::inet_pton(AF_INET6, "::ffff:192.0.2.1", &theirs), 1);

@@ -131,7 +131,7 @@ TEST(control, is_taken_and_refused_as_by_the_kernel) {
   };
   kernel_socket kernel;
   for (const std::string& row : rows) {
-    EXPECT_EQ(read_control(octets(row)).refusal, kernel.send(row)) << test::to_hex(row);
+    EXPECT_EQ(read_control(octets(row), ip_family::v4).refusal, kernel.send(row)) << test::to_hex(row);
   }
 }
 
@@ -139,13 +139,13 @@ TEST(control, says_what_the_datagram_shall_have) {
   in_pktinfo info{};
   ::inet_pton(AF_INET, "10.0.0.3", &info.ipi_spec_dst);
   ::inet_pton(AF_INET, "10.0.0.4", &info.ipi_addr);
-  const auto none = read_control({});
+  const auto none = read_control({}, ip_family::v4);
   EXPECT_EQ(none.ttl, -1);
   EXPECT_EQ(none.tos, -1);
   EXPECT_TRUE(none.source.is_any());
   const std::string all = cmsg(IPPROTO_IP, IP_TTL, raw(9)) + cmsg(IPPROTO_IP, IP_TOS, "\xb8") +
                           cmsg(IPPROTO_IP, IP_PKTINFO, raw(info)) + cmsg(IPPROTO_IP, IP_TTL, raw(7));
-  const auto read = read_control(octets(all));
+  const auto read = read_control(octets(all), ip_family::v4);
   ASSERT_EQ(read.refusal, 0);
   EXPECT_EQ(read.ttl, 7) << "the last one counts";
   EXPECT_EQ(read.tos, 0xb8);

@@ -180,7 +180,7 @@ TEST_F(one_host, what_does_not_lie_in_its_frame_is_refused_and_stays_the_program
   const packet& p = *m.frame;
   for (const std::span<std::byte>& bad :
        std::vector<std::span<std::byte>>{std::span<std::byte>(elsewhere), std::span(p.frame, 100),
-                                         std::span(p.frame + 41, 100), std::span(p.frame + p.capacity - 99, 100)}) {
+                                         std::span(p.frame + 69, 100), std::span(p.frame + p.capacity - 99, 100)}) {
     m = good;
     m.data = bad;
     EXPECT_EQ(s->submit({&m, 1}, 0).code(), EINVAL);
@@ -191,7 +191,7 @@ TEST_F(one_host, what_does_not_lie_in_its_frame_is_refused_and_stays_the_program
   EXPECT_EQ(s->submit({&m, 1}, 0).code(), EINVAL);
   {
     m = good;
-    m.data = std::span(p.frame + 42, 100);
+    m.data = std::span(p.frame + 70, 100);
     std::ranges::fill(m.data, std::byte{'m'});
     EXPECT_EQ(*s->submit({&m, 1}, 0), 1u) << "moved, but with room for the headers";
     EXPECT_EQ(receive_now(*s), std::string(100, 'm'));

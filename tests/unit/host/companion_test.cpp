@@ -25,8 +25,8 @@ class companions : public testing::Test {
   void SetUp() override {
     if (!enter_namespace().empty()) GTEST_SKIP() << enter_namespace();
     ASSERT_EQ(run("ip link set lo up"), 0);
-    a_ = std::move(*companion::open());
-    b_ = std::move(*companion::open());
+    a_ = std::move(*companion::open(ip_family::v4));
+    b_ = std::move(*companion::open(ip_family::v4));
     ASSERT_TRUE(a_.bind({loopback, 0}));
     ASSERT_TRUE(b_.bind({loopback, 0}));
   }
@@ -71,13 +71,13 @@ TEST_F(companions, bursts_arrive_whole_with_their_senders_and_lengths) {
 
 TEST_F(companions, errors_are_linuxs) {
   EXPECT_EQ(a_.bind({loopback, 1}).code(), EINVAL);
-  companion other = std::move(*companion::open());
+  companion other = std::move(*companion::open(ip_family::v4));
   EXPECT_EQ(other.bind(*a_.local()).code(), EADDRINUSE);
   EXPECT_EQ(other.peer().code(), ENOTCONN);
   EXPECT_EQ(receive(other), std::strerror(EAGAIN));
-  EXPECT_EQ(other.bind({{{192, 0, 2, 1}}, 0}).code(), EADDRNOTAVAIL);
+  EXPECT_EQ(other.bind({ipv4_address{{192, 0, 2, 1}}, 0}).code(), EADDRNOTAVAIL);
   EXPECT_TRUE(other.allow_foreign_address());
-  EXPECT_TRUE(other.bind({{{192, 0, 2, 1}}, 0}));
+  EXPECT_TRUE(other.bind({ipv4_address{{192, 0, 2, 1}}, 0}));
   EXPECT_EQ(companion::adopt(::dup(0)).code(), ENOTSOCK);
 }
 
@@ -117,14 +117,14 @@ struct nobodys final : own_sockets {
 
 TEST_F(companions, a_port_that_others_share_is_found) {
   nobodys ours;
-  companion first = std::move(*companion::open()), second = std::move(*companion::open());
+  companion first = std::move(*companion::open(ip_family::v4)), second = std::move(*companion::open(ip_family::v4));
   const int on = 1;
   for (companion* each : {&first, &second})
     ASSERT_TRUE(each->set_option(SOL_SOCKET, SO_REUSEPORT, std::as_bytes(std::span(&on, 1))));
   ASSERT_TRUE(first.bind({loopback, 0}));
   ours.mine = cookie_of(first.number());
   EXPECT_FALSE(shares_port(first.number(), ours));
-  ASSERT_TRUE(second.bind({{}, first.local()->port}));
+  ASSERT_TRUE(second.bind({ipv4_address{}, first.local()->port}));
   EXPECT_TRUE(shares_port(first.number(), ours));
 }
 

@@ -359,13 +359,13 @@ TEST_F(table, a_stranger_finds_nobody_even_in_the_bucket_of_his_likeness) {
     ports_.connect(e, at("10.0.0.1", 4433), {ipv4_address::from_number(0x0b000000u + i), 443});
   }
   for (std::uint16_t port = 4434; port < 4434 + tries; ++port) connected(at("10.0.0.9", port), at("10.0.0.8", 1));
-  const ipv4_address ours = ip("10.0.0.1");
+  const ip_address ours = ip("10.0.0.1");
   for (std::uint32_t i = 0; i < sockets; ++i) {
-    const ipv4_address peer = ipv4_address::from_number(0x0b000000u + i);
+    const ip_address peer = ipv4_address::from_number(0x0b000000u + i);
     for (std::uint16_t other = 1; other <= tries; ++other) {
       const auto shifted = static_cast<std::uint16_t>(4433 + other);
-      const auto elsewhere = ipv4_address::from_number(peer.number() + other * 0x10000u);
-      ASSERT_EQ(ports_.find({{ipv4_address::from_number(ours.number() + other), 4433}, {peer, 443}}), nullptr);
+      const auto elsewhere = ipv4_address::from_number(peer.ipv4().number() + other * 0x10000u);
+      ASSERT_EQ(ports_.find({{ipv4_address::from_number(ours.ipv4().number() + other), 4433}, {peer, 443}}), nullptr);
       ASSERT_EQ(ports_.find({{ours, shifted}, {peer, 443}}), nullptr);
       ASSERT_EQ(ports_.find({{ours, 4433}, {peer, static_cast<std::uint16_t>(443 + other)}}), nullptr);
       ASSERT_EQ(ports_.find({{ours, 4433}, {elsewhere, 443}}), nullptr);

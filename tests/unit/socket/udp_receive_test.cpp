@@ -38,7 +38,7 @@ TEST_F(receiving, the_payload_and_both_ends) {
   arrives("hello");
   ASSERT_TRUE(s.has_datagram());
   EXPECT_EQ(sender_of(*s.front()), peer);
-  EXPECT_EQ(destination_of(*s.front()), here.address);
+  EXPECT_EQ(facts_of(*s.front()).destination, here.address);
   EXPECT_EQ(test::receive(s), "hello");
   EXPECT_EQ(host_.count.rx_datagrams.get(), 1u);
 }
@@ -120,7 +120,7 @@ TEST_F(receiving, a_broadcast_reaches_every_socket_with_a_copy_of_its_own) {
   for (udp_socket* s : all) {
     ASSERT_TRUE(s->has_datagram());
     EXPECT_EQ(sender_of(*s->front()), peer);
-    EXPECT_EQ(destination_of(*s->front()), ip("10.0.0.255"));
+    EXPECT_EQ(facts_of(*s->front()).destination, ip("10.0.0.255"));
     s->front()->data()[0] = std::byte{'A'};  // seen by nobody else
     EXPECT_EQ(test::receive(*s), "All");
   }
@@ -139,7 +139,7 @@ TEST_F(receiving, a_full_queue_among_many_loses_its_own_copy_only) {
   udp_socket& quick = host_.open();
   for (udp_socket* s : {&slow, &quick}) {
     s->entry().reuse_address = true;
-    ASSERT_TRUE(s->bind({{}, 53}));
+    ASSERT_TRUE(s->bind({ipv4_address{}, 53}));
   }
   slow.settings().receive_buffer = 832;
   for (int i = 0; i < 3; ++i) arrives("x", {{ip("255.255.255.255"), 53}, peer});
@@ -164,7 +164,7 @@ TEST_F(scarce, nothing_is_lost_that_the_buffer_has_room_for) {
   EXPECT_TRUE(host_.send(s, "still sending", peer));
   for (const packet* p = s.front(); p != nullptr; p = p->next) {
     EXPECT_EQ(sender_of(*p), peer);
-    EXPECT_EQ(destination_of(*p), here.address);
+    EXPECT_EQ(facts_of(*p).destination, here.address);
   }
   EXPECT_EQ(test::receive_all(s), all);
 }

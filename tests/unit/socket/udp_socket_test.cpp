@@ -49,7 +49,7 @@ class udp : public testing::Test {
   std::vector<std::unique_ptr<udp_socket>> take_every_ephemeral_port() {
     std::vector<std::unique_ptr<udp_socket>> all;
     do all.push_back(std::make_unique<udp_socket>(host_.sockets));
-    while (all.back()->bind({{}, 0}));
+    while (all.back()->bind({ipv4_address{}, 0}));
     return all;
   }
 
@@ -60,7 +60,7 @@ class udp : public testing::Test {
 
 TEST_F(udp, an_unbound_socket_has_no_address) {
   udp_socket& s = host_.open();
-  EXPECT_EQ(s.local(), endpoint_address{});
+  EXPECT_EQ(s.local(), (endpoint_address{.address = ipv4_address{}}));
   EXPECT_EQ(s.peer(), endpoint_address{});
   EXPECT_FALSE(s.is_connected());
 }
@@ -100,7 +100,7 @@ TEST_F(udp, a_closed_socket_frees_its_port) {
 TEST_F(udp, a_port_is_found_by_itself_while_there_is_one) {
   auto all = take_every_ephemeral_port();
   EXPECT_EQ(all.size(), 28'232u + 1);
-  EXPECT_EQ(all.back()->bind({{}, 0}).code(), EADDRINUSE);
+  EXPECT_EQ(all.back()->bind({ipv4_address{}, 0}).code(), EADDRINUSE);
   EXPECT_EQ(all.back()->connect(peer, host_.now).code(), EAGAIN);
   EXPECT_EQ(host_.send(*all.back(), "x", peer).code(), EAGAIN);
   all.erase(all.begin() + 5);

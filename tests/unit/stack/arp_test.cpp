@@ -19,7 +19,7 @@ using test::ip;
 using test::mac_of;
 
 constexpr mac_address our_mac = mac_of(1), peer_mac = mac_of(2);
-const ipv4_address ours = ip("10.0.0.1"), peer = ip("10.0.0.2");
+const ipv4_address ours = ip("10.0.0.1").ipv4(), peer = ip("10.0.0.2").ipv4();
 
 const char request_to_us[] = "ffffffffffff020000000002080600010800060400010200000000020a0000020000000000000a000001";
 const char our_reply[] = "020000000002020000000001080600010800060400020200000000010a0000010200000000020a000002";
@@ -108,7 +108,7 @@ TEST_F(arp_test, each_of_our_addresses_is_answered_for) {
   ASSERT_TRUE(addresses.add(test::prefix("10.0.0.9/24")));
   receive(request_for_another);
   EXPECT_EQ(sent, frames_sent{patched(our_reply, 28, "0a000009")});
-  ASSERT_TRUE(addresses.remove(ip("10.0.0.9")));
+  ASSERT_TRUE(addresses.remove(ip("10.0.0.9").ipv4()));
   receive(request_for_another);
   EXPECT_EQ(sent.size(), 1u);
 }
@@ -161,7 +161,7 @@ TEST_F(arp_test, an_announcement_moves_a_known_neighbour_and_makes_no_new_one) {
 
 // A route may say that more is on-link than our prefixes do.
 TEST_F(arp_test, a_reply_counts_also_from_beyond_our_prefixes_but_a_request_makes_no_entry) {
-  const ipv4_address far = ip("192.0.2.1");
+  const ipv4_address far = ip("192.0.2.1").ipv4();
   receive(patched(request_to_us, 28, "c0000201"));
   EXPECT_EQ(table.size(), 0u);
   EXPECT_EQ(sent.size(), 1u);
@@ -265,7 +265,7 @@ TEST_F(arp_test, claims_of_several_addresses_do_not_wait_for_each_other) {
   for (std::uint32_t i = 0; i < 64; ++i) arp.claim(ipv4_address::from_number(0x0a000001 + i), now);
   arp.advance(now + second);
   EXPECT_EQ(sent.size(), 64u);
-  arp.claim(ip("10.0.0.199"), now);  // more than there can be addresses
+  arp.claim(ip("10.0.0.199").ipv4(), now);  // more than there can be addresses
   while (arp.deadline() != never) ring();
   EXPECT_EQ(sent.size(), 320u);
 }

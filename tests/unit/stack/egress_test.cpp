@@ -70,7 +70,7 @@ class leaving : public testing::Test {
 // ---- Paths
 
 TEST_F(leaving, where_it_goes_decides_how) {
-  const ipv4_address router = ip("10.0.0.254");
+  const ip_address router = ip("10.0.0.254");
   ASSERT_TRUE(host_.below->add_route(prefix("192.0.2.0/24"), &router));
   ASSERT_TRUE(host_.below->add_route(prefix("0.0.0.0/8"), &router));
   struct {
@@ -127,7 +127,7 @@ TEST_F(leaving, the_source_shares_most_with_the_next_hop) {
 }
 
 TEST_F(leaving, what_changes_is_noticed) {
-  const ipv4_address router = ip("10.0.0.254");
+  const ip_address router = ip("10.0.0.254");
   host_.know(9);
   struct {
     const char* what;
@@ -188,8 +188,8 @@ TEST_F(leaving, a_path_from_before_the_answer_still_works) {
 }
 
 TEST_F(leaving, by_the_gateway_it_has_its_mac_and_our_destination) {
-  const ipv4_address router = ip("10.0.0.254");
-  ASSERT_TRUE(host_.below->add_route({}, &router));
+  const ip_address router = ip("10.0.0.254");
+  ASSERT_TRUE(host_.below->add_route(prefix("0.0.0.0/0"), &router));
   ASSERT_TRUE(host_.below->add_neighbour(router, mac_of(254)));
   EXPECT_TRUE(send(*way_to("8.8.8.8"), "far"));
   const auto all = sent();

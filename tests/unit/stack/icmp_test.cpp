@@ -103,8 +103,8 @@ TEST_F(icmp, a_broken_message_is_dropped) {
   std::string bad = echo_request("broken");
   bad.back() ^= 1;
   host_.hear(bad);
-  host_.hear(
-      test::ip_packet({.protocol = ip_protocol::icmp, .source = peer.address, .destination = here.address}, "7 bytes"));
+  host_.hear(test::ip_packet(
+      {.protocol = ip_protocol::icmp, .source = peer.address.ipv4(), .destination = here.address.ipv4()}, "7 bytes"));
   EXPECT_EQ(malformed(), 2u);
   for (const auto type : {icmpv4_type::unreachable, icmpv4_type::time_exceeded}) {
     std::string error = test::icmp_error(peer.address, here.address, type, 0, test::udp_packet({peer, here}, "quoted"));

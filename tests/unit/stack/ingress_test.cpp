@@ -98,7 +98,7 @@ TEST_F(arriving, other_protocols_and_tags) {
   EXPECT_EQ(host_.drops(drop::frame_short), 1u);
   host_.hear_frame(test::ethernet_frame(mac_of(1), mac_of(9), ether_type::vlan, "a tag"));
   EXPECT_EQ(host_.drops(drop::vlan_tagged), 1u);
-  host_.hear_frame(test::ethernet_frame(mac_of(1), mac_of(9), ether_type::ipv6, "six"));
+  host_.hear_frame(test::ethernet_frame(mac_of(1), mac_of(9), ether_type(0x88cc), "a neighbour's"));
   EXPECT_EQ(host_.drops(drop::unknown_protocol), 1u);
   EXPECT_THAT(host_.device.take_sent(), SizeIs(0));
 }
@@ -113,15 +113,16 @@ TEST_F(arriving, a_length_of_udp_that_is_not_there_is_refused) {
   expect_dropped(with_length(7), drop::udp_length, "less than its header");
   expect_dropped(with_length(16), drop::udp_length, "one more than there is");
   expect_dropped(
-      test::ip_packet({.protocol = ip_protocol::udp, .source = peer.address, .destination = here.address}, "7 bytes"),
+      test::ip_packet({.protocol = ip_protocol::udp, .source = peer.address.ipv4(), .destination = here.address.ipv4()},
+                      "7 bytes"),
       drop::udp_length, "no header");
 }
 
 TEST_F(arriving, a_shorter_length_of_udp_is_what_counts) {
   std::string segment = test::udp_segment(conversation, "short");
   segment += "and more behind it";
-  hear_ip(
-      test::ip_packet({.protocol = ip_protocol::udp, .source = peer.address, .destination = here.address}, segment));
+  hear_ip(test::ip_packet(
+      {.protocol = ip_protocol::udp, .source = peer.address.ipv4(), .destination = here.address.ipv4()}, segment));
   EXPECT_EQ(test::receive(socket_), "short");
 }
 
@@ -213,8 +214,8 @@ TEST_F(arriving, a_later_fragment_is_never_a_datagram) {
 
 // RFC 1122 3.2.2.1
 TEST_F(arriving, an_unknown_protocol_is_answered) {
-  const std::string packet =
-      test::ip_packet({.protocol = ip_protocol::gre, .source = peer.address, .destination = here.address}, "tunnel");
+  const std::string packet = test::ip_packet(
+      {.protocol = ip_protocol::gre, .source = peer.address.ipv4(), .destination = here.address.ipv4()}, "tunnel");
   hear_ip(packet);
   const auto answers = host_.device.take_sent();
   ASSERT_THAT(answers, SizeIs(1));

@@ -66,14 +66,14 @@ TEST(local_addresses, know_the_broadcast_of_each_prefix) {
 
 TEST(local_addresses, send_from_the_one_nearest_to_the_next_hop) {
   local_addresses ours;
-  EXPECT_TRUE(ours.source_for(ip("10.0.0.9")).is_any());
+  EXPECT_TRUE(ours.source_for(ip("10.0.0.9"), ip("10.0.0.9")).is_any());
   ASSERT_TRUE(ours.add(prefix("192.168.0.1/24")));
   ASSERT_TRUE(ours.add(prefix("10.0.0.1/8")));
   ASSERT_TRUE(ours.add(prefix("10.1.0.1/16")));
   ASSERT_TRUE(ours.add(prefix("10.1.0.2/16")));
-  EXPECT_EQ(ours.source_for(ip("10.2.0.9")), ip("10.0.0.1"));
-  EXPECT_EQ(ours.source_for(ip("10.1.0.9")), ip("10.1.0.1"));  // of equals, the first
-  EXPECT_EQ(ours.source_for(ip("8.8.8.8")), ip("192.168.0.1"));
+  EXPECT_EQ(ours.source_for(ip("10.2.0.9"), ip("10.2.0.9")), ip("10.0.0.1"));
+  EXPECT_EQ(ours.source_for(ip("10.1.0.9"), ip("10.1.0.9")), ip("10.1.0.1"));  // of equals, the first
+  EXPECT_EQ(ours.source_for(ip("8.8.8.8"), ip("8.8.8.8")), ip("192.168.0.1"));
   EXPECT_TRUE(ours.is_on_link(ip("10.9.9.9")));
   EXPECT_FALSE(ours.is_on_link(ip("8.8.8.8")));
 }

@@ -12,7 +12,7 @@ namespace {
 using test::ip;
 using learnt = path_mtu_cache::learnt;
 constexpr std::uint32_t link_mtu = 1500;
-const ipv4_address far = ip("192.0.2.1"), other = ip("192.0.2.2");
+const ip_address far = ip("192.0.2.1"), other = ip("192.0.2.2");
 
 TEST(path_mtu, nothing_is_known_at_first) {
   path_mtu_cache cache(1);

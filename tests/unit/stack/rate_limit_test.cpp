@@ -13,7 +13,7 @@ namespace {
 
 using test::ip;
 
-unsigned allowed(rate_limiter& limit, ipv4_address to, unsigned tries, time_point now) {
+unsigned allowed(rate_limiter& limit, ip_address to, unsigned tries, time_point now) {
   unsigned count = 0;
   for (unsigned i = 0; i < tries; ++i) count += limit.allow(to, now);
   return count;
@@ -21,7 +21,7 @@ unsigned allowed(rate_limiter& limit, ipv4_address to, unsigned tries, time_poin
 
 TEST(rate_limit, six_at_once_and_then_one_a_second) {
   rate_limiter limit(1);
-  const ipv4_address to = ip("10.0.0.2");
+  const ip_address to = ip("10.0.0.2");
   EXPECT_EQ(allowed(limit, to, 20, 0), 6u);
   EXPECT_EQ(allowed(limit, to, 20, second - 1), 0u);
   EXPECT_EQ(allowed(limit, to, 20, second), 1u);

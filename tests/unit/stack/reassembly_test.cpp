@@ -35,7 +35,7 @@ struct piece {
   std::uint32_t begin = 0, end = 0;
   bool more = true;
   std::uint16_t identification = 1;
-  ipv4_address source = ip("10.0.0.2");
+  ipv4_address source = ip("10.0.0.2").ipv4();
   std::uint8_t ecn = 0;
   ip_protocol protocol = ip_protocol::udp;
   std::string options{};
@@ -51,7 +51,7 @@ std::string bytes_of(const piece& p, std::string_view payload) {
               .fragment_offset = u<13>::masked(p.begin / 8),
               .protocol = p.protocol,
               .source = p.source,
-              .destination = ip("10.0.0.1")};
+              .destination = ip("10.0.0.1").ipv4()};
   std::memcpy(header.options.content.data(), p.options.data(), p.options.size());
   std::string out(header_size + payload.size(), '\0');
   const auto view = *store(header, std::as_writable_bytes(std::span(out)));
@@ -137,7 +137,7 @@ TEST_F(reassembly_test, datagrams_are_told_apart_by_all_four_fields) {
   const piece first{.begin = 0, .end = 8};
   EXPECT_EQ(add(first), "");
   EXPECT_EQ(add({.begin = 8, .end = 16, .more = false, .identification = 2}), "");
-  EXPECT_EQ(add({.begin = 8, .end = 16, .more = false, .source = ip("10.0.0.3")}), "");
+  EXPECT_EQ(add({.begin = 8, .end = 16, .more = false, .source = ip("10.0.0.3").ipv4()}), "");
   EXPECT_EQ(add({.begin = 8, .end = 16, .more = false, .protocol = ip_protocol::icmp}), "");
   EXPECT_EQ(payload_of(add({.begin = 8, .end = 16, .more = false})), truth(0, 16));
 }
@@ -275,7 +275,7 @@ TEST_F(reassembly_test, a_flood_from_one_source_leaves_the_others_their_places) 
   add({.begin = 0, .end = 8});
   for (std::uint32_t i = 0; i < 10'000; ++i) {
     now += microsecond;
-    add({.begin = 8, .end = 16, .identification = static_cast<std::uint16_t>(i), .source = ip("10.0.0.66")});
+    add({.begin = 8, .end = 16, .identification = static_cast<std::uint16_t>(i), .source = ip("10.0.0.66").ipv4()});
     EXPECT_LE(large.out(), 17u);
   }
   EXPECT_EQ(payload_of(add({.begin = 8, .end = 16, .more = false})), truth(0, 16));

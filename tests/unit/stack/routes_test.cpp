@@ -28,7 +28,7 @@ const route on_link{};
 
 TEST(routes, the_longest_prefix_wins) {
   auto table = open_table(8);
-  const ipv4_address router = ip("10.0.0.254"), other = ip("10.0.0.253");
+  const ip_address router = ip("10.0.0.254"), other = ip("10.0.0.253");
   ASSERT_TRUE(table.add(prefix("0.0.0.0/0"), &router));
   ASSERT_TRUE(table.add(prefix("10.0.0.0/24"), nullptr));
   ASSERT_TRUE(table.add(prefix("172.16.0.0/12"), &other));
@@ -51,14 +51,14 @@ TEST(routes, nothing_matches_in_an_empty_table) {
 
 TEST(routes, errors) {
   auto table = open_table(2);
-  const ipv4_address router = ip("10.0.0.254");
+  const ip_address router = ip("10.0.0.254");
   EXPECT_TRUE(table.add(prefix("10.0.0.0/24"), nullptr));
   EXPECT_EQ(table.add(prefix("10.0.0.0/24"), &router).code(), EEXIST);
   EXPECT_EQ(table.add(prefix("10.0.0.1/24"), nullptr).code(), EINVAL);
   EXPECT_EQ(table.add({ip("10.0.0.0"), 33}, nullptr).code(), EINVAL);
   EXPECT_EQ(table.add({ip("0.0.0.0"), 255}, nullptr).code(), EINVAL);
   for (const char* gateway : {"0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255"}) {
-    const ipv4_address no_host = ip(gateway);
+    const ip_address no_host = ip(gateway);
     EXPECT_EQ(table.add(prefix("10.1.0.0/24"), &no_host).code(), EINVAL) << gateway;
   }
   EXPECT_TRUE(table.add(prefix("10.0.0.0/25"), nullptr));
@@ -81,13 +81,13 @@ TEST(routes, a_table_of_no_routes_opens) {
 TEST(routes, agree_with_a_linear_search_while_they_come_and_go) {
   auto table = open_table(60);
   random_source random(3);
-  std::map<std::pair<std::uint8_t, std::uint32_t>, ipv4_address> oracle;  // by length and network
+  std::map<std::pair<std::uint8_t, std::uint32_t>, ip_address> oracle;  // by length and network
   for (int step = 0; step < 200'000; ++step) {
-    ipv4_prefix p{ipv4_address::from_number(0x0a000000 | random.below(64) << 2),
-                  static_cast<std::uint8_t>(24 + random.below(9))};
+    ip_prefix p{ipv4_address::from_number(0x0a000000 | random.below(64) << 2),
+                static_cast<std::uint8_t>(24 + random.below(9))};
     p.address = p.network();
-    const std::pair key{p.length, p.address.number()};
-    const ipv4_address gateway = ipv4_address::from_number(0x0a010000 | random.below(0xffff));
+    const std::pair key{p.length, p.address.ipv4().number()};
+    const ip_address gateway = ipv4_address::from_number(0x0a010000 | random.below(0xffff));
     if (random.below(2) == 0) {
       const int expected = oracle.contains(key) ? EEXIST : oracle.size() == 60 ? ENOSPC : 0;
       ASSERT_EQ(table.add(p, &gateway).code(), expected) << step;
@@ -95,10 +95,10 @@ TEST(routes, agree_with_a_linear_search_while_they_come_and_go) {
     } else {
       ASSERT_EQ(table.remove(p).code(), oracle.erase(key) != 0 ? 0 : ESRCH) << step;
     }
-    const ipv4_address wanted = ipv4_address::from_number(0x0a000000 | random.below(256));
+    const ip_address wanted = ipv4_address::from_number(0x0a000000 | random.below(256));
     std::optional<route> expected;
     for (const auto& [at, by] : oracle) {
-      if (ipv4_prefix{ipv4_address::from_number(at.second), at.first}.contains(wanted)) expected = route{by};
+      if (ip_prefix{ipv4_address::from_number(at.second), at.first}.contains(wanted)) expected = route{by};
     }
     ASSERT_EQ(table.lookup(wanted), expected) << step;
   }
@@ -110,7 +110,7 @@ TEST(routes, a_hundred_thousand) {
   const auto gateway_of = [](std::uint32_t i) { return ipv4_address::from_number(0x0a000001 + i); };
   const auto network_of = [](std::uint32_t i) { return ipv4_address::from_number(0x14000000 + (i << 8)); };
   for (std::uint32_t i = 0; i < count; ++i) {
-    const ipv4_address gateway = gateway_of(i);
+    const ip_address gateway = gateway_of(i);
     ASSERT_TRUE(table.add({network_of(i), 24}, &gateway));
   }
   EXPECT_EQ(table.add(prefix("0.0.0.0/0"), nullptr).code(), ENOSPC);

@@ -14,8 +14,8 @@
 
 namespace fastudp::test {
 
-inline ipv4_address ip(std::string_view text) { return parse_ipv4(text).value(); }
-inline ipv4_prefix prefix(std::string_view text) { return parse_ipv4_prefix(text).value(); }
+inline ip_address ip(std::string_view text) { return parse_ip(text).value(); }
+inline ip_prefix prefix(std::string_view text) { return parse_ip_prefix(text).value(); }
 inline constexpr mac_address mac_of(unsigned host) {
   return {{2, 0, 0, 0, static_cast<std::uint8_t>(host >> 8), static_cast<std::uint8_t>(host)}};
 }

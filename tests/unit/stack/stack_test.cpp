@@ -37,7 +37,7 @@ TEST(stack, addresses_come_and_go_with_their_route) {
 
 TEST(stack, a_gateway_is_on_the_link) {
   node host(1);
-  const ipv4_address near = ip("10.0.0.254"), far = ip("192.0.2.1");
+  const ip_address near = ip("10.0.0.254"), far = ip("192.0.2.1");
   EXPECT_EQ(host.below->add_route({}, &far).code(), ENETUNREACH);
   EXPECT_TRUE(host.below->add_route({}, &near));
   EXPECT_EQ(host.below->add_route({}, &near).code(), EEXIST);

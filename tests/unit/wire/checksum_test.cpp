@@ -180,7 +180,7 @@ TEST(checksum, copy_and_sum_is_copy_and_sum) {
 // "hi" from 10.0.0.1:12345 to 10.0.0.2:53.
 TEST(checksum, udp_with_its_pseudo_header) {
   const octet_string datagram = hex("30 39 00 35 00 0a 00 00 68 69");
-  checksum_sum sum = pseudo_header_sum({{10, 0, 0, 1}}, {{10, 0, 0, 2}}, 17, 10);
+  checksum_sum sum = pseudo_header_sum(ipv4_address{{10, 0, 0, 1}}, ipv4_address{{10, 0, 0, 2}}, 17, 10);
   sum.add(datagram);
   EXPECT_EQ(sum.finish(), 0x5300);
   EXPECT_EQ(sum.folded(), oracle_sum(hex("0a 00 00 01 0a 00 00 02 00 11 00 0a 30 39 00 35 00 0a 00 00 68 69")));

@@ -1,0 +1,47 @@
+#pragma once
+// ICMP for IPv6 (RFC 4443): answers echo requests, reports errors about our datagrams to the sockets, tells senders
+// what could not be delivered, and passes neighbour discovery on.
+
+#include "base/counters.h"
+#include "base/time.h"
+#include "stack/egress.h"
+#include "stack/ip_arrival.h"
+#include "stack/ndp.h"
+#include "stack/path_mtu.h"
+#include "stack/rate_limit.h"
+#include "stack/sink.h"
+#include "wire/icmpv6.h"
+
+namespace fastudp {
+
+class icmpv6_host {
+ public:
+  // What it works with; all of it outlives it.
+  struct parts {
+    egress& out;
+    const local_addresses& addresses;
+    ndp_responder& ndp;
+    path_mtu_cache& path_mtu;
+    datagram_sink& sink;
+    rate_limiter& limit;
+    std::uint32_t link_mtu;
+    counters& count;
+    bool shared = false;  // the kernel hears the same, and answers
+  };
+  explicit icmpv6_host(const parts& with) : with_(with) {}
+
+  // Takes ownership of the packet.
+  void receive(const ip_arrival& message, time_point now);
+  // An error to the sender of `offending`, whose `network` is set, unless RFC 4443 2.4 (e) forbids it. Leaves the
+  // packet alone. `rest` is the message's third word.
+  void send_error(icmpv6_type type, std::uint8_t code, std::uint32_t rest, const packet& offending, time_point now);
+
+ private:
+  void answer_echo(const ip_arrival& request, time_point now);
+  void receive_error(const ip_arrival& message, time_point now);
+  void send(packet* message, const path& way, std::uint8_t traffic_class, time_point now);
+
+  parts with_;
+};
+
+}  // namespace fastudp
