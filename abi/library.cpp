@@ -63,7 +63,7 @@ status parse(std::string_view text, fastudp_addr& out) {
     const auto [end, problem] = std::from_chars(port.data(), port.data() + port.size(), parsed.port);
     if (problem != std::errc{} || end != port.data() + port.size()) return error{EINVAL};
   }
-  out = to_c(parsed, parsed.address.family());
+  out = to_c(parsed, address.find(':') != address.npos ? ip_family::v6 : ip_family::v4);
   return {};
 }
 
@@ -73,8 +73,9 @@ int format(const fastudp_addr& addr, char* text, size_t size) {
   if (addr.scope_id != 0) std::snprintf(scope, sizeof scope, "%%%u", addr.scope_id);
   const auto address = to_text(from_c(addr).address);
   const bool is_v4 = addr.family == FASTUDP_IPV4;
+  const char* mapped = !is_v4 && from_c(addr).address.is_v4() ? "::ffff:" : "";
   const int length = is_v4 ? std::snprintf(text, size, "%s:%u", address.c_str(), addr.port)
-                           : std::snprintf(text, size, "[%s%s]:%u", address.c_str(), scope, addr.port);
+                           : std::snprintf(text, size, "[%s%s%s]:%u", mapped, address.c_str(), scope, addr.port);
   return static_cast<size_t>(length) < size ? length : -ENOSPC;
 }
 

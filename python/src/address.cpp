@@ -1,5 +1,6 @@
 #include "address.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 
@@ -30,9 +31,10 @@ std::uint16_t port_from(py::handle object) {
 
 fastudp_addr host_from(const std::string& text) {
   fastudp_addr address{};
-  const bool with_port = text.find(':') != text.npos;
+  const auto colon = text.find(':');
+  const bool with_port = text.find('[') != text.npos || (colon != text.npos && text.find(':', colon + 1) == text.npos);
   if (with_port || fastudp_addr_parse(text.empty() ? ":0" : text.c_str(), &address) < 0) {
-    refuse(text, "an address such as 10.0.0.1");
+    refuse(text, "an address such as 10.0.0.1 or 2001:db8::1");
   }
   return address;
 }
@@ -43,7 +45,7 @@ prefix prefix_from(const std::string& text) {
   if (slash == text.npos || slash == 0) refuse(text, "a prefix such as 10.0.0.0/24");
   const char* at = text.data() + slash + 1;
   const char* const end = text.data() + text.size();
-  if (!read_number(at, end, length, 10) || at != end || length > 32) refuse(text, "a prefix such as 10.0.0.0/24");
+  if (!read_number(at, end, length, 10) || at != end || length > 128) refuse(text, "a prefix such as 10.0.0.0/24");
   return {host_from(text.substr(0, slash)), length};
 }
 
@@ -66,9 +68,10 @@ std::string text_of(const mac_bytes& mac) {
 }
 
 fastudp_addr address_from(const py::tuple& pair) {
-  if (pair.size() != 2) throw py::type_error("an address is a tuple of host and port");
+  if (pair.size() < 2 || pair.size() > 4) throw py::type_error("an address is a tuple of host and port");
   auto address = host_from(pair[0].cast<std::string>());
   address.port = port_from(pair[1]);
+  if (pair.size() == 4) address.scope_id = pair[3].cast<std::uint32_t>();
   return address;
 }
 
@@ -76,7 +79,9 @@ py::object object_of(const fastudp_addr& address) {
   char text[80];
   if (fastudp_addr_format(&address, text, sizeof text) < 0) return py::none();
   const std::string whole = text;
-  return py::make_tuple(whole.substr(0, whole.rfind(':')), address.port);
+  const std::string host = whole.substr(0, whole.rfind(':'));
+  if (address.family != FASTUDP_IPV6) return py::make_tuple(host, address.port);
+  return py::make_tuple(host.substr(1, std::min(host.find('%'), host.size() - 1) - 1), address.port, 0, address.scope_id);
 }
 
 }  // namespace fastudp::python

@@ -25,7 +25,8 @@ prefix prefix_from(const std::string& text);
 mac_bytes mac_from(const std::string& text);
 std::string text_of(const mac_bytes& mac);
 
-// ("10.0.0.1", 53), where "" means any address; OverflowError for a port beyond 16 bits.
+// ("10.0.0.1", 53), where "" means IPv4's any address, or, as Python's own sockets have it, ("fe80::1", 53, 0, scope).
+// OverflowError for a port beyond 16 bits.
 fastudp_addr address_from(const py::tuple& pair);
 // None for an address without a family.
 py::object object_of(const fastudp_addr& address);

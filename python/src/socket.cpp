@@ -70,9 +70,9 @@ timeval timeval_of(double seconds) {
 
 }  // namespace
 
-std::shared_ptr<socket_state> open_socket(const std::shared_ptr<stack_state>& stack) {
+std::shared_ptr<socket_state> open_socket(const std::shared_ptr<stack_state>& stack, int family) {
   auto state = std::make_shared<socket_state>(stack);
-  checked(fastudp_socket_open(stack->stack.get(), FASTUDP_IPV4, state->socket.out()));
+  checked(fastudp_socket_open(stack->stack.get(), family, state->socket.out()));
   auto& all = stack->sockets;
   all.erase(std::remove_if(all.begin(), all.end(), [](const auto& each) { return each.expired(); }), all.end());
   all.push_back(state);

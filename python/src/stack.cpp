@@ -1,5 +1,7 @@
 // Stack: one host on a link.
 
+#include <sys/socket.h>
+
 #include <cstdio>
 
 #include "module.h"
@@ -37,7 +39,11 @@ class stack {
     state_->stack.close();
   }
 
-  socket open_udp() { return socket(open_socket(state_)); }
+  // The family by its number in Python's socket module.
+  socket open_udp(int family) {
+    const int ours = family == AF_INET ? FASTUDP_IPV4 : family == AF_INET6 ? FASTUDP_IPV6 : FASTUDP_UNSPEC;
+    return socket(open_socket(state_, ours));
+  }
 
   void add_address(const std::string& text) {
     const auto [address, length] = prefix_from(text);
@@ -166,7 +172,7 @@ void add_stack(py::module_& module) {
            py::kw_only(), py::arg("hand_clock") = false, py::arg("seed") = 0, py::arg("neighbours") = 0,
            py::arg("spin_us") = 0)
       .def("close", &stack::close, "Closes its sockets, then itself; OSError(EBUSY) while frames are borrowed.")
-      .def("socket", &stack::open_udp, "Opens a UDP socket.")
+      .def("socket", &stack::open_udp, py::arg("family") = AF_INET, "Opens a UDP socket, of socket.AF_INET or AF_INET6.")
       .def("add_address", &stack::add_address, py::arg("prefix"), "Adds an address such as 10.0.0.1/24.")
       .def("remove_address", &stack::remove_address, py::arg("address"))
       .def("add_route", &stack::add_route, py::arg("prefix"), py::arg("gateway") = py::none(),

@@ -24,6 +24,6 @@ struct socket_state {
   std::optional<double> timeout;
 };
 
-std::shared_ptr<socket_state> open_socket(const std::shared_ptr<stack_state>& stack);
+std::shared_ptr<socket_state> open_socket(const std::shared_ptr<stack_state>& stack, int family);
 
 }  // namespace fastudp::python

@@ -22,10 +22,10 @@ class Cable:
 
     ours, kernel = OURS, KERNEL
 
-    def __init__(self, keys="announce=off"):
+    def __init__(self, keys="announce=off", address=f"{OURS}/24"):
         self.device = f"fu{next(_serial)}"
         try:
-            self.stack = fastudp.Stack(f"tap:{self.device}?address={OURS}/24&{keys}")
+            self.stack = fastudp.Stack(f"tap:{self.device}?address={address}&{keys}")
         except FileNotFoundError as error:
             pytest.skip(str(error))
         private_network.ip(f"address add {KERNEL}/24 broadcast + dev {self.device}")
