@@ -33,6 +33,11 @@ bool translate_to_connect(const sockaddr* address, socklen_t length, fastudp_add
          (is_family(address, length, AF_UNSPEC) && length <= sizeof(sockaddr_storage));
 }
 
+int family_of(const call& c) {
+  fastudp_addr own{};
+  return fastudp_socket_local_addr(c.handle(), &own) == 0 ? own.family : FASTUDP_UNSPEC;
+}
+
 using name_getter = int (*)(fastudp_socket*, fastudp_addr*);
 using real_name_getter = int (*)(int, sockaddr*, socklen_t*);
 
@@ -44,7 +49,6 @@ int get_name(int fd, sockaddr* address, socklen_t* length, name_getter get, real
   fastudp_addr found{};
   const int outcome = get(c.handle(), &found);
   if (outcome < 0) return give_int(outcome);
-  found.family = FASTUDP_IPV4;
   store(found, address, length);
   return 0;
 }
@@ -65,14 +69,18 @@ bool is_unknown(int outcome, int level, int name) { return outcome == -ENOPROTOO
 int hook::bind(int fd, const sockaddr* address, socklen_t length) {
   const call c(fd);
   fastudp_addr to;
-  if (!c || !translate_to_bind(address, length, to)) return real.bind(fd, address, length);
+  // Of the other family, it is the kernel's to refuse.
+  if (!c || !translate_to_bind(address, length, to) || to.family != family_of(c)) {
+    return real.bind(fd, address, length);
+  }
   return give_int(fastudp_socket_bind(c.handle(), &to));
 }
 
 int hook::connect(int fd, const sockaddr* address, socklen_t length) {
   const call c(fd);
   fastudp_addr to;
-  if (!c || !translate_to_connect(address, length, to)) return real.connect(fd, address, length);
+  const bool is_refused = c && family_of(c) == FASTUDP_IPV4 && is_family(address, length, AF_INET6);
+  if (!c || is_refused || !translate_to_connect(address, length, to)) return real.connect(fd, address, length);
   return give_int(fastudp_socket_connect(c.handle(), &to));
 }
 

@@ -27,7 +27,10 @@ bool control_translates(const msghdr& m) {
   if (m.msg_control == nullptr || m.msg_controllen > UINT32_MAX) return false;
   for (cmsghdr* each = CMSG_FIRSTHDR(&m); each != nullptr; each = CMSG_NXTHDR(const_cast<msghdr*>(&m), each)) {
     const int type = each->cmsg_type;
-    if (each->cmsg_level != IPPROTO_IP || (type != IP_PKTINFO && type != IP_TTL && type != IP_TOS)) return false;
+    const bool is_v4 = each->cmsg_level == IPPROTO_IP && (type == IP_PKTINFO || type == IP_TTL || type == IP_TOS);
+    const bool is_v6 = each->cmsg_level == IPPROTO_IPV6 &&
+                       (type == IPV6_PKTINFO || type == IPV6_HOPLIMIT || type == IPV6_TCLASS);
+    if (!is_v4 && !is_v6) return false;
   }
   return true;
 }

@@ -33,7 +33,7 @@ class default_interface final : public mirror_events {
       if (found_ == 0 || each.destination.length == 0) found_ = each.interface;
     }
   }
-  void neighbour_is(ip_address, const mac_address*) override {}
+  void neighbour_is(ip_address, const mac_address*, bool) override {}
   void interface_is(const host_interface&) override {}
   void starts_over() override {}
 

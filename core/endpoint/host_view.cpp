@@ -45,7 +45,9 @@ void host_view::routes_are(std::span<const host_route> all) {
   if (!kept) (void)below_.mirror_routes(0, [](std::size_t) { return std::pair(ip_prefix{}, route{}); });
 }
 
-void host_view::neighbour_is(ip_address who, const mac_address* where) { below_.mirror_neighbour(who, where); }
+void host_view::neighbour_is(ip_address who, const mac_address* where, bool is_sure) {
+  below_.mirror_neighbour(who, where, is_sure);
+}
 
 void host_view::interface_is(const host_interface& state) {
   const bool is_usable = state.is_up && state.is_ethernet && state.mac == below_.device().mac;

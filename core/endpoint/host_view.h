@@ -37,7 +37,7 @@ class host_view final : private mirror_events {
       : interface_(interface), below_(below), events_(events) {}
   void addresses_are(std::span<const address> all) override;
   void routes_are(std::span<const host_route> all) override;
-  void neighbour_is(ip_address who, const mac_address* where) override;
+  void neighbour_is(ip_address who, const mac_address* where, bool is_sure) override;
   void interface_is(const host_interface& state) override;
   void starts_over() override;
 

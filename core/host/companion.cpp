@@ -21,10 +21,11 @@ union kernel_address {
   sockaddr_in6 v6;
 };
 
-// As a socket of the family takes it: to one of IPv6 an IPv4 address is a mapped one.
+// As a socket of the family takes it: to one of IPv6 an IPv4 address is a mapped one. An IPv6 address is the kernel's
+// to refuse on a socket of IPv4.
 kernel_address to_sockaddr(const endpoint_address& in, ip_family family) {
   kernel_address out{};
-  if (family == ip_family::v4) {
+  if (family == ip_family::v4 && in.address.is_v4()) {
     out.v4.sin_family = AF_INET;
     out.v4.sin_port = htons(in.port);
     out.v4.sin_addr = std::bit_cast<in_addr>(in.address.ipv4());
@@ -47,7 +48,7 @@ endpoint_address from_sockaddr(const kernel_address& in, ip_family family) {
           .scope = in.v6.sin6_scope_id};
 }
 
-socklen_t size_of(ip_family family) { return family == ip_family::v4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6); }
+socklen_t size_of(const kernel_address& a) { return a.any.sa_family == AF_INET ? sizeof a.v4 : sizeof a.v6; }
 
 status outcome(int returned) { return returned < 0 ? status(error{errno}) : status{}; }
 
@@ -104,12 +105,12 @@ int companion::number() const { return number_; }
 
 status companion::bind(const endpoint_address& where) {
   const kernel_address at = to_sockaddr(where, family_);
-  return outcome(::bind(number_, &at.any, size_of(family_)));
+  return outcome(::bind(number_, &at.any, size_of(at)));
 }
 
 status companion::connect(const endpoint_address& to) {
   const kernel_address at = to_sockaddr(to, family_);
-  return outcome(::connect(number_, &at.any, size_of(family_)));
+  return outcome(::connect(number_, &at.any, size_of(at)));
 }
 
 status companion::disconnect() {
@@ -157,7 +158,7 @@ result<std::size_t> companion::send(std::span<kernel_message> messages, int flag
     if (!messages[i].has_peer) continue;
     h.peers[i] = to_sockaddr(messages[i].peer, family_);
     h.all[i].msg_hdr.msg_name = &h.peers[i];
-    h.all[i].msg_hdr.msg_namelen = size_of(family_);
+    h.all[i].msg_hdr.msg_namelen = size_of(h.peers[i]);
   }
   const int sent = ::sendmmsg(number_, h.all.data(), static_cast<unsigned>(count), flags);
   if (sent < 0) return error{errno};

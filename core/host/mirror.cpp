@@ -187,10 +187,11 @@ void mirror::tell_neighbour(const message& one) {
   if (!address) return;
   // While it probes, Linux still sends to the address that it knows.
   constexpr int sure = NUD_REACHABLE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
-  const bool is_known = one.type == RTM_NEWNEIGH && (header.ndm_state & sure) != 0 &&
+  const bool is_sure = (header.ndm_state & sure) != 0;
+  const bool is_known = one.type == RTM_NEWNEIGH && (is_sure || (header.ndm_state & NUD_STALE) != 0) &&
                         attribute(attributes, NDA_LLADDR).size() == sizeof(mac_address);
   const auto mac = value_of<mac_address>(attributes, NDA_LLADDR);
-  events_.neighbour_is(*address, is_known ? &mac : nullptr);
+  events_.neighbour_is(*address, is_known ? &mac : nullptr, is_sure);
 }
 
 void mirror::tell_neighbours() {

@@ -42,9 +42,10 @@ class mirror_events {
   // All of the main table, the best of each prefix; none of a family that has other rules than Linux's default ones,
   // since then the table doesn't say where a datagram goes.
   virtual void routes_are(std::span<const host_route> all) = 0;
-  // A neighbour on our interface: where it is, or null when the kernel doesn't know or isn't sure (no entry, STALE,
-  // INCOMPLETE, FAILED).
-  virtual void neighbour_is(ip_address address, const mac_address* mac) = 0;
+  // A neighbour on our interface: where it is, or null when the kernel doesn't know (no entry, INCOMPLETE, FAILED).
+  // `is_sure`: it was heard of lately, or is being asked; otherwise it is STALE, and Linux begins to ask when it has
+  // something to send.
+  virtual void neighbour_is(ip_address address, const mac_address* mac, bool is_sure) = 0;
   virtual void interface_is(const host_interface& state) = 0;
   // The kernel dropped notifications: everything is told again right after this; neighbours that aren't are gone.
   virtual void starts_over() = 0;

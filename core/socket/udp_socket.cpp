@@ -204,6 +204,12 @@ bool udp_socket::is_the_kernels(const path& way, const endpoint_address& to, std
     why_kernel_ = way.why_kernel;
     return true;
   }
+  // A link-local address means something on one interface only, and Linux wants to be told on which.
+  const bool needs_scope = to.address.is_link_local() || to.address.is_link_local_group();
+  if (needs_scope && to.scope != static_cast<std::uint32_t>(layer_.below().device().interface)) {
+    why_kernel_ = kernel_reason::route;
+    return true;
+  }
   if (way.kind == path_kind::local && (way.destination.is_loopback() || with_host == sharing::loopback)) {
     why_kernel_ = kernel_reason::loopback;  // unless a socket of ours is there, another process may have one
     return layer_.ports().find({{way.destination, to.port}, {way.source, entry_.local.port}}) == nullptr;

@@ -96,6 +96,9 @@ path egress::classify_shared(ip_address destination, ip_address source) const {
                    : !source.is_any() && !with_.addresses.contains(source) ? kernel_reason::source
                                                                            : kernel_reason::count;
   if (way.why_kernel != kernel_reason::count) return way;
+  // Which of several the kernel would choose depends on lifetimes and preferences that only it knows (RFC 6724).
+  way.why_kernel = kernel_reason::source;
+  if (source.is_any() && !destination.is_v4() && with_.addresses.has_several_global_v6()) return way;
   way.why_kernel = kernel_reason::route;
   if (destination.is_reserved()) return way;
   way.kind = path_kind::unicast;
@@ -122,6 +125,7 @@ result<path> egress::find_path(ip_address destination, ip_address source, time_p
   if (!found) return found;
   path& way = *found;
   way.asked_source = source;
+  way.generation = generation_;
   mac_address to{};
   switch (way.kind) {
     case path_kind::local:
@@ -140,7 +144,6 @@ result<path> egress::find_path(ip_address destination, ip_address source, time_p
       break;
   }
   write_template(way, to);
-  way.generation = generation_;
   return found;
 }
 
@@ -149,6 +152,11 @@ void egress::resolve(path& way, mac_address& to, time_point now) {
   const neighbour* next = asks ? with_.neighbours.use(way.next_hop, now) : with_.neighbours.find(way.next_hop);
   way.resolved = next != nullptr && has_mac(next->state);
   if (way.resolved) to = next->mac;
+  if (!asks && next != nullptr && next->state == neighbour_state::stale) {
+    // The kernel sends this one, and by that begins to ask; what follows needn't wait for the answer.
+    way.resolved = false;
+    (void)with_.neighbours.set(way.next_hop, to, neighbour_state::permanent);
+  }
   if (!way.resolved && !asks) {
     way.kind = path_kind::kernel;
     way.why_kernel = kernel_reason::unresolved;

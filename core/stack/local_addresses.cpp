@@ -89,6 +89,11 @@ ip_address local_addresses::source_v6(const ip_address& destination) const {
   return best != nullptr ? best->address : ip_address();
 }
 
+bool local_addresses::has_several_global_v6() const {
+  return std::ranges::count_if(all(),
+                               [](const ip_prefix& p) { return !p.address.is_v4() && !p.address.is_link_local(); }) > 1;
+}
+
 bool local_addresses::is_solicited_node_group(const ip_address& group) const {
   return std::ranges::any_of(
       all(), [&](const ip_prefix& p) { return !p.address.is_v4() && solicited_node_group(p.address) == group; });

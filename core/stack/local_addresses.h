@@ -28,6 +28,7 @@ class local_addresses {
   // else the first. IPv6: RFC 6724 5, as far as it applies to a host with one interface and no preferences: the
   // destination itself, a scope that fits, the longest matching prefix.
   ip_address source_for(const ip_address& destination, const ip_address& next_hop) const;
+  bool has_several_global_v6() const;
   // RFC 4291 2.7.1: whether this is the group in which an address of ours is solicited.
   bool is_solicited_node_group(const ip_address& group) const;
   std::span<const ip_prefix> all() const { return {addresses_.data(), count_}; }

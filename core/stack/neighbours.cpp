@@ -229,12 +229,12 @@ void neighbour_table::confirm(const ip_address& address, time_point now) {
   timers_.set(*n, std::max(n->due, now + base_reachable / 2));
 }
 
-status neighbour_table::set_permanent(const ip_address& address, const mac_address& mac) {
+status neighbour_table::set(const ip_address& address, const mac_address& mac, neighbour_state state) {
   neighbour* n = find(address);
   if (n == nullptr) n = create(address, true);
   if (n == nullptr) return error{ENOSPC};
   n->mac = mac;
-  enter(*n, neighbour_state::permanent, never);
+  enter(*n, state, never);
   events_.changed();
   release_parked(*n);
   return {};

@@ -91,8 +91,8 @@ class neighbour_table {
   // A higher layer knows that it is alive.
   void confirm(const ip_address& address, time_point now);
 
-  // ENOSPC: the table is full of entries in use.
-  status set_permanent(const ip_address& address, const mac_address& mac);
+  // To permanent or stale. ENOSPC: the table is full of entries in use.
+  status set(const ip_address& address, const mac_address& mac, neighbour_state state);
   // ENOENT. Parked packets count as not deliverable.
   status remove(const ip_address& address);
   void remove_all();

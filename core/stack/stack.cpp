@@ -160,7 +160,7 @@ status stack::remove_route(const ip_prefix& destination) {
 }
 
 status stack::add_neighbour(ip_address address, const mac_address& mac) {
-  return neighbours_.set_permanent(address, mac);
+  return neighbours_.set(address, mac, neighbour_state::permanent);
 }
 
 status stack::remove_neighbour(ip_address address) { return neighbours_.remove(address); }
@@ -173,13 +173,14 @@ void stack::mirror_addresses(std::span<const ip_prefix> all) {
   egress_.invalidate_paths();
 }
 
-void stack::mirror_neighbour(ip_address address, const mac_address* mac) {
+void stack::mirror_neighbour(ip_address address, const mac_address* mac, bool is_sure) {
   // Saying the same again changes nothing, and leaves the paths alone. When the table is full the neighbour stays
   // unknown, and so the kernel's.
   const neighbour* known = neighbours_.find(address);
-  if (mac != nullptr && known != nullptr && known->mac == *mac) return;
+  const neighbour_state wanted = is_sure ? neighbour_state::permanent : neighbour_state::stale;
+  if (mac != nullptr && known != nullptr && known->mac == *mac && known->state == wanted) return;
   if (mac != nullptr) {
-    (void)neighbours_.set_permanent(address, *mac);
+    (void)neighbours_.set(address, *mac, wanted);
   } else {
     (void)neighbours_.remove(address);
   }

@@ -65,8 +65,9 @@ class stack {
   // `give(i)` gives destination and route number i as a pair. ENOSPC: the table is too small; it is empty then.
   template <typename Give>
   status mirror_routes(std::size_t count, const Give& give);
-  // Null: the kernel isn't sure where it is.
-  void mirror_neighbour(ip_address address, const mac_address* mac);
+  // Null: the kernel doesn't know where it is. When it isn't sure, the next datagram is its own to send, so that it
+  // asks.
+  void mirror_neighbour(ip_address address, const mac_address* mac, bool is_sure);
   void forget_neighbours() { neighbours_.remove_all(); }
 
   egress& out() { return egress_; }

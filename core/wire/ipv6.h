@@ -11,8 +11,8 @@ template <>
 inline constexpr bool is_byte_field<ipv6_address> = true;
 
 struct ipv6 {
-  // The first word: four bits of version, eight of traffic class (RFC 2474 and 3168: six of DSCP, two of ECN), twenty of
-  // flow label. They cross the bytes, and are written together.
+  // The first word: four bits of version, eight of traffic class (RFC 2474 and 3168: six of DSCP, two of ECN), twenty
+  // of flow label. They cross the bytes, and are written together.
   static constexpr std::uint32_t first_word(std::uint8_t traffic_class, std::uint32_t flow_label) {
     return 6u << 28 | std::uint32_t{traffic_class} << 20 | (flow_label & 0xfffff);
   }

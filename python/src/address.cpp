@@ -45,8 +45,11 @@ prefix prefix_from(const std::string& text) {
   if (slash == text.npos || slash == 0) refuse(text, "a prefix such as 10.0.0.0/24");
   const char* at = text.data() + slash + 1;
   const char* const end = text.data() + text.size();
-  if (!read_number(at, end, length, 10) || at != end || length > 128) refuse(text, "a prefix such as 10.0.0.0/24");
-  return {host_from(text.substr(0, slash)), length};
+  const bool is_number = read_number(at, end, length, 10) && at == end;
+  const fastudp_addr address = host_from(text.substr(0, slash));
+  if (!is_number || length > (address.family == FASTUDP_IPV4 ? 32u : 128u))
+    refuse(text, "a prefix such as 10.0.0.0/24");
+  return {address, length};
 }
 
 mac_bytes mac_from(const std::string& text) {
@@ -81,7 +84,8 @@ py::object object_of(const fastudp_addr& address) {
   const std::string whole = text;
   const std::string host = whole.substr(0, whole.rfind(':'));
   if (address.family != FASTUDP_IPV6) return py::make_tuple(host, address.port);
-  return py::make_tuple(host.substr(1, std::min(host.find('%'), host.size() - 1) - 1), address.port, 0, address.scope_id);
+  return py::make_tuple(host.substr(1, std::min(host.find('%'), host.size() - 1) - 1), address.port, 0,
+                        address.scope_id);
 }
 
 }  // namespace fastudp::python

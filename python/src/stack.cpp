@@ -172,7 +172,8 @@ void add_stack(py::module_& module) {
            py::kw_only(), py::arg("hand_clock") = false, py::arg("seed") = 0, py::arg("neighbours") = 0,
            py::arg("spin_us") = 0)
       .def("close", &stack::close, "Closes its sockets, then itself; OSError(EBUSY) while frames are borrowed.")
-      .def("socket", &stack::open_udp, py::arg("family") = AF_INET, "Opens a UDP socket, of socket.AF_INET or AF_INET6.")
+      .def("socket", &stack::open_udp, py::arg("family") = AF_INET,
+           "Opens a UDP socket, of socket.AF_INET or AF_INET6.")
       .def("add_address", &stack::add_address, py::arg("prefix"), "Adds an address such as 10.0.0.1/24.")
       .def("remove_address", &stack::remove_address, py::arg("address"))
       .def("add_route", &stack::add_route, py::arg("prefix"), py::arg("gateway") = py::none(),

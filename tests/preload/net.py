@@ -19,6 +19,7 @@ from private_network import run
 BUILD, SOURCE = (pathlib.Path(os.environ[name]) for name in ("FASTUDP_BUILD_DIR", "FASTUDP_SOURCE_DIR"))
 FASTUDP = str(BUILD / "cli" / "fastudp")
 HOST, PEER, OWN, TAP_OWN, TAP_KERNEL = "10.77.0.1", "10.77.0.2", "10.77.0.9", "10.88.0.2", "10.88.0.1"
+HOST6, PEER6 = "fd00:77::1", "fd00:77::2"
 PATIENCE = 30
 
 # How the programs under test are run: the link, and the address at which they are reached.
@@ -51,6 +52,11 @@ def udp_ports(namespace="self"):
     return {int(line.split()[1].split(":")[1], 16) for line in lines}
 
 
+def link_local_address():
+    shown = json.loads(run("ip", "-json", "-6", "address", "show", "dev", "near", "scope", "link"))
+    return next(each["local"] for link in shown for each in link.get("addr_info", []) if "local" in each)
+
+
 class Net:
     """The cable: `near` is here, `far` with the peer."""
 
@@ -60,11 +66,17 @@ class Net:
         self.folder = pathlib.Path(self._exits.enter_context(tempfile.TemporaryDirectory()))
         self.peer = self._exits.enter_context(contextlib.closing(Namespace()))
         run("ip", "link", "add", "near", "type", "veth", "peer", "name", "far", "netns", str(self.peer.pid))
+        private_network.sysctl("net/ipv6/conf/near/accept_dad", 0)
         run("ip", "address", "add", f"{HOST}/24", "broadcast", "+", "dev", "near")
+        run("ip", "address", "add", f"{HOST6}/64", "dev", "near", "nodad")
         run("ip", "link", "set", "near", "up")
         self.peer.run("ip", "address", "add", f"{PEER}/24", "broadcast", "+", "dev", "far")
+        self.peer.run("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/far/accept_dad")
+        self.peer.run("ip", "address", "add", f"{PEER6}/64", "dev", "far", "nodad")
         self.peer.run("ip", "link", "set", "far", "up")
-        until(lambda: subprocess.run(["ping", "-c1", "-W1", PEER], capture_output=True).returncode == 0, "the cable")
+        for command in (["ping", "-c1", "-W1", PEER], ["ping", "-c1", "-W1", PEER6],
+                        self.peer.command("ping", "-c1", "-W1", f"{link_local_address()}%far")):
+            until(lambda: subprocess.run(command, capture_output=True).returncode == 0, "the cable")
 
     def close(self):
         self._exits.close()

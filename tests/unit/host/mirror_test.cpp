@@ -32,8 +32,8 @@ struct seen final : mirror_events {
     ways.clear();
     for (const auto& each : all) ways[text(each.destination)] = each;
   }
-  void neighbour_is(ip_address who, const mac_address* where) override {
-    if (where != nullptr) {
+  void neighbour_is(ip_address who, const mac_address* where, bool is_sure) override {
+    if (where != nullptr && is_sure) {
       neighbours[text(who)] = to_text(*where).c_str();
     } else {
       neighbours.erase(text(who));

@@ -110,7 +110,7 @@ TEST(neighbour_room, a_stranger_that_was_wanted_is_none) {
 TEST(neighbour_room, there_is_none_when_all_are_in_use) {
   neighbour_world world(4);
   world.resolve(stranger(1), mac_a);  // reachable
-  ASSERT_TRUE(world.table.set_permanent(stranger(2), mac_a));
+  ASSERT_TRUE(world.table.set(stranger(2), mac_a, neighbour_state::permanent));
   world.table.heard(stranger(3), mac_a, heard_as::request_to_us, world.now), world.table.use(stranger(3), world.now);
   world.now += 5 * second;
   world.table.advance(world.now);  // probed
@@ -119,10 +119,10 @@ TEST(neighbour_room, there_is_none_when_all_are_in_use) {
   EXPECT_EQ(world.state(stranger(3)), probe);
   EXPECT_EQ(world.state(stranger(4)), delay);
   EXPECT_EQ(world.table.use(peer, world.now), nullptr);
-  EXPECT_EQ(world.table.set_permanent(peer, mac_a).code(), ENOSPC);
+  EXPECT_EQ(world.table.set(peer, mac_a, neighbour_state::permanent).code(), ENOSPC);
   world.table.heard(peer, mac_a, heard_as::request_to_us, world.now);
   EXPECT_EQ(world.state(peer), none);
-  EXPECT_TRUE(world.table.set_permanent(stranger(3), mac_b));  // has its place already
+  EXPECT_TRUE(world.table.set(stranger(3), mac_b, neighbour_state::permanent));  // has its place already
   EXPECT_TRUE(world.table.remove(stranger(2)));
   EXPECT_NE(world.table.use(peer, world.now), nullptr);
 }
@@ -215,7 +215,7 @@ TEST(neighbour_table, stays_consistent_whatever_happens) {
           world.table.confirm(address, world.now);
           break;
         case 2:
-          if (random.below(20) == 0) (void)world.table.set_permanent(address, mac);
+          if (random.below(20) == 0) (void)world.table.set(address, mac, neighbour_state::permanent);
           break;
         case 3:
           if (random.below(4) == 0) (void)world.table.remove(address);

@@ -40,7 +40,7 @@ void bring_to(given wanted, neighbour_world& world) {
     case given::absent:
       return;
     case given::permanent:
-      return (void)world.table.set_permanent(peer, mac_a);
+      return (void)world.table.set(peer, mac_a, neighbour_state::permanent);
     case given::incomplete:
       world.table.use(peer, world.now);
       return world.park(peer, "parked");
@@ -83,8 +83,9 @@ event heard(const char* name, mac_address mac, heard_as how) {
 const event use{"a sender wants it", [](neighbour_world& world) { world.table.use(peer, world.now); }};
 const event timer{"its time is over", [](neighbour_world& world) { world.ring(); }};
 const event confirm{"confirmed from above", [](neighbour_world& world) { world.table.confirm(peer, world.now); }};
-const event set_b{"made permanent at B",
-                  [](neighbour_world& world) { ASSERT_TRUE(world.table.set_permanent(peer, mac_b)); }};
+const event set_b{"made permanent at B", [](neighbour_world& world) {
+                    ASSERT_TRUE(world.table.set(peer, mac_b, neighbour_state::permanent));
+                  }};
 const event remove_it{"removed", [](neighbour_world& world) { (void)world.table.remove(peer); }};
 const event reply_a = heard("reply to us from A", mac_a, heard_as::solicited_reply);
 const event reply_b = heard("reply to us from B", mac_b, heard_as::solicited_reply);
@@ -348,7 +349,7 @@ TEST(neighbour_times, a_late_timer_does_not_make_up_for_lost_requests) {
 TEST(neighbour_errors, what_is_not_there_cannot_be_removed) {
   neighbour_world world;
   EXPECT_EQ(world.table.remove(peer).code(), ENOENT);
-  ASSERT_TRUE(world.table.set_permanent(peer, mac_a));
+  ASSERT_TRUE(world.table.set(peer, mac_a, neighbour_state::permanent));
   EXPECT_EQ(world.table.size(), 1u);
   EXPECT_TRUE(world.table.remove(peer));
   EXPECT_EQ(world.table.size(), 0u);

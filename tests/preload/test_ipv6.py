@@ -1,0 +1,103 @@
+"""Unmodified programs over IPv6 on an interface that the kernel keeps."""
+
+import json
+
+import pytest
+from net import FASTUDP, HOST, HOST6, PEER6, link_local_address, need
+from private_network import kernel_counts, run
+from test_programs import PYTHON, QUERIES, ask, dnsmasq
+
+FAST = pytest.mark.parametrize("under", ["kernel", "host", "packet", "packet-plain"], indirect=True)
+
+# At the any address of IPv6, and so for IPv4 as well; it tells who asked.
+SERVER = """
+import socket
+server = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+server.bind(("::", 7000))
+print("ready", flush=True)
+while True:
+    data, peer = server.recvfrom(65535)
+    server.sendto(data + b" " + peer[0].split("%")[0].encode(), peer)
+"""
+
+CLIENT = """
+import socket, sys
+found = socket.getaddrinfo(sys.argv[1], 7000, type=socket.SOCK_DGRAM)[0]
+client = socket.socket(found[0], socket.SOCK_DGRAM)
+client.settimeout(20)
+good = 0
+for i in range(int(sys.argv[2])):
+    data = (b"%d" % i).ljust(i % 1400 + 4, b"x")
+    client.sendto(data, found[4])
+    good += client.recvfrom(2000)[0].startswith(data)
+print(good)
+"""
+
+CONNECTED = """
+import socket, sys
+client = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+client.settimeout(20)
+client.connect((sys.argv[1], 7000))
+good = 0
+for i in range(int(sys.argv[2])):
+    client.send(b"%d" % i)
+    good += client.recv(2000).split()[0] == b"%d" % i
+print(good, client.getsockname()[0], client.getpeername()[:2])
+"""
+
+
+@FAST
+def test_a_dual_stack_server(under):
+    with under.start(PYTHON, "-c", SERVER) as server:
+        server.says("ready")
+        for address in (HOST6, HOST, f"{link_local_address()}%far"):
+            said = run(*under.net.peer.command(PYTHON, "-c", CLIENT, address, str(QUERIES)))
+            assert said == f"{QUERIES}\n", address
+        server.stop()
+    under.check(3 * QUERIES)
+
+
+@FAST
+def test_a_connected_client(under):
+    with under.net.start(under.net.peer.command(PYTHON, "-c", SERVER)) as server:
+        server.says("ready")
+        said = run(*under.command(PYTHON, "-c", CONNECTED, PEER6, str(QUERIES)))
+        assert said == f"{QUERIES} {HOST6} ('{PEER6}', 7000)\n"
+    under.check(QUERIES)
+
+
+@FAST
+def test_an_unconnected_client(under):
+    with under.net.start(under.net.peer.command(PYTHON, "-c", SERVER)) as server:
+        server.says("ready")
+        assert run(*under.command(PYTHON, "-c", CLIENT, PEER6, str(QUERIES))) == f"{QUERIES}\n"
+    under.check(QUERIES)
+
+
+@FAST
+def test_dnsmasq_answers_dig(under):
+    need("dig")
+    before = kernel_counts()
+    with under.start(*dnsmasq()) as server:
+        server.says("started")
+        for address in (HOST6, f"{link_local_address()}%far"):
+            assert run(*under.net.peer.command(*ask(address, QUERIES))) == "1.2.3.4\n" * QUERIES
+        server.stop()
+    under.check(2 * QUERIES)
+    if under.name.startswith("packet"):
+        after = kernel_counts()
+        assert after["Udp.InDatagrams"] - before["Udp.InDatagrams"] <= QUERIES * 0.05
+
+
+def test_large_datagrams_come_through_the_kernel(net):
+    """Fragments, and destinations of the host's own, aren't the link's."""
+    stats = net.folder / "stats.json"
+    command = [FASTUDP, "run", "--link", "packet:near", "--stats", str(stats), "--", PYTHON, "-c", SERVER]
+    with net.start(command) as server:
+        server.says("ready")
+        large = ("import socket, sys; s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); s.settimeout(20); "
+                 "s.sendto(b'x' * 60000, (sys.argv[1], 7000)); print(len(s.recv(65535)))")
+        assert run(*net.peer.command(PYTHON, "-c", large, HOST6)) == f"{60000 + 1 + len(PEER6)}\n"
+        assert run(PYTHON, "-c", large, "::1") == f"{60000 + 1 + len('::1')}\n"
+        server.stop()
+    assert json.loads(stats.read_text())["rx"] == {"fast": 0, "kernel": 2}
