@@ -85,7 +85,7 @@ void ingress::receive_frame(packet* frame, time_point now) {
 
 void ingress::receive_from_ourselves(packet* datagram, time_point now) {
   if (count_ == arrivals_.size()) deliver(now);
-  const bool is_v4 = *datagram->data() >> 4 == std::byte{4};
+  const bool is_v4 = is_ipv4(*datagram->data());
   is_v4 ? receive_ipv4(datagram, true, true, now) : receive_ipv6(datagram, true, true, now);
 }
 
@@ -187,7 +187,7 @@ void ingress::tell_no_socket(const arrival& left, time_point now) {
 void ingress::timed_out(packet* first_fragment, time_point now) {
   constexpr std::uint8_t reassembly_time = 1;
   if (with_.with_host != sharing::none) return;  // the kernel has reported it
-  if (*first_fragment->data() >> 4 == std::byte{4}) {
+  if (is_ipv4(*first_fragment->data())) {
     with_.icmp.send_error(icmpv4_type::time_exceeded, reassembly_time, *first_fragment, now);
   } else {
     with_.icmpv6.send_error(icmpv6_type::time_exceeded, reassembly_time, 0, *first_fragment, now);

@@ -31,7 +31,7 @@ inline ip_facts facts_of(const view<ipv6>& header) {
 // Of a packet whose IP header has been verified.
 inline ip_facts facts_of(const packet& verified) {
   const std::span<const std::byte> header(verified.frame + verified.network, verified.transport - verified.network);
-  const bool is_v4 = header[0] >> 4 == std::byte{4};
+  const bool is_v4 = is_ipv4(header[0]);
   return is_v4 ? facts_of(*view<ipv4>::parse(header)) : facts_of(*view<ipv6>::parse(header));
 }
 

@@ -28,7 +28,7 @@ inline quoted_datagram read_udp(const ip_address& source, const ip_address& dest
 // `bytes` begins with an IP header, and may be cut anywhere behind it.
 inline quoted_datagram quote_of(std::span<const std::byte> bytes) {
   if (bytes.empty()) return {};
-  if (bytes[0] >> 4 == std::byte{4}) {
+  if (is_ipv4(bytes[0])) {
     const auto ip = view<ipv4>::parse(bytes);
     if (!ip || ip->get<&ipv4::protocol>() != ip_protocol::udp || ip->get<&ipv4::fragment_offset>() != 0) return {};
     return read_udp(ip->get<&ipv4::source>(), ip->get<&ipv4::destination>(), ip->payload());

@@ -41,4 +41,7 @@ struct ipv4 {
   friend bool operator==(const ipv4&, const ipv4&) = default;
 };
 
+// By the first byte of a packet.
+constexpr bool is_ipv4(std::byte first) { return (first >> 4) == std::byte{4}; }
+
 }  // namespace fastudp

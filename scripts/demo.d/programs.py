@@ -10,6 +10,8 @@ import time
 
 FASTUDP = sys.argv[1] + "/cli/fastudp"
 HOST, PEER = "10.9.2.1", "10.9.2.2"
+HOST6, PEER6 = "fd00:9:2::1", "fd00:9:2::2"
+HAS_IPV6 = pathlib.Path("/proc/net/if_inet6").exists()
 ECHO = """
 import socket
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -43,9 +45,10 @@ def run(*command):
 
 
 def carried():
-    """Datagrams that the kernel of this namespace took in and sent."""
+    """Datagrams that the kernel of this namespace took in and sent, over both IPs."""
     lines = [line.split() for line in pathlib.Path("/proc/self/net/snmp").read_text().splitlines() if line.startswith("Udp:")]
-    return int(lines[1][1]), int(lines[1][4])
+    six = dict(line.split() for line in pathlib.Path("/proc/self/net/snmp6").read_text().splitlines()) if HAS_IPV6 else {}
+    return (int(lines[1][1]) + int(six.get("Udp6InDatagrams", 0)), int(lines[1][4]) + int(six.get("Udp6OutDatagrams", 0)))
 
 
 def until(condition, what):
@@ -89,7 +92,9 @@ def show(name, port, server, ask, unit):
 
 
 def dig(peer):
-    return run(*peer, "dig", f"@{HOST}", "+short", "+notcp", "+time=5", *["test.lan"] * 500).count("1.2.3.4")
+    servers = [HOST, HOST6] if HAS_IPV6 else [HOST, HOST]
+    return sum(run(*peer, "dig", f"@{server}", "+short", "+notcp", "+time=5", *["test.lan"] * 250).count("1.2.3.4")
+               for server in servers)
 
 
 def iperf(peer):
@@ -114,12 +119,16 @@ def main():
         run("ip", "link", "set", "near0", "up")
         run(*peer, "ip", "address", "add", f"{PEER}/24", "dev", "far0")
         run(*peer, "ip", "link", "set", "far0", "up")
-        until(lambda: subprocess.run(["ping", "-c1", "-W1", PEER], capture_output=True).returncode == 0, "the cable")
+        if HAS_IPV6:
+            run("ip", "address", "add", f"{HOST6}/64", "dev", "near0", "nodad")
+            run(*peer, "ip", "address", "add", f"{PEER6}/64", "dev", "far0", "nodad")
+        for address in [PEER, PEER6] if HAS_IPV6 else [PEER]:
+            until(lambda: subprocess.run(["ping", "-c1", "-W1", address], capture_output=True).returncode == 0, "the cable")
         print(f"demo: unmodified programs at {HOST}, their clients at {PEER}, a veth cable between; the interface stays the kernel's")
         # In its debugging mode it doesn't change its user, which it couldn't in a user namespace.
         dnsmasq = ["dnsmasq", "--no-daemon", "--no-resolv", "--no-hosts",
                    "--conf-file=/dev/null", "--pid-file=", "--host-record=test.lan,1.2.3.4"]
-        show("dnsmasq", 53, dnsmasq, lambda: dig(peer), "answers to dig")
+        show("dnsmasq", 53, dnsmasq, lambda: dig(peer), "answers to dig" + " over IPv4 and IPv6" * HAS_IPV6)
         show("python", 7, ["/usr/bin/python3", "-c", ECHO],
              lambda: int(run(*peer, "/usr/bin/python3", "-c", CLIENT, HOST)), "echoes of 5,000 right")
         show("iperf3", 5201, ["iperf3", "-4", "-s", "-1"], lambda: iperf(peer), "datagrams received")

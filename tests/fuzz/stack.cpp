@@ -11,11 +11,13 @@
 #include "link/link.h"
 #include "packet/queue.h"
 #include "socket/udp_layer.h"
+#include "stack/ipv6_chain.h"
 #include "stack/stack.h"
 #include "wire/arp.h"
 #include "wire/checksum.h"
 #include "wire/ethernet.h"
 #include "wire/icmpv4.h"
+#include "wire/icmpv6.h"
 #include "wire/ipv4.h"
 #include "wire/udp.h"
 
@@ -24,6 +26,8 @@ namespace {
 
 constexpr mac_address our_mac{{2, 0, 0, 0, 0, 1}};
 constexpr ipv4_address our_address{{10, 0, 0, 1}}, peer_address{{10, 0, 0, 2}};
+constexpr ipv6_address our_address_v6{{0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+constexpr ipv6_address peer_address_v6{{0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}};
 constexpr std::uint32_t most_neighbours = 8, longest_frame = 1514;
 
 [[noreturn]] void fail() { std::abort(); }
@@ -62,19 +66,45 @@ class script_link final : public link {
 };
 
 // The transport checksum of a datagram that may be a fragment, an error about itself, anything.
+void repair_udp(std::span<std::byte> payload, const ip_address& source, const ip_address& destination) {
+  const auto header = mutable_view<udp>::parse(payload);
+  if (!header) return;
+  header->set<&udp::checksum>(0);
+  auto sum =
+      pseudo_header_sum(source, destination, static_cast<std::uint8_t>(ip_protocol::udp), header->get<&udp::length>());
+  sum.add(payload.first(std::min<std::size_t>(payload.size(), header->get<&udp::length>())));
+  header->set<&udp::checksum>(as_udp_checksum(sum.finish()));
+}
+
 void repair_transport(std::span<std::byte> payload, const mutable_view<ipv4>& ip) {
   if (ip.get<&ipv4::protocol>() == ip_protocol::udp) {
-    const auto header = mutable_view<udp>::parse(payload);
-    if (!header) return;
-    header->set<&udp::checksum>(0);
-    auto sum = pseudo_header_sum(ip.get<&ipv4::source>(), ip.get<&ipv4::destination>(),
-                                 static_cast<std::uint8_t>(ip_protocol::udp), header->get<&udp::length>());
-    sum.add(payload.first(std::min<std::size_t>(payload.size(), header->get<&udp::length>())));
-    header->set<&udp::checksum>(as_udp_checksum(sum.finish()));
+    repair_udp(payload, ip.get<&ipv4::source>(), ip.get<&ipv4::destination>());
   } else if (const auto header = mutable_view<icmpv4>::parse(payload)) {
     header->set<&icmpv4::checksum>(0);
     header->set<&icmpv4::checksum>(checksum(payload));
   }
+}
+
+// Behind extension headers too.
+void repair_ipv6(std::span<std::byte> packet) {
+  const auto ip = mutable_view<ipv6>::parse(packet);
+  if (!ip) return;
+  ip->set<&ipv6::first>(ip->get<&ipv6::first>() % (1u << 28) | 6u << 28);
+  const std::size_t available = ip->payload().size();
+  if (ip->get<&ipv6::payload_length>() > available) ip->set<&ipv6::payload_length>(u<16>::masked(available));
+  const auto whole = packet.first(fixed_size<ipv6> + ip->get<&ipv6::payload_length>());
+  const ipv6_chain chain = walk(whole);
+  if (chain.how != ipv6_chain::end::upper || chain.offset > whole.size()) return;
+  const auto payload = whole.subspan(chain.offset);
+  const ip_address source = ip->get<&ipv6::source>(), destination = ip->get<&ipv6::destination>();
+  if (chain.protocol == ip_protocol::udp) return repair_udp(payload, source, destination);
+  const auto header = mutable_view<icmpv6>::parse(payload);
+  if (chain.protocol != ip_protocol::icmpv6 || !header) return;
+  header->set<&icmpv6::checksum>(0);
+  auto sum = pseudo_header_sum(source, destination, static_cast<std::uint8_t>(ip_protocol::icmpv6),
+                               static_cast<std::uint16_t>(payload.size()));
+  sum.add(payload);
+  header->set<&icmpv6::checksum>(sum.finish());
 }
 
 // Makes a frame plausible, so that what lies behind the first checks is reached.
@@ -82,6 +112,7 @@ void repair(std::span<std::byte> frame) {
   const auto outer = mutable_view<ethernet>::parse(frame);
   if (!outer) return;
   outer->set<&ethernet::destination>(our_mac);
+  if (outer->get<&ethernet::type>() == ether_type::ipv6) return repair_ipv6(outer->payload());
   if (outer->get<&ethernet::type>() != ether_type::ipv4) return;
   const auto ip = mutable_view<ipv4>::parse(outer->payload());
   if (!ip) return;
@@ -122,13 +153,20 @@ class machine final : private socket_events {
     stack_ = std::move(*stack::create(link_, count_, sockets_, {.neighbours = most_neighbours}));
     require(bool(sockets_.open(*stack_)));
     require(bool(stack_->add_address({our_address, 24}, now_)));
-    for (auto& s : in_use_) s = std::make_unique<udp_socket>(sockets_);
+    require(bool(stack_->add_address({our_address_v6, 64}, now_)));
+    for (std::size_t i = 0; i < in_use_.size(); ++i) {
+      in_use_[i] = std::make_unique<udp_socket>(sockets_, i < first_v6 ? ip_family::v4 : ip_family::v6);
+    }
     require(bool(in_use_[0]->bind({ipv4_address{}, 53})));
     require(bool(in_use_[1]->bind({our_address, 7})));
     require(bool(in_use_[1]->connect({peer_address, 9}, now_)));
     require(bool(in_use_[2]->bind({our_address, 8})));
     in_use_[2]->settings().receive_errors = true;
     in_use_[2]->settings().broadcast = true;
+    require(bool(in_use_[first_v6]->bind({ip_address(), 5353})));
+    require(bool(in_use_[first_v6 + 1]->bind({our_address_v6, 7})));
+    require(bool(in_use_[first_v6 + 1]->connect({peer_address_v6, 9}, now_)));
+    in_use_[first_v6 + 1]->settings().v6.receive_errors = true;
   }
 
   void run(reader script) {
@@ -169,7 +207,8 @@ class machine final : private socket_events {
       case 6:
         return take_all();
       default:
-        (void)in_use_[1]->take_error();
+        for (auto& s : in_use_) (void)s->take_error();
+        if ((what & 0x80) != 0) send_v6(script, *in_use_[(what & 0x40) != 0 ? first_v6 : first_v6 + 1]);
         return;
     }
   }
@@ -185,9 +224,19 @@ class machine final : private socket_events {
     link_.inject(p);
   }
 
+  void send_v6(reader& script, udp_socket& from) {
+    ipv6_address where = our_address_v6;
+    where.bytes[15] = script.number();
+    send(script, from, {where, 9});
+  }
+
   void send(reader& script, udp_socket& from) {
     const endpoint_address to{ipv4_address{{10, 0, 0, script.number()}},
                               static_cast<std::uint16_t>(script.number() + 1)};
+    send(script, from, to);
+  }
+
+  void send(reader& script, udp_socket& from, const endpoint_address& to) {
     static const std::array<std::byte, 4000> payload{};
     const std::size_t size = std::size_t{script.number()} * 15;
     (void)from.send(std::span(payload).first(size), &to, {}, now_);
@@ -197,7 +246,7 @@ class machine final : private socket_events {
   void take_all() {
     for (auto& s : in_use_) {
       while (packet* p = s->pop()) {
-        require(p->length <= 65'507);
+        require(p->length <= 65'527);
         (void)sender_of(*p);
         release(p);
       }
@@ -210,7 +259,8 @@ class machine final : private socket_events {
   script_link link_;
   udp_layer sockets_;
   std::unique_ptr<stack> stack_;
-  std::array<std::unique_ptr<udp_socket>, 3> in_use_;
+  static constexpr std::size_t first_v6 = 3;
+  std::array<std::unique_ptr<udp_socket>, 5> in_use_;
   time_point now_ = second;
 };
 
