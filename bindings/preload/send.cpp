@@ -28,8 +28,8 @@ bool control_translates(const msghdr& m) {
   for (cmsghdr* each = CMSG_FIRSTHDR(&m); each != nullptr; each = CMSG_NXTHDR(const_cast<msghdr*>(&m), each)) {
     const int type = each->cmsg_type;
     const bool is_v4 = each->cmsg_level == IPPROTO_IP && (type == IP_PKTINFO || type == IP_TTL || type == IP_TOS);
-    const bool is_v6 = each->cmsg_level == IPPROTO_IPV6 &&
-                       (type == IPV6_PKTINFO || type == IPV6_HOPLIMIT || type == IPV6_TCLASS);
+    const bool is_v6 =
+        each->cmsg_level == IPPROTO_IPV6 && (type == IPV6_PKTINFO || type == IPV6_HOPLIMIT || type == IPV6_TCLASS);
     if (!is_v4 && !is_v6) return false;
   }
   return true;
