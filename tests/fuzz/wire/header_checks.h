@@ -48,9 +48,9 @@ void check_fields(view<T> v, std::span<const std::byte> packet) {
   octet_string copy(packet.begin(), packet.end());
   const auto m = mutable_view<T>::parse(copy);
   for (std::size_t i = 0; i < list.size(); ++i) {
-    const std::uint64_t value = access[i].get(v);
+    const any_number value = access[i].get(v);
     require(value == oracle_get(packet, list[i]), "a field is its bits");
-    access[i].set(*m, ~value & (~std::uint64_t{0} >> (64 - list[i].width)));
+    access[i].set(*m, cut_to(~value, list[i].width));
     access[i].set(*m, value);
     require(std::ranges::equal(copy, packet), "setting a field changes no other");
   }

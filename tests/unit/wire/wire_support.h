@@ -36,13 +36,21 @@ inline bool oracle_bit(std::span<const std::byte> bytes, std::size_t at) {
   return std::to_integer<unsigned>(bytes[at / 8]) >> (7 - at % 8) & 1;
 }
 
-inline std::uint64_t oracle_get(std::span<const std::byte> bytes, const field_info& field) {
-  std::uint64_t out = 0;
+// As wide as the widest field, an IPv6 address.
+__extension__ using any_number = unsigned __int128;
+
+// All ones, or as much of a random number as the field has room for.
+inline any_number cut_to(any_number value, unsigned width) {
+  return width == 128 ? value : value & ((any_number{1} << width) - 1);
+}
+
+inline any_number oracle_get(std::span<const std::byte> bytes, const field_info& field) {
+  any_number out = 0;
   for (std::size_t i = 0; i < field.width; ++i) out = out << 1 | oracle_bit(bytes, field.offset + i);
   return out;
 }
 
-inline void oracle_set(std::span<std::byte> bytes, const field_info& field, std::uint64_t value) {
+inline void oracle_set(std::span<std::byte> bytes, const field_info& field, any_number value) {
   for (std::size_t i = 0; i < field.width; ++i) {
     const std::size_t at = field.offset + i;
     const auto bit = static_cast<std::byte>(0x80 >> at % 8);
@@ -53,24 +61,24 @@ inline void oracle_set(std::span<std::byte> bytes, const field_info& field, std:
 
 // Any field as a number and back; bytes count as one big-endian number.
 template <unsigned W>
-std::uint64_t number_of(u<W> field) {
+any_number number_of(u<W> field) {
   return field;
 }
 template <typename E, unsigned W>
-std::uint64_t number_of(as<E, W> field) {
+any_number number_of(as<E, W> field) {
   const E value = field;
   return static_cast<std::make_unsigned_t<std::underlying_type_t<E>>>(value);
 }
 template <wire::byte_field F>
-std::uint64_t number_of(const F& field) {
-  std::uint64_t out = 0;
-  for (std::byte byte : std::as_bytes(std::span(&field, 1))) out = out << 8 | std::to_integer<std::uint64_t>(byte);
+any_number number_of(const F& field) {
+  any_number out = 0;
+  for (std::byte byte : std::as_bytes(std::span(&field, 1))) out = out << 8 | std::to_integer<unsigned>(byte);
   return out;
 }
 
 template <typename F>
 struct field_from {
-  static F number(std::uint64_t value) {
+  static F number(any_number value) {
     F out;
     auto bytes = std::as_writable_bytes(std::span(&out, 1));
     for (std::size_t i = bytes.size(); i-- > 0; value >>= 8) bytes[i] = static_cast<std::byte>(value);
@@ -79,25 +87,25 @@ struct field_from {
 };
 template <unsigned W>
 struct field_from<u<W>> {
-  static u<W> number(std::uint64_t value) { return *u<W>::checked(value); }
+  static u<W> number(any_number value) { return *u<W>::checked(static_cast<std::uint64_t>(value)); }
 };
 template <typename E, unsigned W>
 struct field_from<as<E, W>> {
-  static as<E, W> number(std::uint64_t value) { return *as<E, W>::checked(static_cast<E>(value)); }
+  static as<E, W> number(any_number value) { return *as<E, W>::checked(static_cast<E>(value)); }
 };
 
 // Gets and sets by an index that is known at run time only.
 template <typename T>
 struct any_field_of {
-  std::uint64_t (*get)(view<T>);
-  void (*set)(mutable_view<T>, std::uint64_t);
+  any_number (*get)(view<T>);
+  void (*set)(mutable_view<T>, any_number);
 };
 
 template <typename T>
 constexpr auto accessors() {
   return []<std::size_t... I>(std::index_sequence<I...>) {
     return std::array{any_field_of<T>{[](view<T> v) { return number_of(v.template get_at<I>()); },
-                                      [](mutable_view<T> m, std::uint64_t value) {
+                                      [](mutable_view<T> m, any_number value) {
                                         m.template set_at<I>(field_from<wire::member_type<T, I>>::number(value));
                                       }}...};
   }
