@@ -26,11 +26,13 @@ fastudp_addr address(const char* text) {
 class host {
  public:
   host(const std::string& hub, const char* own, std::uint16_t port) {
-    const auto uri = hub + "?announce=off&address=" + own + "/24";
+    fastudp_addr any = address(own);
+    const bool is_v4 = any.family == FASTUDP_IPV4;
+    const auto uri = hub + "?announce=off&address=" + own + (is_v4 ? "/24" : "/64");
     if (fastudp_stack_open(&stack_, uri.c_str(), nullptr, nullptr, 0) != 0) return;
-    fastudp_addr any = address(":0");
+    any = address(is_v4 ? "0.0.0.0" : "::");
     any.port = port;
-    fastudp_socket_open(stack_, FASTUDP_IPV4, &socket_);
+    fastudp_socket_open(stack_, any.family, &socket_);
     fastudp_socket_bind(socket_, &any);
   }
   ~host() {
@@ -56,10 +58,15 @@ class host {
 
 struct hosts {
   std::string hub = fresh_hub();
-  host sender{hub, "10.0.0.1", 5000}, receiver{hub, "10.0.0.2", 7};
-  fastudp_addr to = address("10.0.0.2:7");
+  host sender, receiver;
+  fastudp_addr to;
 
-  hosts() { sender.learn("10.0.0.2", receiver); }
+  explicit hosts(bool v6 = false)
+      : sender{hub, v6 ? "fd00::1" : "10.0.0.1", 5000},
+        receiver{hub, v6 ? "fd00::2" : "10.0.0.2", 7},
+        to{address(v6 ? "[fd00::2]:7" : "10.0.0.2:7")} {
+    sender.learn(v6 ? "fd00::2" : "10.0.0.2", receiver);
+  }
 };
 
 class burst {
@@ -88,9 +95,9 @@ void finish(benchmark::State& state, std::size_t count, std::size_t size) {
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(count * size));
 }
 
-void copied(benchmark::State& state) {
+void copy(benchmark::State& state, bool v6) {
   const auto size = static_cast<std::size_t>(state.range(0)), count = static_cast<std::size_t>(state.range(1));
-  hosts pair;
+  hosts pair(v6);
   burst messages(count, size);
   for (auto _ : state) {
     const int sent = fastudp_send(pair.sender.socket(), messages.prepared(pair.to), count, FASTUDP_DONTWAIT);
@@ -99,6 +106,9 @@ void copied(benchmark::State& state) {
   }
   finish(state, count, size);
 }
+
+void copied(benchmark::State& state) { copy(state, false); }
+void copied_v6(benchmark::State& state) { copy(state, true); }
 
 void borrowed(benchmark::State& state) {
   const auto size = static_cast<std::size_t>(state.range(0)), count = static_cast<std::size_t>(state.range(1));
@@ -139,6 +149,7 @@ const std::vector<std::int64_t> sizes{64, 512, 1400}, bursts{1, 64};
 
 BENCHMARK(raw)->ArgsProduct({sizes, bursts})->ArgNames({"bytes", "burst"});
 BENCHMARK(copied)->ArgsProduct({sizes, bursts})->ArgNames({"bytes", "burst"});
+BENCHMARK(copied_v6)->ArgsProduct({sizes, bursts})->ArgNames({"bytes", "burst"});
 BENCHMARK(borrowed)->ArgsProduct({sizes, bursts})->ArgNames({"bytes", "burst"});
 
 }  // namespace
