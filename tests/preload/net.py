@@ -29,6 +29,7 @@ LINKS = {
     "packet": ("packet:near", HOST),
     "packet-filter": ("packet:near?steer=off", HOST),
     "packet-plain": ("packet:near?ring=off", HOST),
+    "packet-blocks": ("packet:near?ring=v3", HOST),
     "packet-own": (f"packet:near?address={OWN}/24", OWN),
     "tap": (f"tap:fast0?address={TAP_OWN}/24", TAP_OWN),
 }

@@ -1,5 +1,6 @@
 """What else goes on at the interface that a program of ours uses: all of it arrives, and once."""
 
+import json
 import socket
 
 import pytest
@@ -7,7 +8,7 @@ from net import FASTUDP, HOST, PATIENCE, PEER, Namespace, until
 from private_network import kernel_counts, run
 from test_programs import BLOCKING_ECHO, PYTHON
 
-SHARED = pytest.mark.parametrize("under", ["packet", "packet-filter", "packet-plain"], indirect=True)
+SHARED = pytest.mark.parametrize("under", ["packet", "packet-filter", "packet-plain", "packet-blocks"], indirect=True)
 
 SEND_SEGMENTS = """
 import socket, sys
@@ -156,3 +157,46 @@ for _ in range(2):
         print("nothing")
 """ % PEER
     assert run(FASTUDP, "run", "--link", "packet:near", "--", PYTHON, "-c", client) == "refused\nnothing\n"
+
+
+TAGGED = """
+import socket, struct, sys
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total & 0xffff) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xffff
+raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+raw.bind(("far", 0))
+own, to = raw.getsockname()[4], bytes.fromhex(sys.argv[2].replace(":", ""))
+inner = struct.pack("!HHHH", 9, 7000, 14, 0) + b"tagged"
+ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(inner), 0, 0x4000, 64, 17, 0, socket.inet_aton(sys.argv[3]),
+                 socket.inet_aton(sys.argv[1]))
+ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
+for tag in (b"\\x81\\x00\\x00\\x05", b"\\x88\\xa8\\x00\\x05"):
+    raw.send(to + own + tag + b"\\x08\\x00" + ip + inner)
+plain = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+plain.settimeout(20)
+plain.sendto(b"plain", (sys.argv[1], 7000))
+print(plain.recv(100).decode())
+"""
+
+LISTENER = """
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 7000))
+print("ready", flush=True)
+data, peer = server.recvfrom(100)
+server.sendto(b"first was " + data, peer)
+"""
+
+
+@pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter", "packet-plain", "packet-blocks", "packet-own"], indirect=True)
+def test_a_frame_of_another_vlan_is_nobodys(under):
+    with under.start(PYTHON, "-c", LISTENER) as server:
+        server.says("ready")
+        under.ready()
+        if under.name == "packet-own":  # the peer has to know its MAC address
+            run(*under.net.peer.command("ping", "-c1", "-W5", under.address))
+        known = json.loads(run(*under.net.peer.command("ip", "-json", "neighbour", "show", under.address)))
+        mac = known[0]["lladdr"]
+        assert run(*under.net.peer.command(PYTHON, "-c", TAGGED, under.address, mac, PEER)) == "first was plain\n"

@@ -19,6 +19,7 @@
 
 #include "link/link.h"
 #include "link/own_mac.h"
+#include "link/packet/block_ring.h"
 #include "link/packet/ring.h"
 #include "link/packet/segments.h"
 #include "link/packet/socket.h"
@@ -51,12 +52,22 @@ std::uint32_t segment_size(const received_frame& f) {
 
 std::uint32_t frame_size(std::uint32_t mtu) { return (default_headroom + longest_link_header + mtu + 63) / 64 * 64; }
 
+// The mapped receive ring, of one kind or the other, or none.
+struct rings {
+  std::optional<ring> slots;
+  std::optional<block_ring> blocks;
+
+  bool are_used() const { return slots || blocks; }
+  bool front(received_frame& out) { return slots ? slots->front(out) : blocks->front(out); }
+  void give_back() { slots ? slots->give_back() : blocks->give_back(); }
+};
+
 class packet_link final : public link {
  public:
-  packet_link(descriptor&& socket, std::optional<ring>&& rx, const link_info& info, std::unique_ptr<pool> frames,
+  packet_link(descriptor&& socket, rings&& rx, const link_info& info, std::unique_ptr<pool> frames,
               std::unique_ptr<std::byte[]> large, counters& count)
       : socket_(std::move(socket)),
-        ring_(std::move(rx)),
+        rings_(std::move(rx)),
         info_(info),
         frames_(std::move(frames)),
         large_(std::move(large)),
@@ -86,7 +97,7 @@ class packet_link final : public link {
   void ask_for_losses();
 
   descriptor socket_;
-  std::optional<ring> ring_;
+  rings rings_;
   link_info info_;
   std::unique_ptr<pool> frames_;
   // A super-packet that is being cut up, or a frame that is read without a ring: header and bytes.
@@ -102,7 +113,7 @@ std::size_t packet_link::rx_burst(burst& out) {
   const std::size_t before = out.size();
   if (pieces_) take_pieces(out);
   for (std::size_t budget = out.room(); budget != 0 && out.room() != 0; --budget) {
-    if (!(ring_ ? receive_from_ring(out) : receive_plain(out))) break;
+    if (!(rings_.are_used() ? receive_from_ring(out) : receive_plain(out))) break;
   }
   if (out.size() == before && ++empty_looks_ % looks_between_statistics == 0) ask_for_losses();
   return out.size() - before;
@@ -110,12 +121,12 @@ std::size_t packet_link::rx_burst(burst& out) {
 
 bool packet_link::receive_from_ring(burst& out) {
   received_frame f;
-  if (!ring_->front(f)) return false;
+  if (!rings_.front(f)) return false;
   const bool is_cut = f.length > f.bytes.size();
   if (is_cut) {
     // What doesn't fit into a slot came whole by the socket's queue, in the same order.
     const bool is_there = (f.status & TP_STATUS_COPY) != 0 && read_large(f);
-    ring_->give_back();
+    rings_.give_back();
     if (is_there) {
       take(f, out);
     } else {
@@ -124,7 +135,7 @@ bool packet_link::receive_from_ring(burst& out) {
     return true;
   }
   take(f, out);
-  ring_->give_back();
+  rings_.give_back();
   return true;
 }
 
@@ -227,8 +238,8 @@ void packet_link::take_pieces(burst& out) {
 
 bool packet_link::arm() {
   received_frame f;
-  if (pieces_ || (ring_ && ring_->front(f))) return false;
-  if (ring_) return true;
+  if (pieces_ || (rings_.are_used() && rings_.front(f))) return false;
+  if (rings_.are_used()) return true;
   pollfd self{socket_.number(), POLLIN, 0};
   return ::poll(&self, 1, 0) == 0;
 }
@@ -245,7 +256,6 @@ std::size_t packet_link::tx_burst(const burst& in) {
   static constexpr std::array<std::byte, virtio_header_length> nothing_left_undone{};
   std::array<mmsghdr, burst::capacity> calls;
   std::array<std::array<iovec, 2>, burst::capacity> parts;
-  std::array<packet*, burst::capacity> fit;
   std::size_t count = 0;
   for (packet* p : in.packets()) {
     if (!info_.carries(p->bytes())) {
@@ -257,7 +267,7 @@ std::size_t packet_link::tx_burst(const burst& in) {
     calls[count] = {};
     calls[count].msg_hdr.msg_iov = parts[count].data();
     calls[count].msg_hdr.msg_iovlen = 2;
-    fit[count++] = p;
+    ++count;
   }
   std::size_t sent = 0;
   while (sent < count) {
@@ -303,24 +313,35 @@ status configure(int socket, const interface_facts& device, uri& where, const li
   return info.steered ? status{} : filter_shared(socket, why);
 }
 
-result<std::optional<ring>> open_ring(int socket, uri& where, std::uint32_t mtu, reason& why) {
+result<rings> open_rings(int socket, uri& where, std::uint32_t mtu, reason& why) {
+  rings out;
   const auto kind = where.take("ring").value_or("v2");
   if (kind == "off") {
     const int on = 1;
     (void)::setsockopt(socket, SOL_PACKET, PACKET_AUXDATA, &on, sizeof on);
-    return std::optional<ring>();
+    return out;
   }
-  if (kind != "v2") return why.fail(EINVAL, "ring=%.*s: write v2 or off", static_cast<int>(kind.size()), kind.data());
+  if (kind == "v3") {
+    auto made = block_ring::open(socket, why);
+    if (!made) return made.failure();
+    out.blocks = std::move(*made);
+    return out;
+  }
+  if (kind != "v2") {
+    return why.fail(EINVAL, "ring=%.*s: write v2, v3 or off", static_cast<int>(kind.size()), kind.data());
+  }
   const int longest = static_cast<int>(longest_frame);
   (void)::setsockopt(socket, SOL_PACKET, PACKET_COPY_THRESH, &longest, sizeof longest);
   auto made = ring::open(socket, mtu + longest_link_header, ring_slots, why);
   if (!made) return made.failure();
-  return std::optional<ring>(std::move(*made));
+  out.slots = std::move(*made);
+  return out;
 }
 
 }  // namespace
 
-// Keys: ring=v2|off, steer=off, mac with address. `address` is the stack's to take; here it decides whose the MAC is.
+// Keys: ring=v2|v3|off, steer=off, mac with address. `address` is the stack's to take; here it decides whose the MAC
+// is.
 result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   const auto device = look_up(where.device(), why);
   if (!device) return device.failure();
@@ -330,7 +351,7 @@ result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   if (!socket) return socket.failure();
   link_info info{.name = "", .mac = {}, .mtu = static_cast<std::uint32_t>(*mtu), .interface = device->index};
   if (auto done = configure(socket->number(), *device, where, services, info, why); !done) return done.failure();
-  auto rx = open_ring(socket->number(), where, info.mtu, why);
+  auto rx = open_rings(socket->number(), where, info.mtu, why);
   if (!rx) return rx.failure();
   auto frames = pool::create(frame_count, frame_size(info.mtu));
   std::unique_ptr<std::byte[]> large(new (std::nothrow) std::byte[virtio_header_length + longest_frame]);

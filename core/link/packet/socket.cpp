@@ -69,7 +69,10 @@ result<descriptor> open_socket(const interface_facts& of, reason& why) {
   descriptor out(::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!out) {
     if (errno != EPERM) return why.fail(errno, "packet:%s can't be opened: %m", of.name);
-    return why.fail(EPERM, "packet:%s needs CAP_NET_RAW: run as root, or 'setcap cap_net_raw+ep' the program", of.name);
+    return why.fail(EPERM,
+                    "packet:%s needs CAP_NET_RAW: run as root, or with it as an ambient capability (setpriv "
+                    "--inh-caps +net_raw --ambient-caps +net_raw)",
+                    of.name);
   }
   const int number = out.number();
   if (auto done = switch_on(number, PACKET_VNET_HDR, why, "virtio-net headers"); !done) return done.failure();
