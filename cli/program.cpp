@@ -126,7 +126,8 @@ int wait_for(family&& all, const sigset_t& taken) {
   while (all.look()) {
     siginfo_t info;
     const int number = ::sigwaitinfo(&taken, &info);
-    if (number > 0 && number != SIGCHLD) all.pass_on(info);
+    // It gives the lowest number first: that the program has ended may not have been told yet.
+    if (number > 0 && number != SIGCHLD && all.look()) all.pass_on(info);
   }
   return all.status();
 }
