@@ -34,8 +34,9 @@ auto guarded(const Call& call, const Pointer*... needed) -> decltype(call()) {
   return call();
 }
 
-inline endpoint_address from_c(const fastudp_addr& in) {
-  endpoint_address out{.address = {}, .port = in.port, .scope = in.scope_id};
+inline void from_c(const fastudp_addr& in, endpoint_address& out) {
+  out.port = in.port;
+  out.scope = in.scope_id;
   if (in.family == FASTUDP_IPV6) {
     std::memcpy(out.address.bytes.data(), in.bytes, out.address.bytes.size());
   } else {
@@ -43,22 +44,29 @@ inline endpoint_address from_c(const fastudp_addr& in) {
     std::memcpy(v4.bytes.data(), in.bytes, v4.bytes.size());
     out.address = v4;
   }
+}
+
+inline endpoint_address from_c(const fastudp_addr& in) {
+  endpoint_address out;
+  from_c(in, out);
   return out;
 }
 
 // As a socket of the family has it: to one of IPv6 an IPv4 address is a mapped one.
-inline fastudp_addr to_c(const endpoint_address& in, ip_family family) {
-  fastudp_addr out{};
+inline void to_c(const endpoint_address& in, ip_family family, fastudp_addr& out) {
+  const bool is_v6 = family == ip_family::v6;
+  const ipv4_address v4 = in.address.ipv4();
+  std::memset(out.bytes, 0, sizeof out.bytes);
+  std::memcpy(out.bytes, is_v6 ? in.address.bytes.data() : v4.bytes.data(), is_v6 ? sizeof out.bytes : sizeof v4);
+  out.scope_id = is_v6 ? in.scope : 0;
   out.port = in.port;
-  if (family == ip_family::v6) {
-    out.family = FASTUDP_IPV6;
-    out.scope_id = in.scope;
-    std::memcpy(out.bytes, in.address.bytes.data(), in.address.bytes.size());
-  } else {
-    out.family = FASTUDP_IPV4;
-    const ipv4_address v4 = in.address.ipv4();
-    std::memcpy(out.bytes, v4.bytes.data(), v4.bytes.size());
-  }
+  out.family = is_v6 ? FASTUDP_IPV6 : FASTUDP_IPV4;
+  out.reserved = 0;
+}
+
+inline fastudp_addr to_c(const endpoint_address& in, ip_family family) {
+  fastudp_addr out;
+  to_c(in, family, out);
   return out;
 }
 

@@ -46,19 +46,21 @@ union message_room {
   message items[piece];
 };
 
-message from_c(const fastudp_msg& in) {
-  return {.data = {static_cast<std::byte*>(in.data), in.size},
-          .peer = abi::from_c(in.peer),
-          .has_peer = in.peer.family != FASTUDP_UNSPEC,
-          .control = {static_cast<std::byte*>(in.control), in.control != nullptr ? in.control_len : 0},
-          .frame = reinterpret_cast<packet*>(in.frame)};
+// In place, field by field: a message that is made elsewhere and copied costs as much as all the rest of the call.
+void from_c(const fastudp_msg& in, message& out) {
+  std::construct_at(&out);
+  out.data = {static_cast<std::byte*>(in.data), in.size};
+  out.has_peer = in.peer.family != FASTUDP_UNSPEC;
+  if (out.has_peer) abi::from_c(in.peer, out.peer);
+  out.control = {static_cast<std::byte*>(in.control), in.control != nullptr ? in.control_len : 0};
+  out.frame = reinterpret_cast<packet*>(in.frame);
 }
 
 void write_back(const message& in, fastudp_msg& out, ip_family family) {
   out.data = in.data.data();
   out.size = static_cast<uint32_t>(in.data.size());
   out.length = in.length;
-  out.peer = in.has_peer ? abi::to_c(in.peer, family) : fastudp_addr{};
+  in.has_peer ? abi::to_c(in.peer, family, out.peer) : void(out.peer = {});
   out.control_len = static_cast<uint32_t>(in.control.size());
   out.flags = static_cast<uint32_t>(in.flags);
   out.frame = reinterpret_cast<fastudp_frame*>(in.frame);
@@ -91,7 +93,7 @@ int in_pieces(fastudp_msg* msgs, std::size_t count, const Call& call, const Fini
   do {
     message_room batch;
     const std::size_t size = std::min(count - done, piece);
-    for (std::size_t i = 0; i < size; ++i) std::construct_at(&batch.items[i], from_c(msgs[done + i]));
+    for (std::size_t i = 0; i < size; ++i) from_c(msgs[done + i], batch.items[i]);
     const result<std::size_t> taken = call(std::span(batch.items, size), done != 0);
     if (!taken) return done != 0 ? static_cast<int>(done) : -taken.code();
     for (std::size_t i = 0; i < *taken; ++i) finish(batch.items[i], msgs[done + i]);

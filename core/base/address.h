@@ -58,23 +58,33 @@ enum class ip_family : std::uint8_t { v4, v6 };
 // how an IPv6 socket of Linux's sees it. The default is IPv6's any address.
 struct ip_address {
   std::array<std::uint8_t, 16> bytes{};
+  using halves = std::array<std::uint64_t, 2>;
 
   constexpr ip_address() = default;
   constexpr ip_address(ipv6_address v6) : bytes(v6.bytes) {}
+  // In two words, so that who reads it in two needn't wait for many small stores.
   constexpr ip_address(ipv4_address v4) {
-    bytes[10] = bytes[11] = 0xff;
-    for (std::size_t i = 0; i < 4; ++i) bytes[12 + i] = v4.bytes[i];
+    const auto mapped = std::bit_cast<std::uint32_t>(std::array<std::uint8_t, 4>{0, 0, 0xff, 0xff});
+    const std::array<std::uint32_t, 4> words{0, 0, mapped, std::bit_cast<std::uint32_t>(v4.bytes)};
+    bytes = std::bit_cast<std::array<std::uint8_t, 16>>(words);
   }
   static constexpr ip_address any(ip_family family) {
     return family == ip_family::v4 ? ip_address(ipv4_address{}) : ip_address();
   }
 
-  friend constexpr bool operator==(const ip_address&, const ip_address&) = default;
+  friend constexpr bool operator==(const ip_address& a, const ip_address& b) {
+    const auto x = std::bit_cast<halves>(a.bytes), y = std::bit_cast<halves>(b.bytes);
+    return x[0] == y[0] && x[1] == y[1];
+  }
   // Halves in host order: the first byte is the most significant of high().
   constexpr std::uint64_t high() const { return network_order(std::bit_cast<halves>(bytes)[0]); }
   constexpr std::uint64_t low() const { return network_order(std::bit_cast<halves>(bytes)[1]); }
 
-  constexpr bool is_v4() const { return high() == 0 && low() >> 32 == 0xffff; }
+  constexpr bool is_v4() const {
+    constexpr std::array<std::uint8_t, 4> mapped{0, 0, 0xff, 0xff};
+    const auto words = std::bit_cast<std::array<std::uint32_t, 4>>(bytes);
+    return (words[0] | words[1]) == 0 && words[2] == std::bit_cast<std::uint32_t>(mapped);
+  }
   constexpr ip_family family() const { return is_v4() ? ip_family::v4 : ip_family::v6; }
   constexpr ipv4_address ipv4() const { return {{bytes[12], bytes[13], bytes[14], bytes[15]}}; }
   constexpr ipv6_address ipv6() const { return {bytes}; }
@@ -91,7 +101,6 @@ struct ip_address {
   }
 
  private:
-  using halves = std::array<std::uint64_t, 2>;
   static constexpr std::uint64_t mapped_any = 0xffff'0000'0000;
 };
 

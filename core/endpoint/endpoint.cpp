@@ -343,6 +343,10 @@ int endpoint::interface() const {
 }
 
 void endpoint::fill_control(message& m, const packet& datagram) const {
+  if (!socket_.settings().wants_facts()) {
+    m.control = m.control.first(0);
+    return;
+  }
   control_writer out(m.control);
   const ip_facts facts = facts_of(datagram);
   put_facts(out, facts, interface(), facts.destination, socket_.settings());

@@ -35,6 +35,12 @@ struct socket_settings {
     bool receive_errors = false;
     bool receive_packet_info = false, receive_hops = false, receive_traffic_class = false;
   } v6;
+
+  // Whether anything is to be said of a datagram in control messages.
+  bool wants_facts() const {
+    return receive_packet_info || receive_ttl || receive_tos || v6.receive_packet_info || v6.receive_hops ||
+           v6.receive_traffic_class;
+  }
 };
 
 inline constexpr std::uint8_t default_ttl = 64;

@@ -32,8 +32,18 @@ constexpr discovery discovery_modes[] = {
 }  // namespace
 
 endpoint_address sender_of(const packet& datagram) {
-  return {.address = facts_of(datagram).source,
-          .port = load_network<std::uint16_t>(datagram.frame + datagram.transport)};
+  constexpr std::uint32_t source_v4 = 12, source_v6 = 8;
+  const std::byte* header = datagram.frame + datagram.network;
+  endpoint_address out;
+  out.port = load_network<std::uint16_t>(datagram.frame + datagram.transport);
+  if (is_ipv4(*header)) {
+    ipv4_address source;
+    std::memcpy(source.bytes.data(), header + source_v4, source.bytes.size());
+    out.address = source;
+  } else {
+    std::memcpy(out.address.bytes.data(), header + source_v6, out.address.bytes.size());
+  }
+  return out;
 }
 
 udp_socket::udp_socket(udp_layer& layer, ip_family family) : layer_(layer), family_(family) {
