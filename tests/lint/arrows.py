@@ -7,7 +7,7 @@ import sys
 
 from common import files, finish
 
-CONTRACT = ("link/link.h", "link/uri.h", "link/own_mac.h", "link/steering.h")
+CONTRACT = ("link/link.h", "link/uri.h", "link/own_mac.h", "link/steering.h", "link/virtio_header.h")
 
 # Folder, longest match first -> what it may include by a path rooted at core/. A row ending in '/' allows a folder.
 CORE = {

@@ -3,6 +3,7 @@ never a datagram twice, and nothing left behind."""
 
 import json
 import os
+import re
 import subprocess
 
 import net as topology
@@ -317,6 +318,16 @@ def test_wrong_links_and_missing_rights_say_what_to_do(net):
     assert code == 0 and "CAP_NET_RAW" in said and "going on with the kernel's sockets" in said and said.count("\n") == 1
     code, said = fails("--strict", "--link", "auto:near", before=less)
     assert code == 1 and "CAP_NET_RAW" in said
+
+
+def test_what_is_advised_for_packet_gives_the_right_and_allows_preloading(net):
+    done = subprocess.run(["capsh", "--drop=cap_net_raw", "--shell=/usr/bin/env", "--", FASTUDP, "run", "--strict", "--link",
+                           "packet:near", "--", "true"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    advised = re.search("'(setpriv .*?)'", done.stderr).group(1).replace("USER", "nobody").split()
+    looks = ("import ctypes, os, socket\nassert os.getuid() != 0\nsocket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n"
+             "at_secure = 23\nassert ctypes.CDLL(None).getauxval(at_secure) == 0\n")
+    run(*advised, PYTHON, "-c", looks)
 
 
 def served_by(net, *command, before=()):

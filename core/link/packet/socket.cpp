@@ -41,6 +41,37 @@ status ask(int control, unsigned long request, ifreq& about, reason& why) {
   return why.fail(errno, "%s can't be asked: %m", about.ifr_name);
 }
 
+status enlarge(int socket, int forced, int asked, int bytes) {
+  if (::setsockopt(socket, SOL_SOCKET, forced, &bytes, sizeof bytes) == 0) return {};
+  return ::setsockopt(socket, SOL_SOCKET, asked, &bytes, sizeof bytes) == 0 ? status{} : error{errno};
+}
+
+result<descriptor> make_socket(const interface_facts& of, reason& why) {
+  descriptor out(::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!out) {
+    if (errno != EPERM) return why.fail(errno, "packet:%s can't be opened: %m", of.name);
+    // Not by setcap: a program with file capabilities can't be preloaded.
+    return why.fail(EPERM,
+                    "packet:%s needs CAP_NET_RAW: run as root, or have root start it by 'setpriv --reuid=USER "
+                    "--init-groups --inh-caps=+net_raw --ambient-caps=+net_raw'",
+                    of.name);
+  }
+  const int number = out.number();
+  if (auto done = switch_on(number, PACKET_VNET_HDR, why, "virtio-net headers"); !done) return done.failure();
+  // Straight to the driver. A queueing discipline would see what the program's other datagrams don't pass either.
+  (void)switch_on(number, PACKET_QDISC_BYPASS, why, "to go round the queueing discipline");
+  return out;
+}
+
+status bind_to(int socket, const interface_facts& of, int protocol, reason& why) {
+  sockaddr_ll at{};
+  at.sll_family = AF_PACKET;
+  at.sll_protocol = htons(static_cast<std::uint16_t>(protocol));
+  at.sll_ifindex = of.index;
+  if (::bind(socket, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0) return {};
+  return why.fail(errno, "packet:%s can't be bound to its interface: %m", of.name);
+}
+
 }  // namespace
 
 result<interface_facts> look_up(std::string_view name, reason& why) {
@@ -66,47 +97,43 @@ result<interface_facts> look_up(std::string_view name, reason& why) {
 }
 
 result<descriptor> open_socket(const interface_facts& of, reason& why) {
-  descriptor out(::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!out) {
-    if (errno != EPERM) return why.fail(errno, "packet:%s can't be opened: %m", of.name);
-    return why.fail(EPERM,
-                    "packet:%s needs CAP_NET_RAW: run as root, or with it as an ambient capability (setpriv "
-                    "--inh-caps +net_raw --ambient-caps +net_raw)",
-                    of.name);
-  }
-  const int number = out.number();
-  if (auto done = switch_on(number, PACKET_VNET_HDR, why, "virtio-net headers"); !done) return done.failure();
-  if (auto done = switch_on(number, PACKET_IGNORE_OUTGOING, why, "to ignore what goes out"); !done)
+  auto out = make_socket(of, why);
+  if (!out) return out.failure();
+  if (auto done = switch_on(out->number(), PACKET_IGNORE_OUTGOING, why, "to ignore what goes out"); !done)
     return done.failure();
-  // Straight to the driver. A queueing discipline would see what the program's other datagrams don't pass either.
-  (void)switch_on(number, PACKET_QDISC_BYPASS, why, "to go round the queueing discipline");
   // Room for super-packets, which don't fit into a slot of the ring.
-  const int large = 8 * 1024 * 1024;
-  if (::setsockopt(number, SOL_SOCKET, SO_RCVBUFFORCE, &large, sizeof large) != 0) {
-    (void)::setsockopt(number, SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
-  }
+  (void)enlarge(out->number(), SO_RCVBUFFORCE, SO_RCVBUF, 8 * 1024 * 1024);
+  return out;
+}
+
+result<descriptor> open_to_send(const interface_facts& of, reason& why) {
+  auto out = make_socket(of, why);
+  if (!out) return out.failure();
+  constexpr int nothing = 0;
+  if (auto bound = bind_to(out->number(), of, nothing, why); !bound) return bound.failure();
+  // It is the ring that limits how much the device has at a time.
+  (void)enlarge(out->number(), SO_SNDBUFFORCE, SO_SNDBUF, 8 * 1024 * 1024);
   return out;
 }
 
 status filter_shared(int socket, reason& why) {
   constexpr auto ancillary = [](int what) { return static_cast<std::uint32_t>(SKF_AD_OFF + what); };
   constexpr std::uint32_t protocol_at = ETH_HLEN + 9, header_at = ETH_HLEN, icmp_type_at = ETH_HLEN;
-  static constexpr sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_PKTTYPE)),
-                                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 13),
-                                         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_VLAN_TAG_PRESENT)),
-                                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 11),
-                                         BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
-                                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 9),
-                                         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, protocol_at),
-                                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 6, 0),
-                                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMP, 0, 6),
-                                         BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, header_at),
-                                         BPF_STMT(BPF_LD | BPF_B | BPF_IND, icmp_type_at),
-                                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_DEST_UNREACH, 2, 0),
-                                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_TIME_EXCEEDED, 1, 0),
-                                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_PARAMETERPROB, 0, 1),
-                                         BPF_STMT(BPF_RET | BPF_K, everything),
-                                         BPF_STMT(BPF_RET | BPF_K, 0)};
+  constexpr std::uint32_t vlan_bits = 0x0fff;
+  static constexpr sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_PKTTYPE)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 15),
+      // A VLAN is another network, but a tag with a priority alone is none, to the host's sockets neither.
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_VLAN_TAG_PRESENT)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 2, 0), BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_VLAN_TAG)),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, vlan_bits, 11, 0), BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 9), BPF_STMT(BPF_LD | BPF_B | BPF_ABS, protocol_at),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 6, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMP, 0, 6),
+      BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, header_at), BPF_STMT(BPF_LD | BPF_B | BPF_IND, icmp_type_at),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_DEST_UNREACH, 2, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_TIME_EXCEEDED, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_PARAMETERPROB, 0, 1), BPF_STMT(BPF_RET | BPF_K, everything),
+      BPF_STMT(BPF_RET | BPF_K, 0)};
   return attach(socket, code, why);
 }
 
@@ -138,13 +165,6 @@ status receive_for(int socket, const interface_facts& of, const mac_address& mac
   return set(socket, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &wanted, sizeof wanted, why, "one more MAC address");
 }
 
-status start(int socket, const interface_facts& of, reason& why) {
-  sockaddr_ll at{};
-  at.sll_family = AF_PACKET;
-  at.sll_protocol = htons(ETH_P_ALL);
-  at.sll_ifindex = of.index;
-  if (::bind(socket, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0) return {};
-  return why.fail(errno, "packet:%s can't be bound to its interface: %m", of.name);
-}
+status start(int socket, const interface_facts& of, reason& why) { return bind_to(socket, of, ETH_P_ALL, why); }
 
 }  // namespace fastudp::af_packet

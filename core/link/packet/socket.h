@@ -11,9 +11,6 @@
 
 namespace fastudp::af_packet {
 
-// Before every frame, both ways: struct virtio_net_hdr, by which a local kernel says what it has left undone.
-inline constexpr std::uint32_t virtio_header_length = 10;
-
 struct interface_facts {
   char name[16] = {};
   int index = 0;
@@ -26,9 +23,11 @@ result<interface_facts> look_up(std::string_view name, reason& why);
 
 // A socket that receives nothing yet. EPERM: CAP_NET_RAW is missing.
 result<descriptor> open_socket(const interface_facts& of, reason& why);
+// One that sends, and never receives anything.
+result<descriptor> open_to_send(const interface_facts& of, reason& why);
 
-// What it lets in: for a shared interface, what came for this host and is UDP, or an ICMP error; for an address of our
-// own, what is for that MAC address or for many.
+// What it lets in: for a shared interface, what came for this host in no VLAN and is UDP, or an ICMP error; for an
+// address of our own, what is for that MAC address or for many, whatever its tags.
 status filter_shared(int socket, reason& why);
 status filter_own(int socket, const mac_address& mac, reason& why);
 status filter_by_program(int socket, int program, reason& why);

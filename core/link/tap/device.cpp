@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "link/virtio_header.h"
+
 namespace fastudp::tap {
 namespace {
 

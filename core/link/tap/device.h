@@ -11,9 +11,6 @@
 
 namespace fastudp::tap {
 
-// A fixed layout that both sides keep, whatever features were agreed on: struct virtio_net_hdr.
-inline constexpr std::uint32_t virtio_header_length = 10;
-
 struct device {
   descriptor file;         // one frame per read and write, behind a virtio-net header; never blocks
   mac_address kernel_mac;  // of the kernel's end

@@ -8,7 +8,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <new>
@@ -17,13 +16,10 @@
 #include "link/own_mac.h"
 #include "link/tap/device.h"
 #include "link/uri.h"
+#include "link/virtio_header.h"
 
 namespace fastudp::tap {
 namespace {
-
-// Of the virtio-net header the first byte is all that matters without segmentation (virtio 1.2, 5.1.6): what the sender
-// says of the checksum. (The system's header for it isn't C++.)
-constexpr std::byte needs_checksum{1}, checksum_valid{2};
 
 // Frames cost address space until they are used; sockets may keep most of them.
 constexpr std::uint32_t frame_count = 8192;
@@ -31,11 +27,6 @@ constexpr std::uint32_t frame_count = 8192;
 // One byte more than the longest frame: a read cuts what is longer without a word, and so shows it.
 std::uint32_t frame_size(std::uint32_t mtu) {
   return (default_headroom + longest_link_header + mtu + 1 + 63) / 64 * 64;
-}
-
-checksum_state said_of_checksum(std::byte flags) {
-  if ((flags & needs_checksum) != std::byte{}) return checksum_state::partial;
-  return (flags & checksum_valid) != std::byte{} ? checksum_state::verified : checksum_state::unknown;
 }
 
 class tap_link final : public link {
@@ -97,7 +88,7 @@ bool tap_link::receive_one(burst& out) {
 bool tap_link::accept(packet& p, std::size_t length) {
   if (length >= virtio_header_length) {
     p.length = static_cast<std::uint32_t>(length - virtio_header_length);
-    p.checksum = said_of_checksum(p.data()[-std::ptrdiff_t{virtio_header_length}]);
+    p.checksum = checksum_said_by(p.data() - virtio_header_length);
     if (info_.carries(p.bytes())) return true;
   }
   count_.dropped(drop::link_error);
@@ -142,8 +133,7 @@ std::size_t tap_link::tx_burst(const burst& in) {
 
 // False when the interface has no room now.
 bool tap_link::transmit(packet& p) {
-  std::array<std::byte, virtio_header_length> header{};  // a whole frame with its checksum in place
-  const std::array<iovec, 2> parts{{{header.data(), header.size()}, {p.data(), p.length}}};
+  const std::array<iovec, 2> parts{{nothing_left_undone(), {p.data(), p.length}}};
   if (!gone_ && info_.carries(p.bytes())) {
     if (::writev(file_.number(), parts.data(), parts.size()) >= 0) return true;
     if (errno == EAGAIN) return false;

@@ -83,6 +83,9 @@ class steered : public testing::Test {
     pollfd both[] = {{tap_.number(), POLLIN, 0}, {kernel_.number(), POLLIN, 0}};
     ::poll(both, 2, patience_ms);
     ::poll(both, 2, 0);
+    return who_has_it_now();
+  }
+  std::string who_has_it_now() {
     char room[2000];
     const bool tap = ::recv(tap_.number(), room, sizeof room, MSG_DONTWAIT) > 0;
     const bool kernel = ::recv(kernel_.number(), room, sizeof room, MSG_DONTWAIT) > 0;
@@ -156,6 +159,50 @@ TEST_F(steered, it_goes_on_without_privileges) {
   ::waitpid(child, &status, 0);
   EXPECT_EQ(status, 0);
 }
+
+// A link that is steered, with each kind of ring.
+class steered_link : public steered, public testing::WithParamInterface<std::string> {
+ protected:
+  void SetUp() override {
+    steered::SetUp();
+    if (IsSkipped()) return;
+    tap_ = {};
+    reason why;
+    steering_ = std::move(*steering::load(why, plugin().c_str()));
+    link_ = std::make_unique<host>(std::string("packet:near?ring=") + GetParam(), steering_.get());
+    ASSERT_TRUE(*link_) << link_->why();
+    ASSERT_TRUE((*link_)->info().steered);
+  }
+  std::vector<frame> receive(std::size_t expected) {
+    std::vector<frame> out;
+    while (out.size() < expected) {
+      if ((*link_)->arm() && !readable((*link_)->wait_fd(), patience_ms)) break;
+      for (const auto& f : link_->receive()) out.push_back(f);
+    }
+    return out;
+  }
+
+  std::unique_ptr<host> link_;
+};
+
+TEST_P(steered_link, has_what_is_claimed_and_nothing_else) {
+  ASSERT_TRUE(steering_->add(ours(1000)));
+  const auto with = [](char payload) {
+    return [payload](std::string&, std::string&, std::string& udp) { udp[8] = payload; };
+  };
+  send(1001, with('k'));
+  send(1000, with('x'));
+  send(1000, with('y'));
+  const auto got = receive(2);
+  ASSERT_EQ(got.size(), 2u);
+  EXPECT_EQ(got[0].back(), 'x');
+  EXPECT_EQ(got[1].back(), 'y');
+  EXPECT_EQ(who_has_it(), "kernel");
+  EXPECT_EQ(who_has_it_now(), "nobody");
+}
+
+INSTANTIATE_TEST_SUITE_P(rings, steered_link, testing::Values("v2", "v3", "off"),
+                         [](const auto& tested) { return tested.param; });
 
 // How many programs the kernel says are at tc ingress of the interface.
 std::uint32_t attached() {

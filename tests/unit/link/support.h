@@ -42,10 +42,10 @@ class temporary_file {
 // A link with the counters that it counts in.
 class host {
  public:
-  explicit host(std::string uri_text) : text_(std::move(uri_text)) {
+  explicit host(std::string uri_text, steering* claims = nullptr) : text_(std::move(uri_text)) {
     auto where = uri::parse(text_, why_);
     if (!where) return;
-    if (auto opened = open_link(*where, {.count = count_}, why_)) link_ = std::move(*opened);
+    if (auto opened = open_link(*where, {.count = count_, .claims = claims}, why_)) link_ = std::move(*opened);
     (void)where->take("address");  // the stack's, but a link may look at it
     if (link_ != nullptr && !where->expect_all_taken(why_)) link_.reset();
   }

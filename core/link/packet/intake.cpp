@@ -1,0 +1,89 @@
+#include "link/packet/intake.h"
+
+#include <cstring>
+
+#include "base/byte_order.h"
+
+namespace fastudp::af_packet {
+namespace {
+
+checksum_state checksum_of(const received_frame& f) {
+  const auto said = checksum_said_by(f.header);
+  if (said != checksum_state::unknown) return said;
+  if ((f.status & TP_STATUS_CSUMNOTREADY) != 0) return checksum_state::partial;
+  return (f.status & TP_STATUS_CSUM_VALID) != 0 ? checksum_state::verified : checksum_state::unknown;
+}
+
+}  // namespace
+
+bool intake::take(const received_frame& f, burst& out) {
+  if (!f.is_whole()) {
+    count_.dropped(drop::link_rx_full);
+    return true;
+  }
+  const segments pieces(f.bytes, segment_size_said_by(f.header));
+  if (pieces.is_whole()) {
+    take_whole(f, out);
+    return true;
+  }
+  pieces_ = pieces;
+  their_tag_ = tag_of(f);
+  next_piece_ = 0;
+  return go_on(out);
+}
+
+// The device or the kernel has taken the tag out of the frame.
+std::optional<intake::tag> intake::tag_of(const received_frame& f) const {
+  if (!keeps_tags_ || (f.status & TP_STATUS_VLAN_VALID) == 0) return std::nullopt;
+  constexpr std::uint16_t customer = 0x8100;
+  return tag{(f.status & TP_STATUS_VLAN_TPID_VALID) != 0 ? f.vlan_tpid : customer, f.vlan_tci};
+}
+
+// The tag comes to stand before what is written to the packet's data.
+packet* intake::make_room(std::size_t size, const std::optional<tag>& t) {
+  packet* p = frames_.take();
+  if (p == nullptr) {
+    count_.dropped(drop::no_memory);
+    return nullptr;
+  }
+  if (t) p->reset(default_headroom + vlan_tag_length);
+  if (size >= ethernet_header_length && size <= p->tailroom()) return p;
+  count_.dropped(drop::link_error);
+  release(p);
+  return nullptr;
+}
+
+void intake::append(packet* p, std::size_t size, const std::optional<tag>& t, checksum_state checksum, burst& out) {
+  p->length = static_cast<std::uint32_t>(size);
+  if (t) {
+    constexpr std::size_t addresses = 12;
+    std::byte* frame = p->push(vlan_tag_length).data();
+    std::memmove(frame, frame + vlan_tag_length, addresses);
+    store_network(frame + addresses, t->type);
+    store_network(frame + addresses + sizeof t->type, t->information);
+  }
+  p->checksum = checksum;
+  out.append(p);
+}
+
+void intake::take_whole(const received_frame& f, burst& out) {
+  const auto t = tag_of(f);
+  packet* p = make_room(f.bytes.size(), t);
+  if (p == nullptr) return;
+  std::memcpy(p->data(), f.bytes.data(), f.bytes.size());
+  append(p, f.bytes.size(), t, checksum_of(f), out);
+}
+
+bool intake::go_on(burst& out) {
+  for (; next_piece_ < pieces_->count() && out.room() != 0; ++next_piece_) {
+    packet* p = make_room(pieces_->room_needed(), their_tag_);
+    if (p == nullptr) continue;
+    const std::size_t size = pieces_->write(next_piece_, {p->data(), p->tailroom()});
+    append(p, size, their_tag_, checksum_state::verified, out);  // the kernel that made it vouches for it
+  }
+  if (next_piece_ < pieces_->count()) return false;
+  pieces_.reset();
+  return true;
+}
+
+}  // namespace fastudp::af_packet
