@@ -23,6 +23,11 @@ void require(bool holds) {
 // Returns its payload; its headers say how long it is.
 std::span<const std::byte> check_datagram(std::span<const std::byte> piece) {
   const std::byte* ip = piece.data() + ip_at;
+  if (load_network<std::uint16_t>(ip - 2) == 0x86dd) {
+    constexpr std::size_t header = 40;
+    require(load_network<std::uint16_t>(ip + 4) == piece.size() - ip_at - header);
+    return piece.subspan(ip_at + header + udp_header);
+  }
   const std::size_t ip_header = static_cast<std::size_t>(ip[0] & std::byte{0xf}) * 4;
   require(load_network<std::uint16_t>(ip + 2) == piece.size() - ip_at);
   require(load_network<std::uint16_t>(ip + ip_header + 4) == piece.size() - ip_at - ip_header);

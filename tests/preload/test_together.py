@@ -4,7 +4,7 @@ import json
 import socket
 
 import pytest
-from net import FASTUDP, HOST, PATIENCE, PEER, Namespace, until
+from net import FASTUDP, HOST, HOST6, PATIENCE, PEER, Namespace, until
 from private_network import kernel_counts, run
 from test_programs import BLOCKING_ECHO, PYTHON
 
@@ -12,7 +12,7 @@ SHARED = pytest.mark.parametrize("under", ["packet", "packet-filter", "packet-pl
 
 SEND_SEGMENTS = """
 import socket, sys
-client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
 client.setsockopt(socket.IPPROTO_UDP, 103, 500)  # UDP_SEGMENT
 client.settimeout(20)
 data = b"".join(b"%04d" % i + b"x" * 496 for i in range(40))
@@ -85,11 +85,12 @@ def test_everything_at_once(under):
 
 
 @SHARED
-def test_a_kernel_peer_that_sends_segments(under):
+@pytest.mark.parametrize("address", [HOST, HOST6])
+def test_a_kernel_peer_that_sends_segments(under, address):
     """UDP_SEGMENT with checksum offload: one super-packet on the cable, forty datagrams for the program."""
-    with under.start(PYTHON, "-c", BLOCKING_ECHO) as server:
+    with under.start(PYTHON, "-c", BLOCKING_ECHO.replace("AF_INET", "AF_INET6")) as server:
         server.says("ready")
-        assert run(*under.net.peer.command(PYTHON, "-c", SEND_SEGMENTS, HOST)) == "True\n"
+        assert run(*under.net.peer.command(PYTHON, "-c", SEND_SEGMENTS, address)) == "True\n"
         server.stop()
 
 

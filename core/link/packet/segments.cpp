@@ -8,8 +8,8 @@
 namespace fastudp::af_packet {
 namespace {
 
-constexpr std::size_t udp_header = 8, ip_at = ethernet_header_length;
-constexpr std::uint16_t ether_type_ipv4 = 0x0800;
+constexpr std::size_t udp_header = 8, ip_at = ethernet_header_length, ipv4_header = 20, ipv6_header = 40;
+constexpr std::uint16_t ether_type_ipv4 = 0x0800, ether_type_ipv6 = 0x86dd;
 constexpr std::byte protocol_udp{17};
 
 std::uint16_t word(const std::byte* at) { return load_network<std::uint16_t>(at); }
@@ -21,14 +21,29 @@ std::uint16_t ip_checksum(const std::byte* header, std::size_t size) {
   return static_cast<std::uint16_t>(~sum);
 }
 
+// Of an IP packet with a UDP datagram right behind its header; 0 of any other.
+std::size_t ip_header_length(std::span<const std::byte> frame) {
+  if (frame.size() < ip_at + ipv4_header) return 0;
+  const std::uint16_t type = word(frame.data() + ip_at - 2);
+  const std::byte* ip = frame.data() + ip_at;
+  if (type == ether_type_ipv4 && ip[9] == protocol_udp) return static_cast<std::size_t>(ip[0] & std::byte{0xf}) * 4;
+  return type == ether_type_ipv6 && ip[6] == protocol_udp ? ipv6_header : 0;
+}
+
+void write_ipv4(std::byte* ip, std::size_t header, std::size_t payload, std::size_t i) {
+  store_network(ip + 2, static_cast<std::uint16_t>(header + payload));
+  store_network(ip + 4, static_cast<std::uint16_t>(word(ip + 4) + i));  // as Linux numbers them
+  store_network(ip + 10, ip_checksum(ip, header));
+}
+
+void write_ipv6(std::byte* ip, std::size_t payload) { store_network(ip + 4, static_cast<std::uint16_t>(payload)); }
+
 }  // namespace
 
 segments::segments(std::span<const std::byte> frame, std::uint32_t size) : frame_(frame), size_(size) {
-  if (size == 0 || frame.size() < ip_at + 20 + udp_header || word(frame.data() + 12) != ether_type_ipv4) return;
-  const std::byte* ip = frame.data() + ip_at;
-  const std::size_t ip_header = static_cast<std::size_t>(ip[0] & std::byte{0xf}) * 4;
-  const std::size_t header = ip_at + ip_header + udp_header;
-  if (ip_header < 20 || ip[9] != protocol_udp || frame.size() <= header) return;
+  const std::size_t ip_header = ip_header_length(frame), header = ip_at + ip_header + udp_header;
+  if (size == 0 || ip_header < ipv4_header || frame.size() <= header) return;
+  is_ipv6_ = word(frame.data() + ip_at - 2) == ether_type_ipv6;
   header_ = header;
 }
 
@@ -39,11 +54,9 @@ std::size_t segments::write(std::size_t i, std::span<std::byte> out) const {
   std::memcpy(out.data(), frame_.data(), header_);
   std::memcpy(out.data() + header_, frame_.data() + at, payload);
   std::byte* ip = out.data() + ip_at;
-  const std::size_t ip_header = header_ - ip_at - udp_header;
-  store_network(ip + 2, static_cast<std::uint16_t>(ip_header + udp_header + payload));
-  store_network(ip + 4, static_cast<std::uint16_t>(word(ip + 4) + i));  // as Linux numbers them
-  store_network(ip + 10, ip_checksum(ip, ip_header));
-  store_network(ip + ip_header + 4, static_cast<std::uint16_t>(udp_header + payload));
+  const std::size_t ip_header = header_ - ip_at - udp_header, datagram = udp_header + payload;
+  is_ipv6_ ? write_ipv6(ip, datagram) : write_ipv4(ip, ip_header, datagram, i);
+  store_network(ip + ip_header + 4, static_cast<std::uint16_t>(datagram));
   return header_ + payload;
 }
 

@@ -25,7 +25,8 @@ class segments {
 
  private:
   std::span<const std::byte> frame_;
-  std::size_t header_ = 0;  // Ethernet, IPv4 and UDP
+  std::size_t header_ = 0;  // Ethernet, IP and UDP
+  bool is_ipv6_ = false;
   std::size_t size_ = 0;
 };
 

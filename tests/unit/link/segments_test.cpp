@@ -71,6 +71,21 @@ TEST(segments, each_is_a_datagram_of_its_own) {
   }
 }
 
+TEST(segments, each_is_a_datagram_of_its_own_over_ipv6) {
+  std::string ip(40, '\0');
+  ip[0] = 0x60;
+  ip[6] = 17;
+  const auto whole = ethernet(mac_of(1), mac_of(2), ip + std::string(8, 'U') + std::string(1050, 'x'), 0x86dd);
+  const auto pieces = cut(whole, 500);
+  ASSERT_EQ(pieces.size(), 3u);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const std::size_t size = i == 2 ? 50 : 500;
+    EXPECT_EQ(pieces[i].size(), 14u + 40 + 8 + size);
+    EXPECT_EQ(word(pieces[i], 14 + 4), 8 + size);       // IP payload length
+    EXPECT_EQ(word(pieces[i], 14 + 40 + 4), 8 + size);  // UDP length
+  }
+}
+
 TEST(segments, what_is_no_super_packet_stays_whole) {
   EXPECT_TRUE(segments(octets(super_packet(100)), 0).is_whole());
   EXPECT_TRUE(segments(octets(super_packet(0)), 100).is_whole());
