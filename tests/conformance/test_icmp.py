@@ -7,9 +7,8 @@ import struct
 
 import fastudp
 import pytest
-from nets import (IP_MTU, IP_MTU_DISCOVER, IP_RECVERR, PMTUDISC_DO, PMTUDISC_DONT, PMTUDISC_INTERFACE, PMTUDISC_OMIT,
-                  PMTUDISC_PROBE, PMTUDISC_WANT)
-from packets import (BROADCAST_MAC, DF, HOST, ICMP, MACS, MF, PEER, STRANGER, UDP, checksum, datagram, ethernet, icmp,
+from nets import IP_MTU_DISCOVER, IP_RECVERR
+from packets import (BROADCAST_MAC, HOST, ICMP, MACS, MF, PEER, STRANGER, UDP, checksum, datagram, ethernet, icmp,
                      identification, ipv4, packed, quoting, sent, tshark, udp, with_identification)
 from scapy.layers.inet import ICMP as ScapyIcmp
 from scapy.layers.inet import IP
@@ -273,21 +272,21 @@ def test_every_icmp_error_means_to_a_connected_socket_what_linux_says(both, kind
     assert ours == linux
 
 
-def ignored_errors(frame):
-    """Errors that are not about a datagram of ours, or can't be believed; `frame` is one of ours."""
+def ignored_errors(frame, *error):
+    """Errors that are not about `frame`, a datagram of ours, or can't be believed; `error` is kind, code, rest."""
     quote = frame[14:42]
     return {
-        "another source port": quoting(frame, quote=changed(quote, 20, struct.pack("!H", 1001))),
-        "another destination port": quoting(frame, quote=changed(quote, 22, struct.pack("!H", 2001))),
-        "another source address": quoting(frame, quote=changed(quote, 12, packed("10.0.0.9"))),
-        "another destination address": quoting(frame, quote=changed(quote, 16, packed(STRANGER))),
-        "another protocol": quoting(frame, quote=changed(quote, 9, b"\x06")),
-        "its own checksum is wrong": quoting(frame, check=0x1234),
-        "a quote without ports": quoting(frame, quote=quote[:20]),
-        "half an IP header": quoting(frame, quote=quote[:12]),
-        "no quote at all": quoting(frame, quote=b""),
-        "a quoted header longer than the quote": quoting(frame, quote=b"\x4f" + quote[1:]),
-        "to another host": icmp(3, 3, 0, quote, destination="10.0.0.9", via=HOST),
+        "another source port": quoting(frame, *error, quote=changed(quote, 20, struct.pack("!H", 1001))),
+        "another destination port": quoting(frame, *error, quote=changed(quote, 22, struct.pack("!H", 2001))),
+        "another source address": quoting(frame, *error, quote=changed(quote, 12, packed("10.0.0.9"))),
+        "another destination address": quoting(frame, *error, quote=changed(quote, 16, packed(STRANGER))),
+        "another protocol": quoting(frame, *error, quote=changed(quote, 9, b"\x06")),
+        "its own checksum is wrong": quoting(frame, *error, check=0x1234),
+        "a quote without ports": quoting(frame, *error, quote=quote[:20]),
+        "half an IP header": quoting(frame, *error, quote=quote[:12]),
+        "no quote at all": quoting(frame, *error, quote=b""),
+        "a quoted header longer than the quote": quoting(frame, *error, quote=b"\x4f" + quote[1:]),
+        "to another host": quoting(frame, *error, destination="10.0.0.9", via=HOST),
     }
 
 
@@ -308,12 +307,6 @@ def test_icmp_errors_that_are_ignored_are_counted(net):
     assert error_of(opened) == 0
     assert sum(drops.values()) == len(ignored)
     assert drops["icmp_unmatched"] >= 6 and drops["icmp_malformed"] >= 1 and drops["not_for_us"] == 1
-
-
-def test_forged_fragmentation_needed_for_a_flow_that_does_not_exist_changes_no_path_mtu(net):
-    opened = net.connected()
-    net.inject(quoting(sent(b"x", sport=4000), UNREACHABLE, TOO_BIG, 576))
-    assert opened.get_option(IP_LEVEL, IP_MTU) == 1500
 
 
 def test_redirect_changes_no_route(net):
@@ -340,99 +333,6 @@ def test_flood_of_icmp_errors_stays_bounded(net):
             error_of(opened)
     assert 0 < kept < 5000
     assert net.all_frames_are_back()
-
-
-# -- Path MTU (RFC 1191) ------------------------------------------------------------------------------------------
-
-
-def learn(net, opened, mtu):
-    """Lets a router say that the path to the peer takes no more than `mtu`."""
-    opened.send(b"x" * 1400)
-    net.inject(quoting(last_sent(net), UNREACHABLE, TOO_BIG, mtu))
-    error_of(opened)
-
-
-def test_fragmentation_needed_lowers_ip_mtu(either):
-    opened = either.connected()
-    assert opened.get_option(IP_LEVEL, IP_MTU) == 1500
-    learn(either, opened, 1280)
-    assert opened.get_option(IP_LEVEL, IP_MTU) == 1280
-
-
-def test_fragmentation_needed_is_emsgsize_for_the_connected_socket_once(either):
-    opened = either.connected()
-    opened.send(b"x" * 1400)
-    either.inject(quoting(last_sent(either), UNREACHABLE, TOO_BIG, 1280))
-    assert errno_of(opened.send, b"x") == errno.EMSGSIZE
-    assert opened.send(b"x") == 1
-
-
-def test_error_queue_tells_the_mtu(either):
-    opened, frame = sender_of(either, errors=True)
-    either.inject(quoting(frame, UNREACHABLE, TOO_BIG, 1280))
-    ((_, _, told),) = opened.recvmsg(100, 512, fastudp.ERRQUEUE).control
-    assert told == extended_error(errno.EMSGSIZE, 3, 4, 1280)
-
-
-@pytest.mark.parametrize("mode, wanted", [(PMTUDISC_WANT, [1276, 172, "no DF"]), (PMTUDISC_DO, errno.EMSGSIZE),
-                                          (PMTUDISC_DONT, [1276, 172, "no DF"]), (PMTUDISC_PROBE, [1428, "DF"]),
-                                          (PMTUDISC_INTERFACE, [1428, "no DF"]), (PMTUDISC_OMIT, [1428, "no DF"])])
-def test_the_next_1400_bytes_behave_as_ip_mtu_discover_says(either, mode, wanted):
-    opened = either.connected()
-    learn(either, opened, 1280)
-    opened.set_option(IP_LEVEL, IP_MTU_DISCOVER, mode)
-    either.captured()
-    if isinstance(wanted, int):
-        assert errno_of(opened.send, b"x" * 1400) == wanted
-        assert either.captured() == []
-        return
-    opened.send(b"x" * 1400)
-    frames = either.captured()
-    flags = {"DF" if struct.unpack_from("!H", frame, 20)[0] & DF else "no DF" for frame in frames}
-    assert [*(len(frame) - 14 for frame in frames), *flags] == wanted
-
-
-def test_learnt_mtu_is_of_that_destination_alone(either):
-    opened = either.connected()
-    learn(either, opened, 1280)
-    other = either.bound(1001)
-    other.connect((STRANGER, 7))
-    assert other.get_option(IP_LEVEL, IP_MTU) == 1500
-    again = either.bound(1002)
-    again.connect((PEER, 7))
-    assert again.get_option(IP_LEVEL, IP_MTU) == 1280
-
-
-def test_larger_mtu_in_a_later_report_is_not_believed(either):
-    opened = either.connected()
-    learn(either, opened, 1280)
-    opened.send(b"x" * 100)
-    either.inject(quoting(last_sent(either), UNREACHABLE, TOO_BIG, 1400))
-    error_of(opened)
-    assert opened.get_option(IP_LEVEL, IP_MTU) == 1280
-
-
-@pytest.mark.parametrize("claimed", [0, 68, 551])
-def test_claim_of_a_tiny_mtu_goes_no_lower_than_552_and_clears_df(either, claimed):
-    opened = either.connected()
-    learn(either, opened, claimed)
-    assert opened.get_option(IP_LEVEL, IP_MTU) == 552
-    either.captured()
-    opened.send(b"x" * 600)
-    frames = either.captured()
-    assert [len(frame) - 14 for frame in frames] == [548, 100]
-    opened.send(b"x" * 100)
-    (frame,) = either.captured()
-    assert struct.unpack_from("!H", frame, 20)[0] & DF == 0
-
-
-def test_learnt_mtu_is_forgotten_after_10_minutes(net):
-    opened = net.connected()
-    learn(net, opened, 1280)
-    net.advance(599)
-    assert opened.get_option(IP_LEVEL, IP_MTU) == 1280
-    net.advance(2)
-    assert opened.get_option(IP_LEVEL, IP_MTU) == 1500
 
 
 # -- Errors that we send ------------------------------------------------------------------------------------------

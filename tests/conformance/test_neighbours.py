@@ -8,7 +8,7 @@ import fastudp
 import pytest
 from nets import IP_RECVERR
 from packets import (ARP, BROADCAST_MAC, GATEWAY, HOST, MACS, PEER, STRANGER, arp, arp_reply, arp_request, datagram,
-                     ether_type, ethernet, mac_bytes, packed, sent, tshark)
+                     ether_type, ethernet, mac_bytes, packed, quoting, sent, tshark)
 from scapy.layers.l2 import ARP as ScapyArp
 from scapy.layers.l2 import Ether
 from test_sockets import errno_of
@@ -127,6 +127,26 @@ def test_send_to_an_unresolved_host_asks_once_and_the_datagram_follows_the_reply
         "ffffffffffff 020000000001 0806"
         "0001 0800 06 04 0001 020000000001 0a000001 000000000000 0a000002")]
     assert unresolved.answers(arp_reply(PEER)) == [sent(b"hello", sport=port)]
+
+
+def test_blocking_socket_waits_for_no_neighbour():
+    """On a stack with a clock of its own, where a call could wait; after three seconds nothing would be parked."""
+    hub = "mem:nobody-waits"
+    with fastudp.Stack(f"{hub}?mac={MACS[HOST]}&address={HOST}/24&announce=off") as stack, fastudp.Link(hub) as wire:
+        sender, connected = stack.socket(), stack.socket()
+        sender.bind((HOST, 1000))
+        connected.connect((PEER, 2000))
+        assert sender.gettimeout() is None
+        assert sender.sendto(b"one", (PEER, 2000)) == 3
+        assert sender.send_burst([(b"two", (PEER, 2000))]) == 1
+        assert connected.send(b"three") == 5
+        assert (stack.get_neighbour(PEER)[1], stack.stats().parked) == (fastudp.INCOMPLETE, 3)
+        wire.send(arp_reply(PEER))
+        stack.poll()
+        frames = [wire.recv() for _ in iter(lambda: wire.wait(0), False)]
+        assert [frame for frame in frames if frame != REQUEST] == [
+            sent(b"one"), sent(b"two"), sent(b"three", sport=connected.getsockname()[1])]
+        assert frames[0] == REQUEST
 
 
 def test_several_datagrams_wait_for_one_reply_and_follow_it_in_order(unresolved):
@@ -249,6 +269,11 @@ def test_multicast_and_broadcast_destinations_are_never_asked_for(unresolved, de
 # -- What may teach us, and what may not --------------------------------------------------------------------------
 
 
+def forged(frame):
+    """The frame from another station than the one that has its sender's address."""
+    return frame[:6] + mac_bytes(OTHER_MAC) + frame[12:]
+
+
 def test_datagram_with_a_forged_source_changes_no_neighbour(make_unresolved):
     net = make_unresolved()
     sender, receiver = net.bound(), net.bound(1001)
@@ -259,7 +284,7 @@ def test_datagram_with_a_forged_source_changes_no_neighbour(make_unresolved):
     net.captured()
     net.let_a_while_pass()
     for host in (GATEWAY, PEER):
-        net.inject(mac_bytes(MACS[HOST]) + mac_bytes(OTHER_MAC) + datagram(b"forged", source=host, dport=1001)[12:])
+        net.inject(forged(datagram(b"forged", source=host, dport=1001)))
     assert received(receiver) == [b"forged"] * 2
     sender.sendto(b"two", ("192.0.2.1", 2000))
     sender.sendto(b"two", (PEER, 2000))
@@ -272,6 +297,29 @@ def test_datagram_from_an_unknown_host_teaches_no_neighbour(unresolved):
     assert received(receiver) == [b"hello"]
     send(unresolved)
     assert unresolved.captured() == [REQUEST]
+
+
+def test_datagram_with_the_source_that_is_asked_for_resolves_nothing(unresolved):
+    receiver, port = unresolved.bound(), send(unresolved)
+    assert unresolved.captured() == [REQUEST]
+    claims = [datagram(b"forged"), datagram(b"to all", destination="10.0.0.255", via=BROADCAST_MAC),
+              quoting(sent(b"hello", sport=port, dport=2001))]
+    assert unresolved.answers(*map(forged, claims)) == []
+    assert received(receiver) == [b"forged"]
+    assert unresolved.answers(arp_reply(PEER)) == [sent(b"hello", sport=port)]
+
+
+def test_datagrams_are_no_proof_that_a_neighbour_hears_us(clocked):
+    clocked.inject(arp_request(HOST))
+    receiver = clocked.bound()
+    send(clocked)
+    clocked.captured()
+    for second in range(5):
+        clocked.inject(datagram(b"%d" % second))
+        assert state_of(clocked) == fastudp.DELAY
+        clocked.advance(1)
+    assert clocked.captured() == [arp(1, HOST, MACS[HOST], PEER, destination=MACS[PEER])]
+    assert received(receiver) == [b"%d" % second for second in range(5)]
 
 
 def test_reply_that_nobody_asked_for_teaches_no_neighbour(unresolved):

@@ -174,6 +174,15 @@ def test_receive_queue_is_bounded_and_draining_makes_room(net):
     assert len(received(receiver)) == 10
 
 
+def test_full_receive_queue_keeps_what_came_first_and_takes_on_when_it_is_drained(either):
+    receiver, numbers = either.bound(), range(1000)
+    either.inject(*(datagram(b"%4d" % number * 250) for number in numbers))
+    kept = received(receiver)
+    assert 0 < len(kept) < 1000 and kept == [b"%4d" % number * 250 for number in numbers[:len(kept)]]
+    either.inject(datagram(b"one"), datagram(b"two"))
+    assert received(receiver) == [b"one", b"two"]
+
+
 @pytest.mark.parametrize("size", [0, 1, 100, 500, 1472])
 def test_receive_queue_is_bounded_as_linux_bounds_it(both, size):
     def kept(net):

@@ -87,10 +87,23 @@ def test_every_drop_reason_has_a_sentence(net):
 
 
 @pytest.mark.parametrize("size", range(14, 42))
-def test_frame_cut_anywhere_in_its_headers_is_dropped_without_harm(either, size):
+def test_frame_cut_anywhere_in_its_headers_is_dropped_for_its_reason(either, size):
     receiver = either.bound()
     either.inject(datagram(b"")[:size], GOOD)
     assert received(receiver) == [b"good"]
+    if either.drops() is not None:
+        assert either.drops() == {"frame_short" if size < 34 else "ip_total_length": 1}
+
+
+def test_any_flipped_bit_of_a_datagram_is_noticed_and_counted(either):
+    whole, receiver = datagram(b"evil"), either.bound()
+    bits = [(at, 1 << bit) for at in range(14, len(whole)) for bit in range(8)]
+    flipped = [changed(whole, at, bytes([whole[at] ^ bit])) for at, bit in bits]
+    either.inject(*flipped, GOOD)
+    assert received(receiver) == [b"good"]
+    if either.drops() is not None:
+        assert sum(either.drops().values()) == len(flipped)
+        assert either.drops()["udp_checksum"] >= 8 * (4 + 4 + 2)  # at least those in ports, checksum and payload
 
 
 def test_frame_shorter_than_an_ethernet_header_is_no_frame_for_a_link(net):

@@ -209,6 +209,16 @@ def test_wildcard_socket_never_sends_from_the_any_address(either):
         assert either.captured() == [sent(b"hello", sport=port)]
 
 
+def test_wildcard_socket_that_is_connected_or_waits_for_a_neighbour_sends_from_our_address(make_either):
+    net = make_either(resolved=False)
+    wildcard, connected = net.bound(address=""), net.bound(1001, "")
+    connected.connect((PEER, 2000))
+    wildcard.sendto(b"hello", (PEER, 2000))
+    connected.send(b"hello")
+    assert net.captured() == [arp(1, HOST, MACS[HOST], PEER)]
+    assert net.answers(arp_reply(PEER)) == [WELL_KNOWN, sent(b"hello", sport=1001)]
+
+
 def test_bytes_object_bytearray_and_memoryview_are_sent_alike(net):
     sender = net.bound()
     for data in (b"hello", bytearray(b"hello"), memoryview(b"-hello-")[1:6]):
@@ -216,8 +226,9 @@ def test_bytes_object_bytearray_and_memoryview_are_sent_alike(net):
     assert net.captured() == [WELL_KNOWN] * 3
 
 
-def test_burst_and_submitted_frames_have_the_same_bytes_as_single_datagrams(net):
-    sender = net.bound()
+@pytest.mark.parametrize("address", [HOST, ""])
+def test_burst_and_submitted_frames_have_the_same_bytes_as_single_datagrams(net, address):
+    sender = net.bound(address=address)
     assert sender.send_burst([(b"hello", (PEER, 2000))] * 3) == 3
     frames = sender.alloc(2, 5)
     for frame in frames:

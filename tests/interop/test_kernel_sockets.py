@@ -1,9 +1,11 @@
 """Our sockets against the kernel's, over a TAP interface: every size, every checksum, errors and address resolution."""
 
 import contextlib
+import errno
 import random
 import socket
 import struct
+import threading
 
 import fastudp
 import pytest
@@ -16,6 +18,7 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 
 SO_NO_CHECK, UDP_SEGMENT = 11, 103
+IP_MTU_DISCOVER, IP_RECVERR, IP_MTU, PMTUDISC_DO = 10, 11, 14, 2
 
 
 def bad_checksums(cable):
@@ -114,6 +117,116 @@ def test_frames_of_ours_that_the_kernel_sees_have_these_exact_bytes(cable):
         / Raw(b"hello"),
         Ether(src=mac, dst=kernel_mac) / IP(src=OURS, dst=KERNEL, id=echo[IP].id)
         / ICMP(type=0, id=echo[ICMP].id, seq=1) / Raw(b"abc"))]
+
+
+def test_host_that_nobody_is_is_asked_for_three_times_and_then_unreachable(cable):
+    nobody, mac = "10.77.0.99", cable.stack.info().mac
+    plain, asks = cable.bound(1000), cable.bound(1001)
+    asks.set_option(socket.IPPROTO_IP, IP_RECVERR, 1)
+    with watching(cable) as watcher:
+        for sender in (plain, asks):
+            assert sender.sendto(b"anybody?", (nobody, 7)) == 8
+        requests = frames_of(watcher, 3, b"\x08\x06")
+        assert asks.wait(fastudp.READABLE, 20) & fastudp.ERROR
+    request = Ether(src=mac, dst="ff:ff:ff:ff:ff:ff") / ARP(op=1, hwsrc=mac, psrc=OURS, pdst=nobody)
+    assert requests == [bytes(request)] * 3
+    with pytest.raises(OSError) as unreachable:
+        asks.recv()
+    assert unreachable.value.errno == errno.EHOSTUNREACH
+    with pytest.raises(BlockingIOError):
+        plain.recv(100, fastudp.DONTWAIT)
+
+
+@pytest.fixture
+def narrow_network(cable):
+    """A network behind the kernel, which is the router to it; its MTU is 1280."""
+    forwarding = "net/ipv4/ip_forward"
+    private_network.ip("link add narrow type veth peer name beyond", "link set beyond up",
+                       "link set narrow mtu 1280 up", "address add 10.78.0.1/24 dev narrow")
+    private_network.sysctl(forwarding, 1)
+    yield "10.78.0.2"
+    private_network.sysctl(forwarding, 0)
+    private_network.ip("link delete narrow")
+
+
+def test_a_narrow_network_behind_the_kernel_is_reached_by_its_mac_and_its_mtu_learnt(cable, narrow_network):
+    cable.stack.add_route("10.78.0.0/24", KERNEL)
+    mac, kernel_mac, options = cable.stack.info().mac, cable.kernel_mac(), (socket.IPPROTO_IP, IP_MTU)
+    opened = cable.bound(1000)
+    opened.connect((narrow_network, 2000))
+    with watching(cable) as watcher:
+        assert opened.get_option(*options) == 1500
+        opened.send(b"x" * 1400)
+        assert opened.wait(fastudp.READABLE, 20) & fastudp.ERROR
+        with pytest.raises(OSError) as too_long:
+            opened.recv()
+        assert (too_long.value.errno, opened.get_option(*options)) == (errno.EMSGSIZE, 1280)
+        opened.set_option(socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_DO)
+        with pytest.raises(OSError):
+            opened.send(b"y" * 1253)
+        opened.send(b"z" * 1252)
+        frames = frames_of(watcher, 2, b"\x08\0")
+    assert frames == [bytes(Ether(src=mac, dst=kernel_mac) / IP(src=OURS, dst=narrow_network, id=0, flags="DF")
+                            / UDP(sport=1000, dport=2000) / Raw(payload)) for payload in (b"x" * 1400, b"z" * 1252)]
+
+
+def test_multicast_reaches_a_member_at_the_kernel(cable):
+    with cable.kernel_socket("239.1.2.3", 2000) as member, watching(cable) as watcher:
+        member.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+                          socket.inet_aton("239.1.2.3") + socket.inet_aton(KERNEL))
+        cable.bound(1000).sendto(b"to the group", ("239.1.2.3", 2000))
+        assert member.recvfrom(100) == (b"to the group", (OURS, 1000))
+        (frame,) = frames_of(watcher, 1, b"\x08\0")
+    assert frame[:6].hex(":") == "01:00:5e:01:02:03"
+
+
+def test_connected_socket_hears_its_peer_at_the_kernel_and_no_stranger(cable):
+    opened = cable.bound(1000)
+    opened.settimeout(20)
+    with cable.kernel_socket(port=2000) as peer, cable.kernel_socket(port=2001) as stranger:
+        opened.connect((KERNEL, 2000))
+        stranger.connect((OURS, 1000))
+        stranger.send(b"stranger")
+        with pytest.raises(ConnectionRefusedError):
+            stranger.recv(100)
+        peer.sendto(b"peer", (OURS, 1000))
+        assert opened.recv() == b"peer"
+        with pytest.raises(BlockingIOError):
+            opened.recv(100, fastudp.DONTWAIT)
+
+
+def test_what_four_threads_send_on_one_socket_arrives_whole_at_the_kernel(cable):
+    sender, room = cable.bound(1000), threading.Semaphore(16)
+    payloads = [[bytes([65 + thread]) * size for size in range(1, 301)] for thread in range(4)]
+
+    def send(mine):
+        for payload in mine:
+            room.acquire()
+            sender.sendto(payload, (KERNEL, 2000))
+
+    with cable.kernel_socket(port=2000) as receiver:
+        threads = [threading.Thread(target=send, args=(mine,)) for mine in payloads]
+        for thread in threads:
+            thread.start()
+        seen = []
+        for _ in range(4 * 300):
+            seen.append(receiver.recv(2000))
+            room.release()
+        for thread in threads:
+            thread.join()
+    assert [[each for each in seen if each[0] == mine[0][0]] for mine in payloads] == payloads
+
+
+def test_wrong_checksum_on_the_cable_is_counted_and_not_delivered(cable):
+    receiver = cable.bound(1000)
+    receiver.settimeout(20)
+    head = Ether(src=cable.kernel_mac(), dst=cable.stack.info().mac) / IP(src=KERNEL, dst=OURS)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind((cable.device, 0))
+        raw.send(bytes(head / UDP(sport=2000, dport=1000, chksum=0x1234) / Raw(b"evil")))
+        raw.send(bytes(head / UDP(sport=2000, dport=1000) / Raw(b"good")))
+    assert receiver.recv() == b"good"
+    assert bad_checksums(cable) == {"udp_checksum": 1}
 
 
 def test_the_kernel_answers_no_packet_of_ours_a_second_time(cable):
