@@ -130,7 +130,7 @@ int fastudp_stack_remove_address(fastudp_stack* stack, const fastudp_addr* addre
   if (stack == nullptr) return -EFAULT;
   return with_address(address, [&](const endpoint_address& a) {
     engine::turn t(open(stack));
-    return open(stack).stack().remove_address(a.address);
+    return open(stack).stack().remove_address(a.address, t.now());
   });
 }
 

@@ -96,6 +96,7 @@ struct ip_address {
   constexpr bool is_reserved() const { return is_v4() && ipv4().is_reserved(); }
   // RFC 4291 2.5.6 and 2.7: of IPv6, and of its groups, those that mean nothing without an interface.
   constexpr bool is_link_local() const { return high() >> 54 == 0xfe80 >> 6; }
+  constexpr bool is_interface_local_group() const { return bytes[0] == 0xff && (bytes[1] & 0xf) <= 1; }
   constexpr bool is_link_local_group() const {
     return bytes[0] == 0xff && ((bytes[1] & 0xf) == 1 || (bytes[1] & 0xf) == 2);
   }
@@ -110,6 +111,13 @@ constexpr ip_address solicited_node_group(const ip_address& of) {
   for (std::size_t i = 13; i < 16; ++i) out.bytes[i] = of.bytes[i];
   return out;
 }
+// Where frames to a group go: RFC 1112 6.4, the low 23 bits of the group; RFC 2464 7, the low 32.
+constexpr mac_address group_mac(const ip_address& group) {
+  const auto& b = group.bytes;
+  if (!group.is_v4()) return {{0x33, 0x33, b[12], b[13], b[14], b[15]}};
+  return {{0x01, 0x00, 0x5e, static_cast<std::uint8_t>(b[13] & 0x7f), b[14], b[15]}};
+}
+inline constexpr ip_address all_systems_group{ipv4_address{{224, 0, 0, 1}}};
 inline constexpr ip_address all_nodes_group{ipv6_address{{0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}}};
 
 // An address and a port: one end of a UDP conversation. `scope` is the interface that a link-local address belongs to;

@@ -93,6 +93,10 @@ endpoint::~endpoint() {
     stop_diverting();
     engine_.unwatch(*this);
   }
+  if (!socket_.groups().empty()) {
+    socket_.leave_groups(engine_.time().coarse());
+    engine_.stack().flush(engine_.time().coarse());
+  }
   if (fast_ != &own_flag_) engine_.owner().give_back(fast_);
   if (descriptor_ >= 0) ::close(descriptor_);
 }
@@ -157,7 +161,9 @@ status endpoint::refuse_option(int level, int name, status outcome) {
 
 status endpoint::set_option(int level, int name, std::span<const std::byte> value) {
   own_turn t(*this);
-  const auto set = kernel_ ? set_both(t, level, name, value) : fastudp::set_option(socket_, level, name, value);
+  const auto set =
+      kernel_ ? set_both(t, level, name, value) : fastudp::set_option(socket_, level, name, value, t.now());
+  engine_.finish_sending(t);  // a group that was joined or left is reported
   settle_descriptor();
   return refuse_option(level, name, set);
 }

@@ -121,6 +121,7 @@ class endpoint {
   void leave_to_kernel(kernel_reason why);
   void move_input_to_kernel();
   status set_both(engine::turn& t, int level, int name, std::span<const std::byte> value);
+  status set_group_option(engine::turn& t, int level, int name, std::span<const std::byte> value);
   result<std::size_t> get_both(engine::turn& t, int level, int name, std::span<std::byte> value);
   result<std::size_t> receive_from_kernel(std::span<message> messages, int flags);
   result<std::size_t> receive_from_peer(message& m, int flags);

@@ -11,6 +11,7 @@
 #include "endpoint/control.h"
 #include "endpoint/endpoint.h"
 #include "host/ports.h"
+#include "socket/group_options.h"
 #include "socket/options.h"
 
 namespace fastudp {
@@ -109,7 +110,7 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
       return from.get_option(level, name, value);
     }
   } options(kernel_->socket());
-  copy_options(socket_, options);
+  copy_options(socket_, options, t.now());
   engine_.work(t);  // what came before isn't its
   if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
   if (is_fast()) settle(t);
@@ -312,18 +313,29 @@ status endpoint::set_both(engine::turn& t, int level, int name, std::span<const 
   if (is_fast() && is_filter) {
     if (auto handed = hand_over(t, kernel_reason::option); !handed) return handed;
   }
+  if (is_group_option(level, name) && is_fast()) return set_group_option(t, level, name, value);
   if (auto set = kernel_->socket().set_option(level, name, value); !set) return set;
   if (!is_fast()) return {};
-  const auto here = fastudp::set_option(socket_, level, name, value);
+  const auto here = fastudp::set_option(socket_, level, name, value, t.now());
   if (here || here.code() != ENOPROTOOPT || is_harmless(level, name, value)) return {};
   return hand_over(t, kernel_reason::option);
+}
+
+// Groups of an interface that is shared are the kernel's. On an address of our own they are the stack's, and not the
+// companion's as well, which would hear each datagram once more; but other interfaces are the kernel's.
+status endpoint::set_group_option(engine::turn& t, int level, int name, std::span<const std::byte> value) {
+  if (engine_.with_host() != sharing::none) return kernel_->socket().set_option(level, name, value);
+  const auto here = fastudp::set_option(socket_, level, name, value, t.now());
+  const bool is_elsewhere = here.code() == ENODEV || here.code() == EADDRNOTAVAIL;
+  if (!is_elsewhere) return here;
+  return kernel_->socket().set_option(level, name, value) ? status{} : here;
 }
 
 result<std::size_t> endpoint::get_both(engine::turn& t, int level, int name, std::span<std::byte> value) {
   const bool is_own = is_fast() && engine_.with_host() == sharing::none;
   const bool is_mtu = (level == IPPROTO_IP && name == IP_MTU) || (level == IPPROTO_IPV6 && name == IPV6_MTU);
   const bool is_error = level == SOL_SOCKET && name == SO_ERROR && socket_.has_pending_error();
-  if (is_own && (is_mtu || is_error)) {
+  if (is_own && (is_mtu || is_error || is_group_option(level, name))) {
     return fastudp::get_option(socket_, level, name, value, t.now());
   }
   return kernel_->socket().get_option(level, name, value);

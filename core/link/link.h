@@ -13,6 +13,9 @@
 // - wait_fd, once arm() was called, becomes readable no later than the moment when rx_burst would find packets. When
 //   arm() returns false, packets are there already: don't sleep. A descriptor that became readable may stay so until
 //   the next arm(); rx_burst doesn't take it back, so that nobody who sleeps on it misses what woke him.
+// - admit_group asks the device for frames to a group's address, or no longer; as often as it was asked to, it has to
+// be
+//   told that it needn't. More may come in: a device that filters nothing ignores it.
 // - Losses on the link itself (receive ring full, device errors) are counted in the counters given at open.
 
 #include <cstddef>
@@ -64,6 +67,8 @@ class link {
 
   virtual int wait_fd() const = 0;
   virtual bool arm() = 0;
+
+  virtual void admit_group(const mac_address&, bool) {}
 
   virtual const link_info& info() const = 0;
   // Frames to build packets for transmission in; each holds the link's MTU and its headers.

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "socket/group_options.h"
 #include "socket/udp_layer.h"
 #include "socket/udp_socket.h"
 
@@ -50,6 +51,13 @@ constexpr option_row flag_v6(int name) {
 status set_hops(int& hops, int value, int by_default) {
   if (value < -1 || value > 255) return error{EINVAL};
   hops = value == -1 ? by_default : value;
+  return {};
+}
+
+// Nothing but 0 and 1.
+status set_bit(bool& bit, int value) {
+  if (value != 0 && value != 1) return error{EINVAL};
+  bit = value != 0;
   return {};
 }
 
@@ -116,6 +124,9 @@ constexpr option_row options[] = {
        s.settings().multicast_ttl = value == -1 ? 1 : value;
        return {};
      }},
+    flag<&socket_settings::multicast_loop>(IPPROTO_IP, IP_MULTICAST_LOOP),
+    {IPPROTO_IP, IP_MULTICAST_ALL, [](udp_socket& s, time_point) -> result<int> { return s.settings().multicast_all; },
+     [](udp_socket& s, int value) -> status { return set_bit(s.settings().multicast_all, value); }},
     {IPPROTO_IP, IP_TOS, [](udp_socket& s, time_point) -> result<int> { return s.settings().tos; },
      [](udp_socket& s, int value) -> status {
        s.settings().tos = static_cast<std::uint8_t>(value);
@@ -153,6 +164,10 @@ constexpr option_row options[] = {
     {IPPROTO_IPV6, IPV6_MULTICAST_HOPS,
      [](udp_socket& s, time_point) -> result<int> { return s.settings().v6.multicast_hops; },
      [](udp_socket& s, int value) -> status { return set_hops(s.settings().v6.multicast_hops, value, 1); }},
+    {IPPROTO_IPV6, IPV6_MULTICAST_LOOP,
+     [](udp_socket& s, time_point) -> result<int> { return s.settings().v6.multicast_loop; },
+     [](udp_socket& s, int value) -> status { return set_bit(s.settings().v6.multicast_loop, value); }},
+    flag_v6<&socket_settings::ipv6::multicast_all>(IPV6_MULTICAST_ALL),
     {IPPROTO_IPV6, IPV6_TCLASS, [](udp_socket& s, time_point) -> result<int> { return s.settings().v6.traffic_class; },
      [](udp_socket& s, int value) -> status {
        if (value < -1 || value > 255) return error{EINVAL};
@@ -236,10 +251,11 @@ std::size_t write_timeout(duration timeout, std::span<std::byte> to) {
 
 }  // namespace
 
-status set_option(udp_socket& socket, int level, int name, std::span<const std::byte> value) {
+status set_option(udp_socket& socket, int level, int name, std::span<const std::byte> value, time_point now) {
   if (level == IPPROTO_IPV6 && socket.family() == ip_family::v4) return error{ENOPROTOOPT};
   // Options of sockets and of IPv6 are whole integers at least, whether they are known or not.
   if ((level == SOL_SOCKET || level == IPPROTO_IPV6) && value.size() < sizeof(int)) return error{EINVAL};
+  if (is_group_option(level, name)) return set_group_option(socket, level, name, value, now);
   const option_row* row = find(level, name);
   if (row == nullptr || (row->set == nullptr && row->timeout == nullptr)) return error{ENOPROTOOPT};
   if (row->timeout != nullptr) {
@@ -248,12 +264,17 @@ status set_option(udp_socket& socket, int level, int name, std::span<const std::
     socket.settings().*row->timeout = *timeout;
     return {};
   }
-  if (value.empty() && name == IP_MULTICAST_TTL) return error{EINVAL};  // 0 is a value of its own there
+  // 0 is a value of its own there.
+  if (value.empty() && level == IPPROTO_IP &&
+      (name == IP_MULTICAST_TTL || name == IP_MULTICAST_LOOP || name == IP_MULTICAST_ALL)) {
+    return error{EINVAL};
+  }
   return row->set(socket, integer_of(value));
 }
 
 result<std::size_t> get_option(udp_socket& socket, int level, int name, std::span<std::byte> value, time_point now) {
   if (level == IPPROTO_IPV6 && socket.family() == ip_family::v4) return error{ENOPROTOOPT};
+  if (is_group_option(level, name)) return get_group_option(socket, level, name, value);
   const option_row* row = find(level, name);
   if (row == nullptr) return error{ENOPROTOOPT};
   if (row->timeout != nullptr) return write_timeout(socket.settings().*row->timeout, value);
@@ -262,12 +283,12 @@ result<std::size_t> get_option(udp_socket& socket, int level, int name, std::spa
   return write_integer(level, *number, value);
 }
 
-void copy_options(udp_socket& socket, option_source& from) {
+void copy_options(udp_socket& socket, option_source& from, time_point now) {
   for (const option_row& row : options) {
     alignas(8) std::byte value[16];
     if (row.set == nullptr && row.timeout == nullptr) continue;
     const auto size = from.get_option(row.level, row.name, value);
-    if (size) (void)set_option(socket, row.level, row.name, {value, *size});
+    if (size) (void)set_option(socket, row.level, row.name, {value, *size}, now);
   }
   // As they are, not doubled once more and cut to the administrator's limit.
   for (auto [name, field] :

@@ -12,7 +12,7 @@ namespace fastudp {
 class udp_socket;
 
 // ENOPROTOOPT: not an option that this socket has, or not one that can be set; EINVAL, EDOM: as Linux.
-status set_option(udp_socket& socket, int level, int name, std::span<const std::byte> value);
+status set_option(udp_socket& socket, int level, int name, std::span<const std::byte> value, time_point now);
 // Returns how many bytes of `value` were written: as many as the option has, or as fit.
 result<std::size_t> get_option(udp_socket& socket, int level, int name, std::span<std::byte> value, time_point now);
 
@@ -26,6 +26,6 @@ class option_source {
 };
 
 // Takes over all that is set on a kernel socket, whose buffer sizes are doubled already.
-void copy_options(udp_socket& socket, option_source& from);
+void copy_options(udp_socket& socket, option_source& from, time_point now);
 
 }  // namespace fastudp

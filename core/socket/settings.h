@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "base/address.h"
 #include "base/time.h"
 
 namespace fastudp {
@@ -20,6 +21,10 @@ struct socket_settings {
   bool broadcast = false;
   int ttl = -1;  // -1: the host's default
   int multicast_ttl = 1;
+  bool multicast_loop = true;
+  // Also what is sent to groups that other sockets of this host are in (IP_MULTICAST_ALL).
+  bool multicast_all = true;
+  ip_address multicast_source = ip_address::any(ip_family::v4);  // IP_MULTICAST_IF; any: the stack's choice
   std::uint8_t tos = 0;
   int mtu_discover = 1;  // IP_PMTUDISC_WANT
   bool receive_errors = false;
@@ -29,6 +34,8 @@ struct socket_settings {
   struct ipv6 {
     int hops = -1;  // -1: the host's default
     int multicast_hops = 1;
+    bool multicast_loop = true, multicast_all = true;
+    int multicast_interface = 0;
     std::uint8_t traffic_class = 0;
     int mtu_discover = 1;  // IPV6_PMTUDISC_WANT
     bool dont_fragment = false;

@@ -30,11 +30,21 @@ void udp_layer::deliver(std::span<arrival> arrivals, time_point) {
   }
 }
 
+// The next after `previous` that the datagram is for.
+port_entry* udp_layer::next_of_group(const arrival& datagram, const port_entry* previous) const {
+  const ip_address& group = datagram.where.local.address;
+  port_entry* entry = ports_.find_next(datagram.where, previous);
+  while (entry != nullptr && group.is_multicast() && !entry->owner->hears(group, datagram.where.remote.address)) {
+    entry = ports_.find_next(datagram.where, entry);
+  }
+  return entry;
+}
+
 // Each socket has a copy of its own; the last gets the original.
 bool udp_layer::deliver_to_group(const arrival& datagram) {
-  port_entry* entry = ports_.find_next(datagram.where, nullptr);
+  port_entry* entry = next_of_group(datagram, nullptr);
   if (entry == nullptr) return false;
-  while (port_entry* next = ports_.find_next(datagram.where, entry)) {
+  while (port_entry* next = next_of_group(datagram, entry)) {
     if (packet* copy = below_->store().copy(*datagram.datagram)) {
       entry->owner->accept(copy);
     } else {
@@ -44,6 +54,25 @@ bool udp_layer::deliver_to_group(const arrival& datagram) {
   }
   entry->owner->accept(keep(datagram.datagram));
   return true;
+}
+
+void udp_layer::forget_member(udp_socket& member) {
+  udp_socket** at = &members_;
+  while (*at != nullptr && *at != &member) at = &(*at)->next_member;
+  if (*at != nullptr) *at = member.next_member;
+}
+
+status udp_layer::listen(udp_socket& member, const ip_address& group, time_point now) {
+  forget_member(member);
+  if (!member.groups().empty()) {
+    member.next_member = members_;
+    members_ = &member;
+  }
+  source_filter all;
+  for (udp_socket* each = members_; each != nullptr; each = each->next_member) {
+    if (const source_filter* one = each->groups().find(group)) all.widen(*one);
+  }
+  return below_->groups().set(group, all, now);
 }
 
 bool udp_layer::report(const icmp_report& what) {

@@ -33,6 +33,10 @@ class udp_layer final : public datagram_sink {
   void deliver(std::span<arrival> arrivals, time_point now) override;
   bool report(const icmp_report& what) override;
 
+  // What all sockets together want of a group has changed by this one. ENOBUFS: the stack is in too many.
+  status listen(udp_socket& member, const ip_address& group, time_point now);
+  void forget_member(udp_socket& member);
+
   stack& below() { return *below_; }
   port_table& ports() { return ports_; }
   counters& count() { return count_; }
@@ -41,6 +45,7 @@ class udp_layer final : public datagram_sink {
 
  private:
   bool deliver_to_group(const arrival& datagram);
+  port_entry* next_of_group(const arrival& datagram, const port_entry* previous) const;
   packet* keep(packet* datagram);
 
   counters& count_;
@@ -48,6 +53,7 @@ class udp_layer final : public datagram_sink {
   buffer_limits limits_;
   stack* below_ = nullptr;
   port_table ports_;
+  udp_socket* members_ = nullptr;
 };
 
 }  // namespace fastudp

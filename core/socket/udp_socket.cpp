@@ -54,6 +54,7 @@ udp_socket::udp_socket(udp_layer& layer, ip_family family) : layer_(layer), fami
 }
 
 udp_socket::~udp_socket() {
+  layer_.forget_member(*this);
   layer_.ports().unbind(entry_);
   received_.release_all();
   errors_.release_all();
@@ -148,7 +149,8 @@ ip_choices udp_socket::choices_for(const path& way, const send_choices& choices,
           .tos = choices.tos >= 0 ? static_cast<std::uint8_t>(choices.tos) : settings_.tos,
           .dont_fragment = mode.always_df || (mode.df_when_it_fits && total <= way.mtu && !way.mtu_floor),
           .may_fragment = mode.may_fragment,
-          .ignore_path_mtu = mode.ignore_path};
+          .ignore_path_mtu = mode.ignore_path,
+          .loop = settings_.multicast_loop};
 }
 
 ip_choices udp_socket::choices_v6(const path& way, const send_choices& choices) const {
@@ -161,7 +163,8 @@ ip_choices udp_socket::choices_v6(const path& way, const send_choices& choices) 
   return {.ttl = static_cast<std::uint8_t>(hops),
           .tos = choices.traffic_class >= 0 ? static_cast<std::uint8_t>(choices.traffic_class) : own.traffic_class,
           .may_fragment = mode.may_fragment && !own.dont_fragment,
-          .ignore_path_mtu = mode.ignore_path};
+          .ignore_path_mtu = mode.ignore_path,
+          .loop = own.multicast_loop};
 }
 
 // Fails here, before anything is built, and says so in the error queue as Linux does.
@@ -191,7 +194,7 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   if (choices.refusal != 0) return error{choices.refusal};
   if (to != nullptr && !check_family(to->address)) return error{family_ == ip_family::v4 ? EAFNOSUPPORT : ENETUNREACH};
   const endpoint_address destination = to != nullptr ? *to : entry_.remote;
-  auto way = path_to(destination.address, choices.source.is_any() ? source_ : choices.source, now);
+  auto way = path_to(destination.address, source_for(destination.address, choices), now);
   const std::size_t total = size + udp_size + (way ? (*way)->ip_size() : ipv4_size);
   if (has_companion_) {
     if (!way) why_kernel_ = kernel_reason::route;
@@ -206,6 +209,12 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   if (shut_writing_) return error{EPIPE};
   if (choices.confirm) layer_.below().neighbours().confirm((*way)->next_hop, now);
   return departure{destination, *way, ip};
+}
+
+ip_address udp_socket::source_for(const ip_address& destination, const send_choices& choices) const {
+  if (!choices.source.is_any()) return choices.source;
+  const bool is_v4_group = destination.is_v4() && destination.is_multicast();
+  return is_v4_group && source_.is_any() ? settings_.multicast_source : source_;
 }
 
 bool udp_socket::is_the_kernels(const path& way, const endpoint_address& to, std::size_t total) {
@@ -281,6 +290,15 @@ packet* udp_socket::pop_error(queued_error& what) {
     pending_error_ = 0;
   }
   return p;
+}
+
+bool udp_socket::hears(const ip_address& group, const ip_address& source) const {
+  if (const source_filter* filter = groups_.find(group)) return filter->allows(source);
+  return group.is_v4() ? settings_.multicast_all : settings_.v6.multicast_all;
+}
+
+void udp_socket::leave_groups(time_point now) {
+  groups_.leave_all([&](const ip_address& group) { (void)layer_.listen(*this, group, now); });
 }
 
 int udp_socket::take_error() { return std::exchange(pending_error_, 0); }

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "socket/error_queue.h"
+#include "socket/memberships.h"
 #include "socket/port_table.h"
 #include "socket/receive_queue.h"
 #include "socket/settings.h"
@@ -80,6 +81,12 @@ class udp_socket {
   void accept(packet* datagram);
   void report(const icmp_report& what);
 
+  // Whether a datagram to a group, of which other sockets may be the members, is for this one too.
+  bool hears(const ip_address& group, const ip_address& source) const;
+  memberships& groups() { return groups_; }
+  void leave_groups(time_point now);
+  udp_socket* next_member = nullptr;  // the layer's list of those that are in groups
+
   // The path MTU to the connected peer (IP_MTU).
   result<std::uint32_t> path_mtu(time_point now);
 
@@ -98,6 +105,7 @@ class udp_socket {
   };
   result<departure> prepare(std::size_t size, const endpoint_address* to, const send_choices& choices, time_point now);
   status bind_ephemeral();
+  ip_address source_for(const ip_address& destination, const send_choices& choices) const;
   bool is_the_kernels(const path& way, const endpoint_address& to, std::size_t total);
   result<path*> path_to(ip_address destination, ip_address source, time_point now);
   status check_family(const ip_address& address) const;
@@ -113,6 +121,7 @@ class udp_socket {
   port_entry entry_;
   receive_queue received_;
   error_queue errors_;
+  memberships groups_;
   path path_;
   ip_address source_;  // to send from; any: the path's choice
   ip_family family_;

@@ -15,13 +15,6 @@ namespace {
 constexpr std::uint16_t dont_fragment = 0x4000, more_fragments = 0x2000;
 constexpr std::uint32_t longest_ip_datagram = 65'535;
 
-// RFC 1112 6.4: the low 23 bits of the group; RFC 2464 7: the low 32.
-mac_address multicast_mac(const ip_address& group) {
-  const auto& b = group.bytes;
-  if (!group.is_v4()) return {{0x33, 0x33, b[12], b[13], b[14], b[15]}};
-  return {{0x01, 0x00, 0x5e, static_cast<std::uint8_t>(b[13] & 0x7f), b[14], b[15]}};
-}
-
 ip_address loopback(ip_family family) {
   ipv6_address one;
   one.bytes[15] = 1;
@@ -135,7 +128,7 @@ result<path> egress::find_path(ip_address destination, ip_address source, time_p
       way.resolved = true, to = broadcast_mac;
       break;
     case path_kind::multicast:
-      way.resolved = true, to = multicast_mac(destination);
+      way.resolved = true, to = group_mac(destination);
       break;
     case path_kind::unicast:
       resolve(way, to, now);
@@ -233,13 +226,13 @@ status egress::send(const path& way, packet* payload, const ip_choices& choices,
   }
   if (!way.is_v4()) {
     push_ipv6(way, payload, choices, choices.protocol);
-    return emit(way, payload, now);
+    return emit(way, payload, choices, now);
   }
   // RFC 6864 4.1: the identification of a datagram that can't be fragmented has no meaning.
   const std::uint16_t identification =
       choices.dont_fragment ? std::uint16_t{0} : static_cast<std::uint16_t>(random_.next());
   push_ipv4(way, payload, choices, choices.dont_fragment ? dont_fragment : std::uint16_t{0}, identification);
-  return emit(way, payload, now);
+  return emit(way, payload, choices, now);
 }
 
 // RFC 791 3.2, RFC 8200 4.5. The pieces are multiples of eight bytes but for the last.
@@ -267,24 +260,28 @@ status egress::send_fragments(const path& way, packet* whole, const ip_choices& 
       push_fragment_header(piece, choices, at, last, identification);
       push_ipv6(way, piece, choices, ip_protocol::fragment);
     }
-    outcome = emit(way, piece, now);
+    outcome = emit(way, piece, choices, now);
   }
   release(whole);
   return outcome;
 }
 
-status egress::emit(const path& way, packet* datagram, time_point now) {
+status egress::emit(const path& way, packet* datagram, const ip_choices& choices, time_point now) {
   if (way.kind == path_kind::local) {
     datagram->checksum = checksum_state::verified;
     to_ourselves_.push(datagram);
     return {};
   }
-  if (way.kind == path_kind::broadcast) send_copy_to_ourselves(*datagram);
+  const bool is_group = way.kind == path_kind::multicast;
+  if (way.kind == path_kind::broadcast || (is_group && choices.loop && with_.groups.contains(way.destination))) {
+    send_copy_to_ourselves(*datagram);
+  }
+  if (is_group && (choices.ttl == 0 || way.destination.is_interface_local_group())) return release(datagram), status{};
   std::memcpy(datagram->push(ethernet_size).data(), way.headers.data(), ethernet_size);
   return way.resolved ? try_transmit(datagram) : park(way, datagram, now);
 }
 
-// A broadcast is for this host too.
+// A broadcast is for this host too, and so is what goes to a group that it is in.
 void egress::send_copy_to_ourselves(const packet& datagram) {
   packet* copy = with_.store.copy(datagram);
   if (copy == nullptr) return with_.count.dropped(drop::no_memory);

@@ -13,6 +13,7 @@
 #include "packet/queue.h"
 #include "stack/arp.h"
 #include "stack/frame_store.h"
+#include "stack/groups.h"
 #include "stack/local_addresses.h"
 #include "stack/ndp.h"
 #include "stack/neighbours.h"
@@ -37,6 +38,7 @@ class egress final : public frame_output, public neighbour_events {
     arp_responder& arp;
     ndp_responder& ndp;
     path_mtu_cache& path_mtu;
+    const group_table& groups;
     datagram_sink& sink;
     sharing with_host = sharing::none;
   };
@@ -89,7 +91,7 @@ class egress final : public frame_output, public neighbour_events {
   static void push_fragment_header(packet* p, const ip_choices& choices, std::uint32_t at, bool last,
                                    std::uint32_t identification);
   status send_fragments(const path& way, packet* whole, const ip_choices& choices, time_point now);
-  status emit(const path& way, packet* datagram, time_point now);
+  status emit(const path& way, packet* datagram, const ip_choices& choices, time_point now);
   void send_copy_to_ourselves(const packet& datagram);
   status park(const path& way, packet* frame, time_point now);
   status try_transmit(packet* frame);

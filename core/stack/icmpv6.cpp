@@ -57,6 +57,11 @@ void icmpv6_host::receive(const ip_arrival& message, time_point now) {
     case icmpv6_type::neighbour_solicitation:
     case icmpv6_type::neighbour_advertisement:
       return with_.ndp.receive(message, now);
+    case icmpv6_type::listener_query:
+    case icmpv6_type::listener_report:
+    case icmpv6_type::listener_done:
+    case icmpv6_type::listener_report_v2:
+      return with_.mld.receive(message, now);
     default:
       with_.count.dropped(drop::icmp_ignored);
       return release(message.datagram);

@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "stack/egress.h"
 #include "stack/ip_arrival.h"
+#include "stack/mld.h"
 #include "stack/ndp.h"
 #include "stack/path_mtu.h"
 #include "stack/rate_limit.h"
@@ -21,6 +22,7 @@ class icmpv6_host {
     egress& out;
     const local_addresses& addresses;
     ndp_responder& ndp;
+    mld_host& mld;
     path_mtu_cache& path_mtu;
     datagram_sink& sink;
     rate_limiter& limit;

@@ -89,9 +89,17 @@ void ingress::receive_from_ourselves(packet* datagram, time_point now) {
   is_v4 ? receive_ipv4(datagram, true, true, now) : receive_ipv6(datagram, true, true, now);
 }
 
-bool ingress::is_for_us(ip_address destination, bool local) const {
+// Messages about the group itself don't depend on whom its sockets listen to.
+bool ingress::is_in_group(const ip_arrival& ip) const {
+  if (!ip.destination.is_multicast()) return false;
+  return ip.protocol == ip_protocol::udp ? with_.groups.hears(ip.destination, ip.source)
+                                         : with_.groups.contains(ip.destination);
+}
+
+bool ingress::is_for_us(const ip_arrival& ip, bool local) const {
+  const ip_address destination = ip.destination;
   if (with_.addresses.contains(destination) || (local && destination.is_loopback())) return true;
-  return destination.is_limited_broadcast() || with_.addresses.is_subnet_broadcast(destination);
+  return destination.is_limited_broadcast() || with_.addresses.is_subnet_broadcast(destination) || is_in_group(ip);
 }
 
 void ingress::receive_ipv4(packet* p, bool link_unicast, bool local, time_point now) {
@@ -107,12 +115,12 @@ void ingress::receive_ipv4(packet* p, bool link_unicast, bool local, time_point 
                 .tos = tos_of(*header),
                 .ttl = header->get<&ipv4::ttl>(),
                 .protocol = header->get<&ipv4::protocol>()};
-  if (!is_for_us(ip.destination, local)) return discard(p, drop::not_for_us);
+  if (!is_for_us(ip, local)) return discard(p, drop::not_for_us);
   if (!local && is_impossible_source(ip, with_.addresses)) return discard(p, drop::ip_source);
   p->network = p->begin;
   p->length = header->get<&ipv4::total_length>();  // a short frame was padded to Ethernet's minimum
-  ip.group =
-      !link_unicast || ip.destination.is_limited_broadcast() || with_.addresses.is_subnet_broadcast(ip.destination);
+  ip.group = !link_unicast || ip.destination.is_multicast() || ip.destination.is_limited_broadcast() ||
+             with_.addresses.is_subnet_broadcast(ip.destination);
   const bool is_fragment =
       header->get<&ipv4::fragment_offset>() != 0 || (header->get<&ipv4::flags>() & ipv4::more_fragments) != 0;
   auto size = static_cast<std::uint32_t>(header->size());
@@ -134,6 +142,9 @@ void ingress::dispatch(const ip_arrival& ip, time_point now) {
       return receive_udp(ip);
     case ip_protocol::icmp:
       return with_.icmp.receive(ip, now);
+    case ip_protocol::igmp:
+      if (with_.with_host != sharing::none) break;
+      return with_.igmp.receive(ip, now);
     default:
       break;
   }

@@ -7,8 +7,10 @@
 #include "base/time.h"
 #include "packet/burst.h"
 #include "stack/arp.h"
+#include "stack/groups.h"
 #include "stack/icmp.h"
 #include "stack/icmpv6.h"
+#include "stack/igmp.h"
 #include "stack/ipv6_chain.h"
 #include "stack/local_addresses.h"
 #include "stack/path.h"
@@ -23,9 +25,11 @@ class ingress final : public reassembly_events {
     const mac_address& mac;
     counters& count;
     const local_addresses& addresses;
+    const group_table& groups;
     arp_responder& arp;
     icmp_host& icmp;
     icmpv6_host& icmpv6;
+    igmp_host& igmp;
     reassembly& fragments;
     datagram_sink& sink;
     sharing with_host = sharing::none;
@@ -49,11 +53,12 @@ class ingress final : public reassembly_events {
   void follow_chain(ip_arrival& ip, const ipv6_chain& chain, time_point now);
   void receive_ipv6_fragment(ip_arrival& ip, const ipv6_chain& chain, time_point now);
   void refuse_ipv6(const ip_arrival& ip, icmpv6_problem_code code, std::uint32_t pointer, time_point now);
-  bool is_for_us_v6(const ip_address& destination, bool local) const;
+  bool is_for_us_v6(const ip_arrival& ip, bool local) const;
   void dispatch(const ip_arrival& datagram, time_point now);
   void receive_udp(const ip_arrival& datagram);
   bool is_the_kernels_too(drop why) const;
-  bool is_for_us(ip_address destination, bool local) const;
+  bool is_for_us(const ip_arrival& ip, bool local) const;
+  bool is_in_group(const ip_arrival& ip) const;
   void tell_no_socket(const arrival& left, time_point now);
   void discard(packet* p, drop why);
 

@@ -17,10 +17,10 @@ bool is_impossible_source(const ip_address& source, ip_protocol protocol, const 
 
 }  // namespace
 
-bool ingress::is_for_us_v6(const ip_address& destination, bool local) const {
-  if (with_.addresses.contains(destination) || (local && destination.is_loopback())) return true;
-  if (!destination.is_multicast()) return false;
-  return destination == all_nodes_group || with_.addresses.is_solicited_node_group(destination);
+// Whom the sockets of a group listen to is known only when the chain of headers was walked.
+bool ingress::is_for_us_v6(const ip_arrival& ip, bool local) const {
+  if (with_.addresses.contains(ip.destination) || (local && ip.destination.is_loopback())) return true;
+  return ip.destination.is_multicast() && with_.groups.contains(ip.destination);
 }
 
 void ingress::receive_ipv6(packet* p, bool link_unicast, bool local, time_point now) {
@@ -36,7 +36,7 @@ void ingress::receive_ipv6(packet* p, bool link_unicast, bool local, time_point 
                 .tos = facts.tos,
                 .ttl = facts.ttl,
                 .group = !link_unicast || facts.destination.is_multicast()};
-  if (!is_for_us_v6(ip.destination, local)) return discard(p, drop::not_for_us);
+  if (!is_for_us_v6(ip, local)) return discard(p, drop::not_for_us);
   if (!local && is_impossible_source(ip.source, header->get<&ipv6::next_header>(), with_.addresses)) {
     return discard(p, drop::ip_source);
   }
@@ -65,7 +65,10 @@ void ingress::follow_chain(ip_arrival& ip, const ipv6_chain& chain, time_point n
   p->pull(chain.offset);
   p->transport = p->begin;
   ip.protocol = chain.protocol;
-  if (ip.protocol == ip_protocol::udp) return receive_udp(ip);
+  if (ip.protocol == ip_protocol::udp) {
+    if (ip.destination.is_multicast() && !is_in_group(ip)) return discard(p, drop::not_for_us);
+    return receive_udp(ip);
+  }
   if (ip.protocol == ip_protocol::icmpv6) return with_.icmpv6.receive(ip, now);
   if (!ip.group) refuse_ipv6(ip, icmpv6_problem_code::next_header, chain.named_at, now);
   discard(p, drop::unknown_protocol);

@@ -13,11 +13,6 @@ namespace {
 constexpr duration longest_delay = second, retransmit = second;
 constexpr std::uint8_t own_hop_limit = 255;
 
-mac_address group_mac(const ip_address& group) {
-  const auto& b = group.bytes;
-  return {{0x33, 0x33, b[12], b[13], b[14], b[15]}};
-}
-
 // The link-layer address in the options behind a message. False: malformed, an option of length 0 (RFC 4861 4.6).
 bool find_mac(std::span<const std::byte> options, nd_option_type wanted, const mac_address*& found, mac_address& room) {
   while (options.size() >= 2) {

@@ -51,6 +51,7 @@ struct ip_choices {
   bool dont_fragment = true;     // as DF bit, when the datagram fits
   bool may_fragment = true;      // here, when it doesn't
   bool ignore_path_mtu = false;  // only the interface's MTU counts (IP_PMTUDISC_PROBE and _INTERFACE)
+  bool loop = true;              // to a group that this host is in: a copy for ourselves
   std::uint32_t ports = 0;       // both, so that a flow has a label of its own (RFC 6437)
 };
 

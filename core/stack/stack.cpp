@@ -37,21 +37,26 @@ stack::stack(link& device, counters& count, datagram_sink& sink, const stack_set
       neighbours_(egress_, count, random_),
       path_mtu_(random_.next()),
       icmp_limit_(random_.next()),
+      igmp_({egress_, addresses_, groups_, device.info().mac, device.info().mtu, count}),
+      mld_({egress_, addresses_, groups_, device.info().mac, device.info().mtu, count}),
+      groups_(device, igmp_, mld_, random_),
       arp_(egress_, addresses_, neighbours_, device.info().mac, random_, count),
       ndp_(egress_, addresses_, neighbours_, device.info().mac, random_, count),
-      egress_(
-          {device, count, store_, addresses_, routes_, neighbours_, arp_, ndp_, path_mtu_, sink, settings.with_host},
-          random_),
+      egress_({device, count, store_, addresses_, routes_, neighbours_, arp_, ndp_, path_mtu_, groups_, sink,
+               settings.with_host},
+              random_),
       icmp_(egress_, addresses_, path_mtu_, sink, icmp_limit_, device.info().mtu, count, settings.with_host),
-      icmpv6_({egress_, addresses_, ndp_, path_mtu_, sink, icmp_limit_, device.info().mtu, count,
+      icmpv6_({egress_, addresses_, ndp_, mld_, path_mtu_, sink, icmp_limit_, device.info().mtu, count,
                settings.with_host == sharing::interface}),
-      ingress_({device.info().mac, count, addresses_, arp_, icmp_, icmpv6_, reassembly_, sink, settings.with_host}),
+      ingress_({device.info().mac, count, addresses_, groups_, arp_, icmp_, icmpv6_, igmp_, reassembly_, sink,
+                settings.with_host}),
       reassembly_(store_.large(), ingress_, count) {}
 
 status stack::open_tables(const stack_settings& settings) {
   // Parked packets may never take so many frames that the link can't receive the answer they wait for.
   const std::uint32_t most_parked = link_.frames().count() / 8;
   if (auto opened = neighbours_.open(settings.neighbours, most_parked); !opened) return opened;
+  if (auto opened = groups_.open(settings.groups); !opened) return opened;
   return routes_.open(settings.routes, random_.next());
 }
 
@@ -71,7 +76,7 @@ std::size_t stack::poll(time_point now, std::size_t budget) {
 }
 
 time_point stack::deadline() const {
-  return std::min({neighbours_.deadline(), arp_.deadline(), ndp_.deadline(), reassembly_.deadline(),
+  return std::min({neighbours_.deadline(), arp_.deadline(), ndp_.deadline(), groups_.deadline(), reassembly_.deadline(),
                    path_mtu_.deadline(), link_.deadline()});
 }
 
@@ -79,6 +84,7 @@ void stack::run_timers(time_point now) {
   neighbours_.advance(now);
   arp_.advance(now);
   ndp_.advance(now);
+  groups_.advance(now);
   reassembly_.advance(now);
   if (now >= path_mtu_.deadline()) {
     path_mtu_.advance(now);
@@ -124,6 +130,7 @@ status stack::add_one(const ip_prefix& address, time_point now) {
     (void)addresses_.remove(address.address);
     return added;
   }
+  if (with_host_ == sharing::none) hold_groups_of(address.address, now);
   if (announce_) claim(address.address, now);
   egress_.invalidate_paths();
   return {};
@@ -133,7 +140,18 @@ void stack::claim(const ip_address& address, time_point now) {
   address.is_v4() ? arp_.claim(address.ipv4(), now) : ndp_.claim(address, now);
 }
 
-status stack::remove_address(ip_address address) {
+// RFC 1112 7.2, RFC 4291 2.8. A switch that looks at reports must let solicitations of an address through.
+void stack::hold_groups_of(const ip_address& address, time_point now) {
+  groups_.hold(address.is_v4() ? all_systems_group : all_nodes_group, false, now);
+  if (!address.is_v4()) groups_.hold(solicited_node_group(address), announce_, now);
+}
+
+void stack::let_go_of_group_of(const ip_address& address, time_point now) {
+  if (address.is_v4() || addresses_.is_solicited_node_group(solicited_node_group(address))) return;
+  groups_.let_go(solicited_node_group(address), now);
+}
+
+status stack::remove_address(ip_address address, time_point now) {
   const auto removed = addresses_.remove(address);
   if (!removed) return removed.failure();
   const ip_prefix on_link{removed->network(), removed->length};
@@ -142,6 +160,7 @@ status stack::remove_address(ip_address address) {
   });
   if (!shared) (void)routes_.remove(on_link);
   address.is_v4() ? arp_.forget(address.ipv4()) : ndp_.forget(address);
+  let_go_of_group_of(address, now);
   egress_.invalidate_paths();
   return {};
 }

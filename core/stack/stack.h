@@ -14,10 +14,13 @@
 #include "stack/arp.h"
 #include "stack/egress.h"
 #include "stack/frame_store.h"
+#include "stack/groups.h"
 #include "stack/icmp.h"
 #include "stack/icmpv6.h"
+#include "stack/igmp.h"
 #include "stack/ingress.h"
 #include "stack/local_addresses.h"
+#include "stack/mld.h"
 #include "stack/ndp.h"
 #include "stack/neighbours.h"
 #include "stack/path_mtu.h"
@@ -32,6 +35,7 @@ struct stack_settings {
   std::uint64_t seed = 1;
   std::uint32_t neighbours = 1024;
   std::uint32_t routes = 1024;
+  std::uint32_t groups = 512;
   bool announce = true;  // probe and announce new addresses (RFC 5227)
   sharing with_host = sharing::none;
 };
@@ -53,7 +57,7 @@ class stack {
 
   // EEXIST, EADDRNOTAVAIL, EINVAL, ENOSPC as the C API says.
   status add_address(const ip_prefix& address, time_point now);
-  status remove_address(ip_address address);
+  status remove_address(ip_address address, time_point now);
   status add_route(const ip_prefix& destination, const ip_address* gateway);
   status remove_route(const ip_prefix& destination);
   status add_neighbour(ip_address address, const mac_address& mac);
@@ -78,6 +82,8 @@ class stack {
   const local_addresses& addresses() const { return addresses_; }
   const neighbour_table& neighbours() const { return neighbours_; }
   neighbour_table& neighbours() { return neighbours_; }
+  // What the sockets of a stack that owns its addresses listen to.
+  group_table& groups() { return groups_; }
   random_source& random() { return random_; }
   counters& count() { return count_; }
   // True when frames of the link run short, so that those that lie in queues are better copied out of it.
@@ -88,6 +94,8 @@ class stack {
   status open_tables(const stack_settings& settings);
   status add_one(const ip_prefix& address, time_point now);
   void claim(const ip_address& address, time_point now);
+  void hold_groups_of(const ip_address& address, time_point now);
+  void let_go_of_group_of(const ip_address& address, time_point now);
   void run_timers(time_point now);
   void receive_from_ourselves(time_point now);
 
@@ -102,6 +110,9 @@ class stack {
   neighbour_table neighbours_;
   path_mtu_cache path_mtu_;
   rate_limiter icmp_limit_;
+  igmp_host igmp_;
+  mld_host mld_;
+  group_table groups_;
   arp_responder arp_;
   ndp_responder ndp_;
   egress egress_;

@@ -13,11 +13,15 @@ enum class icmpv6_type : std::uint8_t {
   parameter_problem = 4,
   echo_request = 128,
   echo_reply = 129,
+  listener_query = 130,
+  listener_report = 131,
+  listener_done = 132,
   router_solicitation = 133,
   router_advertisement = 134,
   neighbour_solicitation = 135,
   neighbour_advertisement = 136,
   redirect = 137,
+  listener_report_v2 = 143,
 };
 
 // The codes of `unreachable` (RFC 4443 3.1).

@@ -115,8 +115,9 @@ def identification(frame):
 
 def with_identification(frame, ident):
     """The same frame with another IP identification: for what RFC 6864 leaves to the sender."""
-    head = frame[14:18] + struct.pack("!H", ident) + frame[20:24] + b"\0\0" + frame[26:34]
-    return frame[:14] + head[:10] + struct.pack("!H", checksum(head)) + head[12:] + frame[34:]
+    end = 14 + (frame[14] & 0xF) * 4
+    head = frame[14:18] + struct.pack("!H", ident) + frame[20:24] + b"\0\0" + frame[26:end]
+    return frame[:14] + head[:10] + struct.pack("!H", checksum(head)) + head[12:] + frame[end:]
 
 
 def pcap(frames):

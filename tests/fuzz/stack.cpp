@@ -18,6 +18,7 @@
 #include "wire/ethernet.h"
 #include "wire/icmpv4.h"
 #include "wire/icmpv6.h"
+#include "wire/igmp.h"
 #include "wire/ipv4.h"
 #include "wire/udp.h"
 
@@ -28,7 +29,7 @@ constexpr mac_address our_mac{{2, 0, 0, 0, 0, 1}};
 constexpr ipv4_address our_address{{10, 0, 0, 1}}, peer_address{{10, 0, 0, 2}};
 constexpr ipv6_address our_address_v6{{0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
 constexpr ipv6_address peer_address_v6{{0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}};
-constexpr std::uint32_t most_neighbours = 8, longest_frame = 1514;
+constexpr std::uint32_t most_neighbours = 8, most_groups = 8, longest_frame = 1514;
 
 [[noreturn]] void fail() { std::abort(); }
 void require(bool holds) {
@@ -79,6 +80,11 @@ void repair_udp(std::span<std::byte> payload, const ip_address& source, const ip
 void repair_transport(std::span<std::byte> payload, const mutable_view<ipv4>& ip) {
   if (ip.get<&ipv4::protocol>() == ip_protocol::udp) {
     repair_udp(payload, ip.get<&ipv4::source>(), ip.get<&ipv4::destination>());
+  } else if (ip.get<&ipv4::protocol>() == ip_protocol::igmp) {
+    const auto header = mutable_view<igmp>::parse(payload);
+    if (!header) return;
+    header->set<&igmp::checksum>(0);
+    header->set<&igmp::checksum>(checksum(payload));
   } else if (const auto header = mutable_view<icmpv4>::parse(payload)) {
     header->set<&icmpv4::checksum>(0);
     header->set<&icmpv4::checksum>(checksum(payload));
@@ -150,7 +156,7 @@ class reader {
 class machine final : private socket_events {
  public:
   machine() : sockets_(count_, *this, {.receive_default = 20'000}) {
-    stack_ = std::move(*stack::create(link_, count_, sockets_, {.neighbours = most_neighbours}));
+    stack_ = std::move(*stack::create(link_, count_, sockets_, {.neighbours = most_neighbours, .groups = most_groups}));
     require(bool(sockets_.open(*stack_)));
     require(bool(stack_->add_address({our_address, 24}, now_)));
     require(bool(stack_->add_address({our_address_v6, 64}, now_)));
@@ -174,6 +180,7 @@ class machine final : private socket_events {
       step(script);
       stack_->poll(now_, burst::capacity);
       require(stack_->neighbours().size() <= most_neighbours);
+      require(stack_->groups().size() <= most_groups);
       require(stack_->neighbours().parked() <= link_.frames().count() / 8);
     }
   }
@@ -205,12 +212,44 @@ class machine final : private socket_events {
       case 5:
         return send(script, *in_use_[what >> 3 & 3 ? 2 : 1]);
       case 6:
-        return take_all();
+        return (what & 0x80) != 0 ? change_groups(script) : take_all();
       default:
         for (auto& s : in_use_) (void)s->take_error();
         if ((what & 0x80) != 0) send_v6(script, *in_use_[(what & 0x40) != 0 ? first_v6 : first_v6 + 1]);
         return;
     }
+  }
+
+  void change_groups(reader& script) {
+    const std::uint8_t what = script.number(), who = script.number();
+    udp_socket& s = *in_use_[who % in_use_.size()];
+    const bool is_v4 = (what & 0x80) == 0;
+    const auto low = static_cast<std::uint8_t>(what >> 3 & 7);
+    const ip_address group = is_v4 ? ip_address(ipv4_address{{239, 1, 2, low}})
+                                   : ip_address(ipv6_address{{0xff, 0x15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, low}});
+    ip_address source = is_v4 ? ip_address(peer_address) : ip_address(peer_address_v6);
+    source.bytes[15] = static_cast<std::uint8_t>(who >> 3);
+    memberships& all = s.groups();
+    switch (what & 7) {
+      case 0:
+        (void)all.join(group);
+        break;
+      case 1:
+        (void)all.leave(group);
+        break;
+      case 2:
+        (void)all.join_source(group, source);
+        break;
+      case 3:
+      case 4:
+        (void)all.add_source(group, source, (what & 1) != 0);
+        break;
+      default:
+        (void)all.remove_source(group, source, (what & 1) != 0);
+        break;
+    }
+    (void)sockets_.listen(s, group, now_);
+    stack_->flush(now_);
   }
 
   void receive_frame(reader& script, bool repaired) {

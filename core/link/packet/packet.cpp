@@ -54,6 +54,7 @@ class packet_link final : public link {
 
   int wait_fd() const override { return socket_.number(); }
   bool arm() override;
+  void admit_group(const mac_address& group, bool wanted) override;
 
   const link_info& info() const override { return info_; }
   pool& frames() override { return *frames_; }
@@ -101,6 +102,10 @@ bool packet_link::arm() {
   socklen_t size = sizeof problem;
   (void)::getsockopt(socket_.number(), SOL_SOCKET, SO_ERROR, &problem, &size);
   return true;
+}
+
+void packet_link::admit_group(const mac_address& group, bool wanted) {
+  if (!info_.shared) receive_group(socket_.number(), info_.interface, group, wanted);
 }
 
 void packet_link::ask_for_losses() {

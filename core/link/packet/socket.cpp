@@ -165,6 +165,17 @@ status receive_for(int socket, const interface_facts& of, const mac_address& mac
   return set(socket, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &wanted, sizeof wanted, why, "one more MAC address");
 }
 
+// A device whose filter is full lets everything in.
+void receive_group(int socket, int interface, const mac_address& group, bool wanted) {
+  packet_mreq change{};
+  change.mr_ifindex = interface;
+  change.mr_type = PACKET_MR_MULTICAST;
+  change.mr_alen = static_cast<unsigned short>(group.bytes.size());
+  std::memcpy(change.mr_address, group.bytes.data(), group.bytes.size());
+  (void)::setsockopt(socket, SOL_PACKET, wanted ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP, &change,
+                     sizeof change);
+}
+
 status start(int socket, const interface_facts& of, reason& why) { return bind_to(socket, of, ETH_P_ALL, why); }
 
 }  // namespace fastudp::af_packet

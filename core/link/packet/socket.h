@@ -34,6 +34,8 @@ status filter_by_program(int socket, int program, reason& why);
 // Has the device receive for one more MAC address.
 status receive_for(int socket, const interface_facts& of, const mac_address& mac, reason& why);
 // From now on frames come in.
+// One more group of the device's, or one less.
+void receive_group(int socket, int interface, const mac_address& group, bool wanted);
 status start(int socket, const interface_facts& of, reason& why);
 
 }  // namespace fastudp::af_packet

@@ -16,6 +16,7 @@ class link_around : public link {
   void tx_flush() override { inner_->tx_flush(); }
   int wait_fd() const override { return inner_->wait_fd(); }
   bool arm() override { return inner_->arm(); }
+  void admit_group(const mac_address& group, bool wanted) override { inner_->admit_group(group, wanted); }
   const link_info& info() const override { return inner_->info(); }
   pool& frames() override { return inner_->frames(); }
   time_point deadline() const override { return inner_->deadline(); }

@@ -81,7 +81,7 @@ class options : public testing::Test {
     return {0, value.substr(0, size)};
   }
   static answer set_ours(udp_socket& s, const option& o, const std::string& value) {
-    return {set_option(s, o.level, o.name, octets(std::string_view(value))).code(), ""};
+    return {set_option(s, o.level, o.name, octets(std::string_view(value)), 0).code(), ""};
   }
   answer get_ours(udp_socket& s, const option& o, std::size_t room) {
     std::string value(room, '\xee');

@@ -110,7 +110,7 @@ TEST_F(leaving, any_address_is_this_host) {
 }
 
 TEST_F(leaving, a_host_without_an_address_sends_to_itself_alone) {
-  ASSERT_TRUE(host_.below->remove_address(ip("10.0.0.1")));
+  ASSERT_TRUE(host_.below->remove_address(ip("10.0.0.1"), 0));
   EXPECT_EQ(way_to("10.0.0.9").code(), ENETUNREACH);
   EXPECT_EQ(way_to("239.1.2.3").code(), ENETUNREACH);
   EXPECT_EQ(way_to("255.255.255.255").code(), ENETUNREACH);
@@ -139,7 +139,7 @@ TEST_F(leaving, what_changes_is_noticed) {
        }},
       {"a route more", [&] { EXPECT_TRUE(host_.below->add_route(prefix("192.0.2.0/24"), &router)); }},
       {"a route less", [&] { EXPECT_TRUE(host_.below->remove_route(prefix("192.0.2.0/24"))); }},
-      {"an address less", [&] { EXPECT_TRUE(host_.below->remove_address(ip("10.1.0.1"))); }},
+      {"an address less", [&] { EXPECT_TRUE(host_.below->remove_address(ip("10.1.0.1"), 0)); }},
       {"another MAC", [&] { EXPECT_TRUE(host_.below->add_neighbour(node::address_of(9), mac_of(7))); }},
       {"a neighbour less", [&] { EXPECT_TRUE(host_.below->remove_neighbour(node::address_of(9))); }},
   };

@@ -28,10 +28,10 @@ TEST(stack, addresses_come_and_go_with_their_route) {
   EXPECT_EQ(s.add_address({ip("10.0.0.1"), 24}, host.now).code(), EEXIST);
   EXPECT_EQ(s.add_address({ip("10.0.0.255"), 24}, host.now).code(), EINVAL);
   EXPECT_TRUE(s.add_address({ip("10.0.0.2"), 24}, host.now)) << "two may share a prefix";
-  EXPECT_TRUE(s.remove_address(ip("10.0.0.1")));
-  EXPECT_EQ(s.remove_address(ip("10.0.0.1")).code(), EADDRNOTAVAIL);
+  EXPECT_TRUE(s.remove_address(ip("10.0.0.1"), 0));
+  EXPECT_EQ(s.remove_address(ip("10.0.0.1"), 0).code(), EADDRNOTAVAIL);
   EXPECT_EQ(s.add_route(prefix("10.0.0.0/24"), nullptr).code(), EEXIST) << "the other still needs its route";
-  EXPECT_TRUE(s.remove_address(ip("10.0.0.2")));
+  EXPECT_TRUE(s.remove_address(ip("10.0.0.2"), 0));
   EXPECT_EQ(s.out().find_path(ip("10.0.0.9"), {}, host.now).code(), ENETUNREACH);
 }
 

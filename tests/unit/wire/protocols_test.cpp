@@ -8,8 +8,10 @@
 #include "wire/ethernet.h"
 #include "wire/icmpv4.h"
 #include "wire/icmpv6.h"
+#include "wire/igmp.h"
 #include "wire/ipv4.h"
 #include "wire/ipv6.h"
+#include "wire/mld.h"
 #include "wire/udp.h"
 #include "wire/vlan.h"
 
@@ -148,6 +150,17 @@ TEST(protocols, udp_bytes) {
                "00 35 9c 40 00 08 be ef");
 }
 
+// RFC 3376 4.1.1, RFC 3810 5.1.3.
+TEST(protocols, times_of_queries) {
+  EXPECT_EQ(from_exponent_code(u<8>(0)), 0u);
+  EXPECT_EQ(from_exponent_code(u<8>(127)), 127u);
+  EXPECT_EQ(from_exponent_code(u<8>(0x80)), 0x10u << 3);
+  EXPECT_EQ(from_exponent_code(u<8>(0xff)), 0x1fu << 10);
+  EXPECT_EQ(from_exponent_code(u<16>(32'767)), 32'767u);
+  EXPECT_EQ(from_exponent_code(u<16>(0x8000)), 0x1000u << 3);
+  EXPECT_EQ(from_exponent_code(u<16>(0xffff)), 0x1fffu << 10);
+}
+
 TEST(protocols, a_whole_frame_is_walked) {
   const octet_string frame =
       hex("02 00 00 00 00 0b 02 00 00 00 00 0a 08 00 "
@@ -181,7 +194,8 @@ class every_protocol : public testing::Test {
 };
 using protocols =
     testing::Types<ethernet, vlan, arp, ipv4, icmpv4, icmpv4_echo, icmpv4_unreachable, udp, ipv6, ipv6_extension,
-                   ipv6_fragment, icmpv6, neighbour_solicitation, neighbour_advertisement, nd_link_layer_option>;
+                   ipv6_fragment, icmpv6, neighbour_solicitation, neighbour_advertisement, nd_link_layer_option, igmp,
+                   igmpv3_query, igmpv3_report, igmpv3_record, mld, mldv2_query, mldv2_report, mldv2_record>;
 TYPED_TEST_SUITE(every_protocol, protocols);
 
 TYPED_TEST(every_protocol, a_million_random_gets_and_sets) {
