@@ -16,6 +16,7 @@ status read_packet_info(const std::byte* value, std::size_t size, send_choices& 
   ipv4_address source;
   std::memcpy(source.bytes.data(), &info.ipi_spec_dst, source.bytes.size());
   out.source = source;
+  out.interface = info.ipi_ifindex;
   return {};
 }
 
@@ -24,6 +25,7 @@ status read_packet_info_v6(const std::byte* value, std::size_t size, send_choice
   if (size < sizeof info) return error{EINVAL};
   std::memcpy(&info, value, sizeof info);
   std::memcpy(out.source.bytes.data(), &info.ipi6_addr, out.source.bytes.size());
+  out.interface = static_cast<int>(info.ipi6_ifindex);
   return {};
 }
 

@@ -192,6 +192,10 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   if (to != nullptr && to->port == 0) return error{EINVAL};
   if (to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
   if (choices.refusal != 0) return error{choices.refusal};
+  if (is_by_another_interface(choices)) {
+    why_kernel_ = kernel_reason::route;
+    return error{has_companion_ ? left_to_kernel : ENODEV};
+  }
   if (to != nullptr && !check_family(to->address)) return error{family_ == ip_family::v4 ? EAFNOSUPPORT : ENETUNREACH};
   const endpoint_address destination = to != nullptr ? *to : entry_.remote;
   auto way = path_to(destination.address, source_for(destination.address, choices), now);
@@ -209,6 +213,13 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   if (shut_writing_) return error{EPIPE};
   if (choices.confirm) layer_.below().neighbours().confirm((*way)->next_hop, now);
   return departure{destination, *way, ip};
+}
+
+// The loopback interface's number is 1 on every Linux.
+bool udp_socket::is_by_another_interface(const send_choices& choices) const {
+  if (choices.interface == 0) return false;
+  const bool is_loopback = layer_.below().with_host() == sharing::loopback;
+  return choices.interface != (is_loopback ? 1 : layer_.below().device().interface);
 }
 
 ip_address udp_socket::source_for(const ip_address& destination, const send_choices& choices) const {

@@ -24,6 +24,7 @@ inline constexpr int left_to_kernel = 4096;  // beyond the last errno
 // What one datagram may have of its own, instead of the socket's settings.
 struct send_choices {
   ip_address source{};                // any: the socket's
+  int interface = 0;                  // to leave by; 0: the one that the route says
   int ttl = -1, tos = -1;             // of IPv4; -1: the socket's
   int hops = -1, traffic_class = -1;  // of IPv6, likewise
   bool confirm = false;               // the peer is known to be alive (MSG_CONFIRM)
@@ -105,6 +106,7 @@ class udp_socket {
   };
   result<departure> prepare(std::size_t size, const endpoint_address* to, const send_choices& choices, time_point now);
   status bind_ephemeral();
+  bool is_by_another_interface(const send_choices& choices) const;
   ip_address source_for(const ip_address& destination, const send_choices& choices) const;
   bool is_the_kernels(const path& way, const endpoint_address& to, std::size_t total);
   result<path*> path_to(ip_address destination, ip_address source, time_point now);

@@ -191,3 +191,29 @@ def test_errors_are_in_the_error_queue(cable):
     number, origin, icmp_type, code = struct.unpack_from("IBBB", value)
     assert (level, kind, number, origin, icmp_type, code) == (socket.IPPROTO_IPV6, IPV6_RECVERR, errno.ECONNREFUSED, 3, 1, 4)
     assert value[24:40] == socket.inet_pton(socket.AF_INET6, KERNEL)
+
+
+def test_packet_info_names_the_interface_both_ways(cable, kernel):
+    """What comes in says by which; what is to leave by another doesn't (ENODEV, as on Linux)."""
+    server = ours(cable, 16, "::")
+    server.set_option(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    kernel.sendto(b"asked", (OURS, 16))
+    assert server.wait(timeout=20)
+    message = server.recvmsg(100, 200)
+    ((_, _, info),) = message.control
+    assert struct.unpack("=I", info[16:]) == (socket.if_nametoindex(cable.device),)
+    server.sendmsg(b"answer", [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, info)], message.peer)
+    assert kernel.recv(100) == b"answer"
+    nowhere = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, bytes(16) + struct.pack("=I", 4711)),
+               (socket.IPPROTO_IP, 8, struct.pack("=i8x", 4711))]
+    four = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for control, kernels, to_kernels, mine in ((nowhere[0], kernel, (OURS, 16), server),
+                                               (nowhere[1], four, ("10.77.0.2", 16), cable.stack.socket())):
+        peer = message.peer if mine is server else ("10.77.0.1", 16)
+        outcomes = []
+        for send in (lambda: kernels.sendmsg([b"x"], [control], 0, to_kernels), lambda: mine.sendmsg(b"x", [control], peer)):
+            with pytest.raises(OSError) as refused:
+                send()
+            outcomes.append(refused.value.errno)
+        assert outcomes[0] == outcomes[1]
+    four.close()

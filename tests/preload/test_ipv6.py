@@ -101,3 +101,31 @@ def test_large_datagrams_come_through_the_kernel(net):
         assert run(PYTHON, "-c", large, "::1") == f"{60000 + 1 + len('::1')}\n"
         server.stop()
     assert json.loads(stats.read_text())["rx"] == {"fast": 0, "kernel": 2}
+
+
+# Answers by packet info as it was told: from the address that was asked, by the interface that it came by.
+ANSWERS_AS_ASKED = """
+import socket, struct
+server = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+server.setsockopt(socket.IPPROTO_IP, 8, 1)  # IP_PKTINFO
+server.bind(("::", 7000))
+print("ready", flush=True)
+while True:
+    data, control, _, peer = server.recvmsg(2000, 200)
+    server.sendmsg([data], [each for each in control if each[1] in (8, socket.IPV6_PKTINFO)], 0, peer)
+"""
+
+
+@FAST
+def test_answers_leave_by_the_interface_that_was_asked(under):
+    with under.start(PYTHON, "-c", ANSWERS_AS_ASKED) as server:
+        server.says("ready")
+        for address in (HOST6, HOST, f"{link_local_address()}%far"):
+            assert run(*under.net.peer.command(PYTHON, "-c", CLIENT, address, "50")) == "50\n", address
+        for address in ("::1", HOST6, "127.0.0.1", HOST):
+            assert run(PYTHON, "-c", CLIENT, address, "50") == "50\n", address
+        server.stop()
+    if under.name.startswith("packet"):
+        stats = under.stats()
+        assert stats["rx"] == {"fast": 150, "kernel": 200} and stats["tx"] == {"fast": 150, "kernel": 200}
