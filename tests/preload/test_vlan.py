@@ -1,0 +1,54 @@
+"""Unmodified programs in a VLAN: one on either end of the cable, each with an address of its own."""
+
+import contextlib
+import json
+
+import pytest
+from net import FASTUDP, need
+from private_network import run
+from tagged_wire import CUSTOMER, SERVICE, TaggedWire
+from test_programs import QUERIES, ask, dnsmasq
+
+SERVER, CLIENT, CLIENT_MAC = "10.99.0.1", "10.99.0.2", "02:00:00:00:99:02"
+
+
+def tags_of(frame):
+    out = []
+    for at in range(12, len(frame) - 4, 4):
+        kind = int.from_bytes(frame[at:at + 2], "big")
+        if kind not in (CUSTOMER, SERVICE):
+            break
+        out.append((kind, int.from_bytes(frame[at + 2:at + 4], "big") & 0xFFF))
+    return out
+
+
+@pytest.mark.parametrize("keys, tags", [("vlan=100", [(CUSTOMER, 100)]), ("vlan=10.100", [(SERVICE, 10), (CUSTOMER, 100)]),
+                                        ("vlan=100,200&vlan_mode=trunk", [(CUSTOMER, 100)])], ids=["one", "two", "trunk"])
+def test_dnsmasq_answers_dig_within_a_vlan(net, keys, tags):
+    need("dig")
+    stats = net.folder / "stats.json"
+    serving = [FASTUDP, "run", "--link", f"packet:near?address={SERVER}/24&{keys}", "--stats", str(stats), "--", *dnsmasq()]
+    asking = [FASTUDP, "run", "--link", f"packet:far?address={CLIENT}/24&mac={CLIENT_MAC}&{keys}", "--", *ask(SERVER, QUERIES)]
+    with net.start(serving) as server, contextlib.closing(TaggedWire("near")) as wire:
+        server.says("started")
+        assert run(*net.peer.command(*asking)) == "1.2.3.4\n" * QUERIES
+        seen = [tags_of(f) for f in wire.waiting() if f[6:12] == bytes.fromhex(CLIENT_MAC.replace(":", ""))]
+        assert len(seen) >= QUERIES and all(each == tags for each in seen)
+        server.stop()
+    said = json.loads(stats.read_text())
+    assert min(said["rx"]["fast"], said["tx"]["fast"]) >= QUERIES, said
+
+
+def test_dig_without_the_vlan_is_not_heard(net):
+    need("dig")
+    stats = net.folder / "stats.json"
+    serving = [FASTUDP, "run", "--link", f"packet:near?address={SERVER}/24&vlan=100", "--stats", str(stats), "--", *dnsmasq()]
+    outside = [FASTUDP, "run", "--link", f"packet:far?address={CLIENT}/24&vlan=200", "--",
+               *ask(SERVER, 1, "+tries=1", "+time=1")]
+    with net.start(serving) as server:
+        server.says("started")
+        refused = run("sh", "-c", '"$@" || true', "sh", *net.peer.command(*outside))
+        assert "1.2.3.4" not in refused
+        server.stop()
+    said = json.loads(stats.read_text())
+    assert said["rx"]["fast"] == 0, said
