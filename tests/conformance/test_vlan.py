@@ -182,6 +182,13 @@ def test_echo_is_answered_in_the_vlan(net):
     assert net.answers(icmp(8, 0, 0x00010002, b"ping")) == []
 
 
+def test_answers_have_no_priority_though_their_frames_had_one(net):
+    opened = with_priority(net.bound(), 7)
+    opened.send_burst([(b"x", (PEER, 2000))] * 500)
+    assert {tci(f) for f in net.captured()} == {(7, 100)}
+    assert [tci(f) for f in net.answers(*[tag(arp_request(HOST), 100)] * 500)] == [(0, 100)] * 500
+
+
 def test_large_echo_is_answered_in_tagged_fragments(net):
     ping = icmp(8, 0, 0x00010002, b"p" * 3000)[34:]
     pieces = [ping[at:at + 1480] for at in range(0, len(ping), 1480)]

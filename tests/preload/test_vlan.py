@@ -4,12 +4,15 @@ import contextlib
 import json
 
 import pytest
-from net import FASTUDP, need
+from net import FASTUDP, PATIENCE, need
 from private_network import run
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.packet import Raw
 from tagged_wire import CUSTOMER, SERVICE, TaggedWire
-from test_programs import QUERIES, ask, dnsmasq
+from test_programs import PYTHON, QUERIES, ask, dnsmasq
 
-SERVER, CLIENT, CLIENT_MAC = "10.99.0.1", "10.99.0.2", "02:00:00:00:99:02"
+SERVER, CLIENT, SERVER_MAC, CLIENT_MAC = "10.99.0.1", "10.99.0.2", "02:00:00:00:99:01", "02:00:00:00:99:02"
 
 
 def tags_of(frame):
@@ -37,6 +40,42 @@ def test_dnsmasq_answers_dig_within_a_vlan(net, keys, tags):
         server.stop()
     said = json.loads(stats.read_text())
     assert min(said["rx"]["fast"], said["tx"]["fast"]) >= QUERIES, said
+
+
+PRIORITISED = """
+import os, socket, sys
+if len(sys.argv) == 2:
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.bind(("10.99.0.2", 0))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, 1)
+    client.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0x10)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, 3)
+    if sys.argv[1] == "exec":
+        os.set_inheritable(client.fileno(), True)
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], str(client.fileno())])
+else:
+    client = socket.socket(fileno=int(sys.argv[2]))
+print(client.getsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY))
+client.settimeout(20)
+client.sendto(b"question", ("10.99.0.1", 7))
+print(client.recv(100))
+"""
+
+
+@pytest.mark.parametrize("how", ["at once", "exec"])
+def test_priority_of_a_program_is_in_the_tag(net, how):
+    link = f"packet:far?address={CLIENT}/24&mac={CLIENT_MAC}&announce=off&vlan=100"
+    with contextlib.closing(TaggedWire("near")) as wire:
+        command = [FASTUDP, "run", "--link", link, "--", PYTHON, "-c", PRIORITISED, how]
+        with net.start(net.peer.command(*command)) as program:
+            asked = Ether(*wire.receive_from(CLIENT_MAC))
+            back = Ether(src=SERVER_MAC, dst=CLIENT_MAC) / Dot1Q(vlan=100)
+            wire.send(back / ARP(op="is-at", hwsrc=SERVER_MAC, psrc=SERVER, hwdst=CLIENT_MAC, pdst=CLIENT))
+            sent = Ether(*wire.receive_from(CLIENT_MAC))
+            wire.send(back / IP(src=SERVER, dst=CLIENT) / UDP(sport=7, dport=sent[UDP].sport) / Raw(b"answer"))
+            assert program.process.wait(PATIENCE) == 0 and program.output() == "3\nb'answer'\n"
+    assert (asked[Dot1Q].vlan, asked[Dot1Q].prio) == (100, 0)
+    assert (sent[Dot1Q].vlan, sent[Dot1Q].prio, sent[IP].tos) == (100, 3, 0x10)
 
 
 def test_dig_without_the_vlan_is_not_heard(net):
