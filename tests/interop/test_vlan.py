@@ -173,3 +173,10 @@ def test_the_hosts_addresses_have_no_vlan_of_ours(link):
         assert refused.value.errno == errno.EINVAL
     finally:
         private_network.ip("link delete plain")
+
+
+def test_the_kernels_sockets_do_not_stand_in_for_a_vlan():
+    private_network.enter()
+    with pytest.raises(OSError, match="no fast link: no interface has a route") as refused:
+        fastudp.Stack(f"auto:?address={OURS}/24&vlan=100")
+    assert refused.value.errno == errno.EOPNOTSUPP

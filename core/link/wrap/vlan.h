@@ -33,7 +33,8 @@ struct vlan_membership {
 // Keys: vlan=VID[,VID...] or vlan=OUTER.INNER, vlan_mode=tagged|access|trunk, vlan_native=VID.
 result<vlan_membership> take_vlans(uri& where, reason& why);
 
-// Who has talked in which VLAN last. Of two hosts that share a place the later one is known; of the other nothing is.
+// Who has talked in which VLAN last, as a switch knows it, and as easily misled by a forged source. Of two hosts that
+// share a place the later one is known; of the other nothing is.
 class vlan_memory {
  public:
   void heard(const mac_address& host, std::uint16_t vid) {

@@ -356,6 +356,7 @@ const kind kinds[] = {
     {"mem_impaired", "mem", "?reorder=0.0001&seed=3"},
     {"tap_impaired", "tap", "?duplicate=0.0001&seed=3"},
     {"mem_tagged", "mem", "?vlan=100"},
+    {"mem_tagged_impaired", "mem", "?vlan=100&reorder=0.0001&seed=3"},
     {"mem_access", "mem", "?vlan=100&vlan_mode=access"},
     {"mem_trunk", "mem", "?vlan=100,200&vlan_mode=trunk&vlan_native=200"},
 };
