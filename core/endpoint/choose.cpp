@@ -70,7 +70,8 @@ result<std::unique_ptr<engine>> open_best(std::string_view text, const uri& wher
     const bool is_mistake = !opened && (opened.code() == EINVAL || opened.code() == ENODEV);
     if (opened || is_mistake) return opened ? std::move(opened) : (why = against, opened.failure());
   }
-  if (settings.strict) return why.fail(EOPNOTSUPP, "no fast link: %s", against.c_str());
+  // The kernel's sockets aren't in that VLAN.
+  if (settings.strict || where.has("vlan")) return why.fail(EOPNOTSUPP, "no fast link: %s", against.c_str());
   settings.why_not_faster = against.c_str();
   return engine::open("host:", settings, why);
 }

@@ -23,8 +23,7 @@ struct option_number {
 
 // What the kernel does for the companion and the fast path needn't know: it is about sending through the kernel, about
 // groups, which are the kernel's anyway, or without any effect on what a program sees.
-constexpr option_number harmless_options[] = {{SOL_SOCKET, SO_PRIORITY},
-                                              {SOL_SOCKET, SO_DEBUG},
+constexpr option_number harmless_options[] = {{SOL_SOCKET, SO_DEBUG},
                                               {SOL_SOCKET, SO_KEEPALIVE},
                                               {SOL_SOCKET, SO_OOBINLINE},
                                               {SOL_SOCKET, SO_LINGER},

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 namespace fastudp {
@@ -31,6 +32,7 @@ struct alignas(64) packet {
   std::uint32_t network = 0;    // offset of the IP header, once known
   std::uint32_t transport = 0;  // offset of the transport header, once known
   checksum_state checksum = checksum_state::unknown;
+  std::uint8_t priority = 0;  // to be sent with, 0 to 7, for a link that tags (802.1Q)
 
   std::byte* data() { return frame + begin; }
   std::span<std::byte> bytes() { return {data(), length}; }
@@ -48,6 +50,17 @@ struct alignas(64) packet {
     begin += size;
     length -= size;
   }
+  // Room for `size` bytes behind the first `before`, which move to the front; the caller has checked headroom().
+  std::byte* insert(std::uint32_t before, std::uint32_t size) {
+    std::byte* first = push(size).data();
+    std::memmove(first, first + size, before);
+    return first + before;
+  }
+  // The other way round: forgets `size` bytes behind the first `before`.
+  void remove(std::uint32_t before, std::uint32_t size) {
+    std::memmove(data() + size, data(), before);
+    pull(size);
+  }
   // Empty again, with `headroom` bytes before the first.
   void reset(std::uint32_t headroom) {
     begin = headroom;
@@ -56,6 +69,7 @@ struct alignas(64) packet {
     charge = 0;
     network = transport = 0;
     checksum = checksum_state::unknown;
+    priority = 0;
   }
 };
 

@@ -129,7 +129,17 @@ constexpr option_row options[] = {
      [](udp_socket& s, int value) -> status { return set_bit(s.settings().multicast_all, value); }},
     {IPPROTO_IP, IP_TOS, [](udp_socket& s, time_point) -> result<int> { return s.settings().tos; },
      [](udp_socket& s, int value) -> status {
-       s.settings().tos = static_cast<std::uint8_t>(value);
+       // Linux: another TOS brings its own priority, the same one changes nothing.
+       const auto tos = static_cast<std::uint8_t>(value);
+       if (tos != s.settings().tos) s.settings().priority = priority_of_tos(tos);
+       s.settings().tos = tos;
+       return {};
+     }},
+    // Behind IP_TOS, so that it is what remains when options are copied. Linux asks for CAP_NET_RAW above 6: whoever
+    // has a link of his own has that much.
+    {SOL_SOCKET, SO_PRIORITY, [](udp_socket& s, time_point) -> result<int> { return s.settings().priority; },
+     [](udp_socket& s, int value) -> status {
+       s.settings().priority = value;
        return {};
      }},
     {IPPROTO_IP, IP_MTU_DISCOVER, [](udp_socket& s, time_point) -> result<int> { return s.settings().mtu_discover; },

@@ -14,6 +14,17 @@ struct buffer_limits {
   std::uint32_t send_default = 212'992, send_max = 212'992;
 };
 
+// Linux's rt_tos2priority: what a type of service (RFC 1349) is worth as SO_PRIORITY.
+constexpr int priority_of_tos(std::uint8_t tos) {
+  constexpr int best_effort = 0, bulk = 2, interactive = 6, interactive_bulk = 4;
+  constexpr int by_delay_and_throughput[] = {best_effort, bulk, interactive, interactive_bulk};
+  return by_delay_and_throughput[tos >> 3 & 3];
+}
+// What 802.1Q can carry of a priority: Linux puts none above 7 into a tag either.
+constexpr std::uint8_t priority_on_link(int priority) {
+  return priority >= 0 && priority <= 7 ? static_cast<std::uint8_t>(priority) : std::uint8_t{0};
+}
+
 struct socket_settings {
   std::uint32_t receive_buffer = 212'992, send_buffer = 212'992;
   int receive_low_water = 1;
@@ -26,6 +37,7 @@ struct socket_settings {
   bool multicast_all = true;
   ip_address multicast_source = ip_address::any(ip_family::v4);  // IP_MULTICAST_IF; any: the stack's choice
   std::uint8_t tos = 0;
+  int priority = 0;      // SO_PRIORITY
   int mtu_discover = 1;  // IP_PMTUDISC_WANT
   bool receive_errors = false;
   bool receive_packet_info = false, receive_ttl = false, receive_tos = false;

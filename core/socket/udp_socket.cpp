@@ -147,6 +147,8 @@ ip_choices udp_socket::choices_for(const path& way, const send_choices& choices,
   const int ttl = way.kind == path_kind::multicast ? settings_.multicast_ttl : own_ttl >= 0 ? own_ttl : default_ttl;
   return {.ttl = static_cast<std::uint8_t>(ttl),
           .tos = choices.tos >= 0 ? static_cast<std::uint8_t>(choices.tos) : settings_.tos,
+          .priority = priority_on_link(choices.tos >= 0 ? priority_of_tos(static_cast<std::uint8_t>(choices.tos))
+                                                        : settings_.priority),
           .dont_fragment = mode.always_df || (mode.df_when_it_fits && total <= way.mtu && !way.mtu_floor),
           .may_fragment = mode.may_fragment,
           .ignore_path_mtu = mode.ignore_path,
@@ -162,6 +164,7 @@ ip_choices udp_socket::choices_v6(const path& way, const send_choices& choices) 
                                                       : default_ttl;
   return {.ttl = static_cast<std::uint8_t>(hops),
           .tos = choices.traffic_class >= 0 ? static_cast<std::uint8_t>(choices.traffic_class) : own.traffic_class,
+          .priority = priority_on_link(settings_.priority),
           .may_fragment = mode.may_fragment && !own.dont_fragment,
           .ignore_path_mtu = mode.ignore_path,
           .loop = own.multicast_loop};

@@ -219,6 +219,7 @@ status egress::send(const path& way, packet* payload, const ip_choices& choices,
   const std::uint32_t total = payload->length + way.ip_size();
   if ((way.is_v4() ? total : payload->length) > longest_ip_datagram) return release(payload), error{EMSGSIZE};
   payload->transport = payload->begin;
+  payload->priority = choices.priority;
   const std::uint32_t limit = choices.ignore_path_mtu ? mtu_ : way.mtu;
   if (way.kind != path_kind::local && total > limit) {
     if (!choices.may_fragment) return release(payload), error{EMSGSIZE};
@@ -252,6 +253,7 @@ status egress::send_fragments(const path& way, packet* whole, const ip_choices& 
     }
     std::memcpy(piece->data(), whole->data() + at, size);
     piece->length = size;
+    piece->priority = choices.priority;
     const bool last = at + size == whole->length;
     if (way.is_v4()) {
       push_ipv4(way, piece, choices, static_cast<std::uint16_t>((last ? 0 : more_fragments) | at / 8),

@@ -4,6 +4,7 @@
 #include "wire/ethernet.h"
 #include "wire/ipv4.h"
 #include "wire/udp.h"
+#include "wire/vlan.h"
 
 namespace fastudp {
 namespace {
@@ -35,6 +36,21 @@ bool udp_checksum_holds(const packet& p, const ip_arrival& ip, const view<udp>& 
                                header.get<&udp::length>());
   sum.add(bytes);
   return sum.verifies();
+}
+
+// Tags of VID 0 name no VLAN (802.1Q 9.6), and so Linux takes such frames as it does those without. False: there is
+// none.
+bool remove_priority_tags(packet& frame) {
+  bool removed = false;
+  for (;;) {
+    const auto outer = view<ethernet>::parse(frame.bytes());
+    const ether_type type = outer->get<&ethernet::type>();
+    if (type != ether_type::vlan && type != ether_type::service_vlan) return removed;
+    const auto tag = view<vlan>::parse(outer->payload());
+    if (!tag || tag->get<&vlan::vid>() != 0) return removed;
+    frame.remove(2 * sizeof(mac_address), fixed_size<vlan>);
+    removed = true;
+  }
 }
 
 }  // namespace
@@ -77,7 +93,8 @@ void ingress::receive_frame(packet* frame, time_point now) {
       if (with_.with_host == sharing::interface) return discard(frame, drop::unknown_protocol);
       return with_.arp.receive(frame, now);
     case ether_type::vlan:
-      return discard(frame, drop::vlan_tagged);
+    case ether_type::service_vlan:
+      return remove_priority_tags(*frame) ? receive_frame(frame, now) : discard(frame, drop::vlan);
     default:
       return discard(frame, drop::unknown_protocol);
   }

@@ -48,6 +48,7 @@ struct ip_choices {
   ip_protocol protocol = ip_protocol::udp;
   std::uint8_t ttl = 64;
   std::uint8_t tos = 0;
+  std::uint8_t priority = 0;     // 0 to 7, where the link carries one
   bool dont_fragment = true;     // as DF bit, when the datagram fits
   bool may_fragment = true;      // here, when it doesn't
   bool ignore_path_mtu = false;  // only the interface's MTU counts (IP_PMTUDISC_PROBE and _INTERFACE)

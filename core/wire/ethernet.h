@@ -10,6 +10,7 @@ enum class ether_type : std::uint16_t {
   arp = 0x0806,
   vlan = 0x8100,
   ipv6 = 0x86dd,
+  service_vlan = 0x88a8,  // 802.1ad
 };
 
 struct ethernet {

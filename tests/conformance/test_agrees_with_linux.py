@@ -178,6 +178,7 @@ OPTIONS = {
     "SO_BROADCAST": (SOL, socket.SO_BROADCAST), "SO_RCVBUF": (SOL, socket.SO_RCVBUF),
     "SO_SNDBUF": (SOL, socket.SO_SNDBUF), "SO_RCVLOWAT": (SOL, socket.SO_RCVLOWAT),
     "SO_SNDLOWAT": (SOL, socket.SO_SNDLOWAT), "SO_ERROR": (SOL, socket.SO_ERROR), "SO_TYPE": (SOL, socket.SO_TYPE),
+    "SO_PRIORITY": (SOL, socket.SO_PRIORITY),
     "IP_TTL": (IP_LEVEL, socket.IP_TTL), "IP_TOS": (IP_LEVEL, socket.IP_TOS),
     "IP_MTU_DISCOVER": (IP_LEVEL, IP_MTU_DISCOVER), "IP_RECVERR": (IP_LEVEL, IP_RECVERR),
     "IP_MTU": (IP_LEVEL, IP_MTU), "IP_MULTICAST_TTL": (IP_LEVEL, socket.IP_MULTICAST_TTL), "unknown": (SOL, 9999),
@@ -195,6 +196,19 @@ def test_range_of_an_option_and_what_is_read_back(agree, name):
             opened = net.socket()
             results.append((value, outcome(opened.set_option, level, number, value),
                             outcome(opened.get_option, level, number)))
+        return results
+
+    agree(scenario)
+
+
+def test_priority_follows_the_type_of_service_when_that_changes(agree):
+    def scenario(net):
+        results = []
+        for first, second in itertools.product([0, 1, 8, 16, 24, 0xB8, 0xFF], repeat=2):
+            opened = net.socket()
+            for step, value in [(socket.IP_TOS, first), (socket.SO_PRIORITY, 5), (socket.IP_TOS, second)]:
+                opened.set_option(SOL if step == socket.SO_PRIORITY else IP_LEVEL, step, value)
+                results.append((first, second, value, opened.get_option(SOL, socket.SO_PRIORITY)))
         return results
 
     agree(scenario)

@@ -117,7 +117,7 @@ def test_unknown_ether_types_and_vlan_tags_are_dropped_for_their_reason(net):
     receiver = net.bound()
     net.inject(ethernet(b"x" * 46, kind=0x88B5), ethernet(b"\0\x64\x08\0" + GOOD[14:], kind=0x8100), GOOD)
     assert received(receiver) == [b"good"]
-    assert net.drops() == {"unknown_protocol": 1, "vlan_tagged": 1}
+    assert net.drops() == {"unknown_protocol": 1, "vlan": 1}
 
 
 def test_checksum_of_zero_means_none_and_is_accepted(either):

@@ -40,6 +40,9 @@ class no_link final : public link {
 
 result<link_ptr> open_none(const char* name, const uri& where, reason& why) {
   if (!where.device().empty()) return why.fail(EINVAL, "%s has no device: write %s alone", name, name);
+  if (where.has("vlan")) {
+    return why.fail(EINVAL, "%s is in the host's VLANs: vlan= needs a link with address=A/LEN, as packet:eth0", name);
+  }
   descriptor silent(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   if (!silent) return why.fail(errno, "eventfd: %m");
   auto frames = pool::create(frame_count, frame_size);

@@ -56,11 +56,10 @@ packet* intake::make_room(std::size_t size, const std::optional<tag>& t) {
 void intake::append(packet* p, std::size_t size, const std::optional<tag>& t, checksum_state checksum, burst& out) {
   p->length = static_cast<std::uint32_t>(size);
   if (t) {
-    constexpr std::size_t addresses = 12;
-    std::byte* frame = p->push(vlan_tag_length).data();
-    std::memmove(frame, frame + vlan_tag_length, addresses);
-    store_network(frame + addresses, t->type);
-    store_network(frame + addresses + sizeof t->type, t->information);
+    constexpr std::uint32_t addresses = 12;
+    std::byte* at = p->insert(addresses, vlan_tag_length);
+    store_network(at, t->type);
+    store_network(at + sizeof t->type, t->information);
   }
   p->checksum = checksum;
   out.append(p);

@@ -167,14 +167,22 @@ result<std::optional<transmit_ring>> open_transmit_ring(std::string_view kind, c
   return std::optional<transmit_ring>(std::move(*opened));
 }
 
+// The kernel lets a packet socket's frame be longer than the device's MTU by one tag of 802.1Q, and by no other. Of two
+// tags the outer is another.
+std::uint32_t most_mtu(const interface_facts& device, uri& where) {
+  const auto vlan = where.take("vlan").value_or("");
+  return vlan.find('.') == vlan.npos ? device.mtu : device.mtu - 2 * vlan_tag_length;
+}
+
 }  // namespace
 
 // Keys: ring=v2|v3|off, steer=off, mac with address. `address` is the stack's to take; here it decides whose the MAC
-// is.
+// is. So is `vlan` the wrapper's.
 result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   const auto device = look_up(where.device(), why);
   if (!device) return device.failure();
-  const auto mtu = where.take_number("mtu", 68, device->mtu, device->mtu, why);
+  const std::uint32_t most = most_mtu(*device, where);
+  const auto mtu = where.take_number("mtu", 68, most, most, why);
   if (!mtu) return mtu.failure();
   auto socket = open_socket(*device, why);
   if (!socket) return socket.failure();

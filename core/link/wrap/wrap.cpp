@@ -8,6 +8,7 @@
 
 #include "link/wrap/capture.h"
 #include "link/wrap/impair.h"
+#include "link/wrap/vlan.h"
 
 namespace fastudp::wrap {
 namespace {
@@ -75,15 +76,30 @@ result<link_ptr> capture(link_ptr inner, std::string_view path, reason& why) {
   return out;
 }
 
+result<link_ptr> tag(link_ptr inner, const vlan_membership& in, counters& count, reason& why) {
+  if (inner->info().shared) {
+    return why.fail(EINVAL,
+                    "vlan= needs address=A/LEN, an address of our own: the host's addresses in a VLAN are those of its "
+                    "VLAN device, so name that one, as in packet:eth0.100");
+  }
+  link_ptr out(new (std::nothrow) vlan_link(std::move(inner), in, count));
+  if (!out) return why.fail(ENOMEM, "no memory for vlan=");
+  return out;
+}
+
 }  // namespace
 
 result<link_ptr> around(link_ptr inner, uri& where, counters& count, reason& why) {
   const auto bad = take_impairment(where, why);
   if (!bad) return bad.failure();
+  const auto vlans = take_vlans(where, why);
+  if (!vlans) return vlans.failure();
   const auto path = where.take("capture");
   if (bad->does_something()) inner = impaired_link::around(std::move(inner), *bad, count);
   if (!inner) return why.fail(ENOMEM, "no memory to hold frames back in");
-  return path ? capture(std::move(inner), *path, why) : result<link_ptr>(std::move(inner));
+  auto seen = path ? capture(std::move(inner), *path, why) : result<link_ptr>(std::move(inner));
+  if (!seen || vlans->first == 0) return seen;
+  return tag(std::move(*seen), *vlans, count, why);
 }
 
 }  // namespace fastudp::wrap

@@ -97,7 +97,7 @@ TEST_F(arriving, other_protocols_and_tags) {
   host_.hear_frame("too short");
   EXPECT_EQ(host_.drops(drop::frame_short), 1u);
   host_.hear_frame(test::ethernet_frame(mac_of(1), mac_of(9), ether_type::vlan, "a tag"));
-  EXPECT_EQ(host_.drops(drop::vlan_tagged), 1u);
+  EXPECT_EQ(host_.drops(drop::vlan), 1u);
   host_.hear_frame(test::ethernet_frame(mac_of(1), mac_of(9), ether_type(0x88cc), "a neighbour's"));
   EXPECT_EQ(host_.drops(drop::unknown_protocol), 1u);
   EXPECT_THAT(host_.device.take_sent(), SizeIs(0));
