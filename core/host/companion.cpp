@@ -196,17 +196,19 @@ status companion::keep_out(int interface) {
   if (::getsockopt(number_, SOL_SOCKET, SO_GET_FILTER, nullptr, &instructions) == 0 && instructions != 0)
     return error{EBUSY};
   constexpr auto ancillary = [](int what) { return static_cast<std::uint32_t>(SKF_AD_OFF + what); };
-  constexpr std::uint32_t destination = static_cast<std::uint32_t>(SKF_NET_OFF) + 16, everything = 0xffffffff;
-  constexpr std::uint32_t version = static_cast<std::uint32_t>(SKF_NET_OFF);
+  constexpr auto ip = static_cast<std::uint32_t>(SKF_NET_OFF);
+  constexpr std::uint32_t destination_v4 = ip + 16, destination_v6 = ip + 24, everything = 0xffffffff;
   const sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_IFINDEX)),
-                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(interface), 0, 8),
+                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(interface), 0, 10),
                               BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_PKTTYPE)),
-                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 6),
-                              BPF_STMT(BPF_LD | BPF_B | BPF_ABS, version),
+                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 8),
+                              BPF_STMT(BPF_LD | BPF_B | BPF_ABS, ip),
                               BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 4),
-                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 4, 0, 3),  // without BPF, IPv6 is the kernel's
-                              BPF_STMT(BPF_LD | BPF_W | BPF_ABS, destination),
-                              BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0xe0000000, 1, 0),  // groups
+                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 4, 0, 2),
+                              BPF_STMT(BPF_LD | BPF_B | BPF_ABS, destination_v4),
+                              BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0xe0, 3, 2),  // groups
+                              BPF_STMT(BPF_LD | BPF_B | BPF_ABS, destination_v6),
+                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0xff, 1, 0),
                               BPF_STMT(BPF_RET | BPF_K, 0),
                               BPF_STMT(BPF_RET | BPF_K, everything)};
   const sock_fprog program{.len = std::size(code), .filter = const_cast<sock_filter*>(code)};

@@ -1,13 +1,11 @@
 """Unmodified programs over IPv6 on an interface that the kernel keeps."""
 
-import json
-
 import pytest
-from net import FASTUDP, HOST, HOST6, PEER6, link_local_address, need
+from net import HOST, HOST6, PEER6, link_local_address, need
 from private_network import kernel_counts, run
 from test_programs import PYTHON, QUERIES, ask, dnsmasq
 
-FAST = pytest.mark.parametrize("under", ["kernel", "host", "packet", "packet-plain"], indirect=True)
+FAST = pytest.mark.parametrize("under", ["kernel", "host", "packet", "packet-plain", "packet-filter"], indirect=True)
 
 # At the any address of IPv6, and so for IPv4 as well; it tells who asked.
 SERVER = """
@@ -89,18 +87,18 @@ def test_dnsmasq_answers_dig(under):
         assert after["Udp.InDatagrams"] - before["Udp.InDatagrams"] <= QUERIES * 0.05
 
 
-def test_large_datagrams_come_through_the_kernel(net):
-    """Fragments, and destinations of the host's own, aren't the link's."""
-    stats = net.folder / "stats.json"
-    command = [FASTUDP, "run", "--link", "packet:near", "--stats", str(stats), "--", PYTHON, "-c", SERVER]
-    with net.start(command) as server:
+@pytest.mark.parametrize("under, fast", [("packet", 0), ("packet-filter", 1)], indirect=["under"])
+def test_large_datagrams_come_through_the_kernel(under, fast):
+    """Fragments, where BPF chooses, and destinations of the host's own aren't the link's."""
+    net = under.net
+    with under.start(PYTHON, "-c", SERVER) as server:
         server.says("ready")
         large = ("import socket, sys; s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); s.settimeout(20); "
                  "s.sendto(b'x' * 60000, (sys.argv[1], 7000)); print(len(s.recv(65535)))")
         assert run(*net.peer.command(PYTHON, "-c", large, HOST6)) == f"{60000 + 1 + len(PEER6)}\n"
         assert run(PYTHON, "-c", large, "::1") == f"{60000 + 1 + len('::1')}\n"
         server.stop()
-    assert json.loads(stats.read_text())["rx"] == {"fast": 0, "kernel": 2}
+    assert under.stats()["rx"] == {"fast": fast, "kernel": 2 - fast}
 
 
 # Answers by packet info as it was told: from the address that was asked, by the interface that it came by.

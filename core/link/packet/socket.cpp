@@ -118,21 +118,30 @@ result<descriptor> open_to_send(const interface_facts& of, reason& why) {
 
 status filter_shared(int socket, reason& why) {
   constexpr auto ancillary = [](int what) { return static_cast<std::uint32_t>(SKF_AD_OFF + what); };
-  constexpr std::uint32_t protocol_at = ETH_HLEN + 9, header_at = ETH_HLEN, icmp_type_at = ETH_HLEN;
-  constexpr std::uint32_t vlan_bits = 0x0fff;
+  constexpr std::uint32_t vlan_bits = 0x0fff, type_at = 12, protocol_v4 = ETH_HLEN + 9, protocol_v6 = ETH_HLEN + 6;
+  constexpr std::uint32_t icmpv6_type_at = ETH_HLEN + 40, first_informational = 128;
   static constexpr sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_PKTTYPE)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 15),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 25),
       // A VLAN is another network, but a tag with a priority alone is none, to the host's sockets neither.
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_VLAN_TAG_PRESENT)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 2, 0), BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_VLAN_TAG)),
-      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, vlan_bits, 11, 0), BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 9), BPF_STMT(BPF_LD | BPF_B | BPF_ABS, protocol_at),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 6, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMP, 0, 6),
-      BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, header_at), BPF_STMT(BPF_LD | BPF_B | BPF_IND, icmp_type_at),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_DEST_UNREACH, 2, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_TIME_EXCEEDED, 1, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_PARAMETERPROB, 0, 1), BPF_STMT(BPF_RET | BPF_K, everything),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, vlan_bits, 21, 0), BPF_STMT(BPF_LD | BPF_H | BPF_ABS, type_at),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IPV6, 9, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 18),
+      // IPv4
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, protocol_v4), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 15, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMP, 0, 15), BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, ETH_HLEN),
+      BPF_STMT(BPF_LD | BPF_B | BPF_IND, ETH_HLEN), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_DEST_UNREACH, 11, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_TIME_EXCEEDED, 10, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_PARAMETERPROB, 9, 10),
+      // IPv6: behind extension headers there may be a datagram
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, protocol_v6), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 7, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_FRAGMENT, 6, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_HOPOPTS, 5, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ROUTING, 4, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_DSTOPTS, 3, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMPV6, 0, 3), BPF_STMT(BPF_LD | BPF_B | BPF_ABS, icmpv6_type_at),
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, first_informational, 1, 0), BPF_STMT(BPF_RET | BPF_K, everything),
       BPF_STMT(BPF_RET | BPF_K, 0)};
   return attach(socket, code, why);
 }
