@@ -1,23 +1,18 @@
 """Groups over IPv6: Linux's options, and what routers are told (RFC 3810, 2710); ours and the kernel's side by side."""
 
 import contextlib
-import fcntl
-import itertools
-import os
-import select
 import socket
 import struct
 import time
 
-import private_network
 import pytest
+from nets_ipv6 import NEAR, OUR_MAC, OURS, PEER, STRANGER, FastudpHost, LinuxHost, is_mld
 from scapy.layers.inet import UDP
 from scapy.layers.inet6 import (ICMPv6MLDMultAddrRec, ICMPv6MLDone, ICMPv6MLQuery, ICMPv6MLQuery2, ICMPv6MLReport,
                                 ICMPv6MLReport2, IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, RouterAlert)
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 from test_agrees_with_linux import outcome
-from test_ipv6 import NEAR, OUR_MAC, OURS, PEER, PEER_MAC, STRANGER, Host
 
 SIX = socket.IPPROTO_IPV6
 MULTICAST_IF, MULTICAST_HOPS, MULTICAST_LOOP, ADD, DROP, MULTICAST_ALL = 17, 18, 19, 20, 21, 29
@@ -26,102 +21,23 @@ IS_IN, IS_EX, TO_IN, TO_EX, ALLOW, BLOCK_OLD = range(1, 7)
 G1, G2, G1_MAC, G2_MAC = "ff15::1:2:3", "ff15::1:2:4", "33:33:00:02:00:03", "33:33:00:02:00:04"
 ROUTER, ROUTER_MAC = "fe80::99", "02:00:00:00:00:99"
 V2_ROUTERS, ALL_NODES, ALL_ROUTERS = "ff02::16", "ff02::1", "ff02::2"
-_serial = itertools.count()
 
 
 def packed(address):
     return socket.inet_pton(socket.AF_INET6, address)
 
 
-class OurHost(Host):
-    name, index = "fastudp", 0
-
-    def socket(self):
-        return self.stack.socket(socket.AF_INET6)
-
-    def inject(self, *packets):
-        for packet, mac in packets:
-            self.link.send(bytes(Ether(src=PEER_MAC, dst=mac, type=0x86DD) / packet))
-            while self.stack.poll() > 0:
-                pass
-
-    def wait(self):
-        return self.advance(0.05)
-
-
-class LinuxSocket(socket.socket):
-    def __init__(self):
-        super().__init__(socket.AF_INET6, socket.SOCK_DGRAM)
-        self.setblocking(False)
-
-    def set_option(self, level, name, value):
-        self.setsockopt(level, name, value)
-
-    def get_option(self, level, name, size=None):
-        return self.getsockopt(level, name) if size is None else self.getsockopt(level, name, size)
-
-    def recv(self, size=65535, flags=0):
-        return super().recv(size, flags)
-
-
-class LinuxHost:
-    """The kernel behind a TAP interface in this process's own network namespace."""
-
-    name = "linux"
-
-    def __init__(self):
-        private_network.enter()
-        self.device = f"six{next(_serial)}"
-        self.tap = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        fcntl.ioctl(self.tap, 0x400454CA, struct.pack("16sH22x", self.device.encode(), 0x1002))
-        private_network.sysctl(f"net/ipv6/conf/{self.device}/accept_dad", 0)
-        private_network.sysctl(f"net/ipv6/conf/{self.device}/router_solicitations", 0)
-        private_network.ip(f"link set {self.device} address {OUR_MAC} up", f"address add {OURS}/64 dev {self.device} nodad",
-                           f"neighbour replace {PEER} lladdr {PEER_MAC} dev {self.device} nud permanent")
-        self.index = socket.if_nametoindex(self.device)
-        self.sockets = []
-
-    def close(self):
-        for each in self.sockets:
-            each.close()
-        os.close(self.tap)
-
-    def socket(self):
-        self.sockets.append(LinuxSocket())
-        return self.sockets[-1]
-
-    def inject(self, *packets):
-        for packet, mac in packets:
-            os.write(self.tap, bytes(Ether(src=PEER_MAC, dst=mac, type=0x86DD) / packet))
-
-    def said(self):
-        frames = []
-        while True:
-            try:
-                frames.append(Ether(os.read(self.tap, 65536)))
-            except BlockingIOError:
-                return frames
-
-    def wait(self):
-        select.select([self.tap], [], [], 0.5)
-        return self.said()
-
-
 @pytest.fixture(params=["fastudp", "linux"])
 def host(request):
-    with contextlib.closing(OurHost() if request.param == "fastudp" else LinuxHost()) as made:
+    with contextlib.closing(FastudpHost() if request.param == "fastudp" else LinuxHost()) as made:
         quiet(made)
         yield made
 
 
 @pytest.fixture
 def both():
-    with contextlib.closing(OurHost()) as ours, contextlib.closing(LinuxHost()) as linux:
+    with contextlib.closing(FastudpHost()) as ours, contextlib.closing(LinuxHost()) as linux:
         yield ours, linux
-
-
-def is_mld(frame):
-    return IPv6ExtHdrHopByHop in frame
 
 
 def quiet(host):
@@ -139,7 +55,7 @@ def quiet(host):
 def reports(host, count=1, about=(G1, G2)):
     """The next messages of the host about these groups; the kernel has groups of its own as well."""
     out, limit = [], time.monotonic() + 20
-    waiting = host.said()
+    waiting = host.captured()
     while True:
         out += [bytes(f) for f in waiting if is_mld(f) and any(packed(group) in bytes(f)[54:] for group in about)]
         if len(out) >= count:
@@ -374,7 +290,7 @@ FORGED = {
 
 @pytest.mark.parametrize("kind", FORGED)
 def test_forged_query_changes_nothing(kind):
-    with contextlib.closing(OurHost()) as host:
+    with contextlib.closing(FastudpHost()) as host:
         kept = member(host, G1, G2)
         quiet(host)
         host.inject(FORGED[kind])
@@ -385,7 +301,7 @@ def test_forged_query_changes_nothing(kind):
 def test_address_is_reported_by_its_solicited_node_group_when_it_is_announced():
     """A switch that looks at reports lets solicitations through only then. The first may come before there is a
     link-local address to send it from (RFC 3590)."""
-    with contextlib.closing(OurHost(extra="announce=on")) as host:
+    with contextlib.closing(FastudpHost(extra="announce=on")) as host:
         group = "ff02::1:ff00:1"
         first, second = reports(host, 2, about=[group])
         assert first[66:] == second[66:] and second == report_v2((TO_EX, group, []))
