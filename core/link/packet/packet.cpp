@@ -18,6 +18,7 @@
 #include "link/link.h"
 #include "link/own_mac.h"
 #include "link/packet/intake.h"
+#include "link/packet/own_filter.h"
 #include "link/packet/ring.h"
 #include "link/packet/socket.h"
 #include "link/packet/transmitter.h"
@@ -45,6 +46,7 @@ class packet_link final : public link {
         intake_(*frames_, count, !info.shared),
         count_(count) {
     info_.name = name_;
+    if (!info.shared) filter_.emplace(socket_.number(), info.interface, info.mac);
   }
   void set_name(const char* interface) { std::snprintf(name_, sizeof name_, "packet:%s", interface); }
 
@@ -65,6 +67,7 @@ class packet_link final : public link {
   void ask_for_losses();
 
   descriptor socket_;
+  std::optional<own_filter> filter_;  // of an address of our own
   ring ring_;
   transmitter transmitter_;
   link_info info_;
@@ -105,7 +108,7 @@ bool packet_link::arm() {
 }
 
 void packet_link::admit_group(const mac_address& group, bool wanted) {
-  if (!info_.shared) receive_group(socket_.number(), info_.interface, group, wanted);
+  if (filter_) filter_->admit(group, wanted);
 }
 
 void packet_link::ask_for_losses() {
@@ -148,7 +151,7 @@ status configure(int socket, const interface_facts& device, uri& where, const li
     const auto mac = own_mac(*asked, device.mac, why);
     if (!mac) return mac.failure();
     info.mac = *mac;
-    if (auto filtered = filter_own(socket, info.mac, why); !filtered) return filtered;
+    if (auto filtered = own_filter(socket, device.index, info.mac).attach(why); !filtered) return filtered;
     return receive_for(socket, device, info.mac, why);
   }
   if (!asked->is_zero())

@@ -146,19 +146,6 @@ status filter_shared(int socket, reason& why) {
   return attach(socket, code, why);
 }
 
-status filter_own(int socket, const mac_address& mac, reason& why) {
-  const auto number = mac.number();
-  const sock_filter code[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
-                              BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1, 4, 0),  // to many
-                              BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number >> 16), 0, 3),
-                              BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
-                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number & 0xffff), 0, 1),
-                              BPF_STMT(BPF_RET | BPF_K, everything),
-                              BPF_STMT(BPF_RET | BPF_K, 0)};
-  return attach(socket, code, why);
-}
-
 status filter_by_program(int socket, int program, reason& why) {
   return set(socket, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof program, why, "a BPF program");
 }
@@ -172,17 +159,6 @@ status receive_for(int socket, const interface_facts& of, const mac_address& mac
   if (::setsockopt(socket, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &wanted, sizeof wanted) == 0) return {};
   wanted.mr_type = PACKET_MR_PROMISC;
   return set(socket, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &wanted, sizeof wanted, why, "one more MAC address");
-}
-
-// A device whose filter is full lets everything in.
-void receive_group(int socket, int interface, const mac_address& group, bool wanted) {
-  packet_mreq change{};
-  change.mr_ifindex = interface;
-  change.mr_type = PACKET_MR_MULTICAST;
-  change.mr_alen = static_cast<unsigned short>(group.bytes.size());
-  std::memcpy(change.mr_address, group.bytes.data(), group.bytes.size());
-  (void)::setsockopt(socket, SOL_PACKET, wanted ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP, &change,
-                     sizeof change);
 }
 
 status start(int socket, const interface_facts& of, reason& why) { return bind_to(socket, of, ETH_P_ALL, why); }

@@ -26,16 +26,12 @@ result<descriptor> open_socket(const interface_facts& of, reason& why);
 // One that sends, and never receives anything.
 result<descriptor> open_to_send(const interface_facts& of, reason& why);
 
-// What it lets in: for a shared interface, what came for this host in no VLAN and is UDP, or an ICMP error; for an
-// address of our own, what is for that MAC address or for many, whatever its tags.
+// Of a shared interface, what came for this host in no VLAN and is UDP, or an ICMP error.
 status filter_shared(int socket, reason& why);
-status filter_own(int socket, const mac_address& mac, reason& why);
 status filter_by_program(int socket, int program, reason& why);
 // Has the device receive for one more MAC address.
 status receive_for(int socket, const interface_facts& of, const mac_address& mac, reason& why);
 // From now on frames come in.
-// One more group of the device's, or one less.
-void receive_group(int socket, int interface, const mac_address& group, bool wanted);
 status start(int socket, const interface_facts& of, reason& why);
 
 }  // namespace fastudp::af_packet

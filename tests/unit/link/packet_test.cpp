@@ -223,6 +223,69 @@ TEST_P(packet_link, on_a_shared_interface_udp_and_icmp_errors_come_in) {
   EXPECT_THAT(receive(expected.size()), ElementsAreArray(expected));
 }
 
+TEST_P(packet_link, on_a_shared_interface_the_same_comes_in_over_ipv6_and_what_may_have_a_datagram_behind_extensions) {
+  ASSERT_NO_FATAL_FAILURE(open_shared());
+  const auto ipv6 = [&](unsigned char next, unsigned char first) {
+    std::string packet(48, '\0');
+    packet[0] = 0x60;
+    packet[5] = 8;
+    packet[6] = static_cast<char>(next);
+    packet[40] = static_cast<char>(first);
+    return to_us(packet, 0x86dd);
+  };
+  constexpr unsigned char tcp = 6, icmpv6 = 58, last_error = 127, echo_request = 128;
+  std::vector<frame> expected;
+  for (const unsigned char next : {17, 44, 0, 43, 60}) expected.push_back(ipv6(next, 0));
+  for (const unsigned char type : {std::uint8_t{1}, std::uint8_t{2}, last_error})
+    expected.push_back(ipv6(icmpv6, type));
+  for (const auto& f : expected) put_on_wire(f);
+  for (const auto& f : {ipv6(tcp, 0), ipv6(icmpv6, echo_request), ipv6(icmpv6, 255), ipv6(59, 0)}) put_on_wire(f);
+  expected.push_back(datagram('z'));
+  put_on_wire(datagram('z'));
+  EXPECT_THAT(receive(expected.size()), ElementsAreArray(expected));
+}
+
+// What is for a group comes in from when the group is wanted until nobody wants it any more.
+TEST_P(packet_link, an_address_of_its_own_has_the_frames_of_its_groups) {
+  ASSERT_NO_FATAL_FAILURE(open_own());
+  const auto group = [](unsigned n) {
+    return mac_address{{1, 0, 0x5e, 1, static_cast<std::uint8_t>(n >> 8), static_cast<std::uint8_t>(n)}};
+  };
+  const auto came = [&](unsigned n) {
+    const auto to_group = ethernet(group(n), mac_of(0x99), letters(50)), last = to_us(letters(60));
+    put_on_wire(to_group);
+    put_on_wire(last);
+    std::vector<frame> got;
+    while (!HasFailure() && (got.empty() || got.back() != last)) {
+      for (auto& f : receive(1)) got.push_back(f);
+    }
+    return got.front() == to_group;
+  };
+  EXPECT_FALSE(came(1));
+  subject()->admit_group(group(1), true);
+  subject()->admit_group(group(1), true);
+  EXPECT_TRUE(came(1));
+  EXPECT_FALSE(came(2));
+  subject()->admit_group(group(1), false);
+  EXPECT_TRUE(came(1));
+  subject()->admit_group(group(1), false);
+  EXPECT_FALSE(came(1));
+  constexpr unsigned many = 100;
+  for (unsigned n = 0; n < many; ++n) subject()->admit_group(group(n), true);
+  EXPECT_TRUE(came(0) && came(many - 1));
+  for (unsigned n = 0; n < many; ++n) subject()->admit_group(group(n), false);
+  EXPECT_FALSE(came(0) || came(many - 1));
+}
+
+TEST_P(packet_link, an_address_of_its_own_has_what_is_for_all) {
+  ASSERT_NO_FATAL_FAILURE(open_own());
+  const auto to_all = ethernet(broadcast_mac, mac_of(0x99), letters(50));
+  put_on_wire(to_all);
+  put_on_wire(ethernet(mac_of(0x77), mac_of(0x99), letters(50)));
+  put_on_wire(to_us(letters(60)));
+  EXPECT_THAT(receive(2), ElementsAre(to_all, to_us(letters(60))));
+}
+
 TEST_P(packet_link, an_address_of_its_own_has_its_frames_with_their_tags) {
   ASSERT_NO_FATAL_FAILURE(open_own());
   const auto plain = to_us(letters(60));
