@@ -38,12 +38,14 @@ stack::stack(link& device, counters& count, datagram_sink& sink, const stack_set
       path_mtu_(random_.next()),
       icmp_limit_(random_.next()),
       arp_(egress_, addresses_, neighbours_, device.info().mac, random_, count),
-      ndp_(egress_, addresses_, neighbours_, device.info().mac, random_, count),
+      ndp_(egress_, addresses_, neighbours_, device.info().mac, random_, count, routers_),
       egress_(
           {device, count, store_, addresses_, routes_, neighbours_, arp_, ndp_, path_mtu_, sink, settings.with_host},
           random_),
+      auto_({addresses_, routes_, egress_, ndp_, routers_, announce_}),
+      routers_({auto_, neighbours_, random_, count}, {device.info().mac, settings.stable_secret}, device.info().mtu),
       icmp_(egress_, addresses_, path_mtu_, sink, icmp_limit_, device.info().mtu, count, settings.with_host),
-      icmpv6_({egress_, addresses_, ndp_, path_mtu_, sink, icmp_limit_, device.info().mtu, count,
+      icmpv6_({egress_, addresses_, ndp_, path_mtu_, sink, icmp_limit_, device.info().mtu, count, routers_,
                settings.with_host == sharing::interface}),
       ingress_({device.info().mac, count, addresses_, arp_, icmp_, icmpv6_, reassembly_, sink, settings.with_host}),
       reassembly_(store_.large(), ingress_, count) {}
@@ -71,14 +73,15 @@ std::size_t stack::poll(time_point now, std::size_t budget) {
 }
 
 time_point stack::deadline() const {
-  return std::min({neighbours_.deadline(), arp_.deadline(), ndp_.deadline(), reassembly_.deadline(),
-                   path_mtu_.deadline(), link_.deadline()});
+  return std::min({neighbours_.deadline(), arp_.deadline(), ndp_.deadline(), routers_.deadline(),
+                   reassembly_.deadline(), path_mtu_.deadline(), link_.deadline()});
 }
 
 void stack::run_timers(time_point now) {
   neighbours_.advance(now);
   arp_.advance(now);
   ndp_.advance(now);
+  routers_.advance(now);
   reassembly_.advance(now);
   if (now >= path_mtu_.deadline()) {
     path_mtu_.advance(now);
@@ -112,8 +115,19 @@ status stack::add_address(const ip_prefix& address, time_point now) {
   const bool speaks_v6 = std::ranges::any_of(addresses_.all(), [](const ip_prefix& p) { return !p.address.is_v4(); });
   if (auto added = add_one(address, now); !added) return added;
   if (address.address.is_v4() || address.address.is_link_local() || speaks_v6) return {};
+  return add_link_local(now);
+}
+
+status stack::add_link_local(time_point now) {
   const auto near = add_one(link_local_of(link_.info().mac), now);
   return near.code() == EEXIST ? status{} : near;
+}
+
+status stack::autoconfigure(time_point now) {
+  if (with_host_ != sharing::none) return error{EINVAL};
+  if (auto added = add_link_local(now); !added) return added;
+  auto_.start(now);
+  return {};
 }
 
 status stack::add_one(const ip_prefix& address, time_point now) {
@@ -138,7 +152,7 @@ status stack::remove_address(ip_address address) {
   if (!removed) return removed.failure();
   const ip_prefix on_link{removed->network(), removed->length};
   const bool shared = std::ranges::any_of(addresses_.all(), [&](const ip_prefix& p) {
-    return p.length == on_link.length && p.network() == on_link.address;
+    return p.length == on_link.length && p.network() == on_link.address && !routers_.has_formed(p.address);
   });
   if (!shared) (void)routes_.remove(on_link);
   address.is_v4() ? arp_.forget(address.ipv4()) : ndp_.forget(address);
