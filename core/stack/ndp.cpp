@@ -89,7 +89,6 @@ void ndp_responder::receive_advertisement(const ip_arrival& message, time_point 
     return count_.dropped(drop::icmp_malformed);
   }
   if (ours_.contains(target) || ours_.is_tentative(target)) return conflict(target, now);
-  if (told->get<&neighbour_advertisement::router>() == 0) events_.is_no_router(target, now);
   const neighbour* known = neighbours_.find(target);
   if (known == nullptr) return;
   const bool has_mac = known->state != neighbour_state::incomplete && known->state != neighbour_state::failed;
@@ -97,6 +96,7 @@ void ndp_responder::receive_advertisement(const ip_arrival& message, time_point 
   const mac_address is_at = mac != nullptr ? *mac : known->mac;
   if (has_mac && is_at != known->mac && told->get<&neighbour_advertisement::override_flag>() == 0) return;
   neighbours_.heard(target, is_at, is_solicited ? heard_as::solicited_reply : heard_as::other_reply, now);
+  if (told->get<&neighbour_advertisement::router>() == 0) events_.is_no_router(target, now);
 }
 
 void ndp_responder::solicit(const ip_address& target, const ip_address& source, const mac_address* unicast_to) {

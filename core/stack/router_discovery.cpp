@@ -130,7 +130,6 @@ void router_discovery::choose_router() {
 
 // RFC 4861 7.2.5
 void router_discovery::is_no_router(const ip_address& neighbour, time_point) {
-  if (!is_on_) return;
   forget_routers([&](const known_router& r) { return r.address == neighbour; });
   choose_router();
 }
@@ -138,10 +137,8 @@ void router_discovery::is_no_router(const ip_address& neighbour, time_point) {
 // ---- Prefixes and addresses
 
 router_discovery::known_prefix* router_discovery::find(const ip_prefix& prefix) {
-  for (known_prefix& p : prefixes_) {
-    if (!p.is_free() && p.prefix == prefix) return &p;
-  }
-  return nullptr;
+  auto* const found = std::ranges::find(prefixes_, prefix, &known_prefix::prefix);
+  return found != prefixes_.end() ? found : nullptr;
 }
 
 router_discovery::known_prefix* router_discovery::find_tried(const ip_address& address) {
@@ -162,16 +159,15 @@ router_discovery::known_prefix* router_discovery::find_free() {
 }
 
 void router_discovery::learn_prefix(const nd_prefix_option& told, time_point now) {
-  const bool forms = forms_addresses(told);
-  if (!is_possible(told.prefix, told.prefix_length) || (told.on_link == 0 && !forms)) return;
+  if (!is_possible(told.prefix, told.prefix_length)) return;
   ip_prefix prefix{told.prefix, told.prefix_length};
   prefix.address = prefix.network();
   known_prefix* p = find(prefix);
-  if (p == nullptr && told.valid_lifetime != 0) p = find_free();
+  if (p == nullptr) p = find_free();
   if (p == nullptr) return;
   p->prefix = prefix;
   if (told.on_link != 0) p->on_link = true, p->on_link_until = after(told.valid_lifetime, now);
-  if (forms) learn_lifetimes(*p, told, now);
+  if (forms_addresses(told)) learn_lifetimes(*p, told, now);
   settle(*p, now);
 }
 

@@ -151,10 +151,12 @@ status stack::remove_address(ip_address address) {
   const auto removed = addresses_.remove(address);
   if (!removed) return removed.failure();
   const ip_prefix on_link{removed->network(), removed->length};
-  const bool shared = std::ranges::any_of(addresses_.all(), [&](const ip_prefix& p) {
-    return p.length == on_link.length && p.network() == on_link.address && !routers_.has_formed(p.address);
-  });
-  if (!shared) (void)routes_.remove(on_link);
+  // The prefix of a learnt address is on the link as long as routers say so.
+  const bool needed =
+      routers_.has_formed(address) || std::ranges::any_of(addresses_.all(), [&](const ip_prefix& p) {
+        return p.length == on_link.length && p.network() == on_link.address && !routers_.has_formed(p.address);
+      });
+  if (!needed) (void)routes_.remove(on_link);
   address.is_v4() ? arp_.forget(address.ipv4()) : ndp_.forget(address);
   egress_.invalidate_paths();
   return {};

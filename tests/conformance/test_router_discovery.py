@@ -260,6 +260,14 @@ def test_a_router_that_says_that_it_is_none_is_left(host):
     assert host.source() is None
 
 
+@pytest.mark.parametrize("flags", [{"R": 1, "O": 1}, {"R": 0, "O": 0}])
+def test_a_router_stays_while_nothing_better_is_known(host, flags):
+    host.hear(advertisement(prefix()))
+    host.hear(IPv6(src=ROUTER, dst=ALL_NODES, hlim=255) / ICMPv6ND_NA(tgt=ROUTER, **flags) /
+              ICMPv6NDOptDstLLAddr(lladdr=ROUTER_MAC if flags["R"] else OTHER_MAC))
+    assert host.next_hop() == ROUTER_MAC
+
+
 def test_a_gateway_that_was_configured_stays(make_host):
     host = make_host(address="2001:db8:1::5/64,auto", extra="announce=off&gateway=2001:db8:1::1")
     host.stack.add_neighbour("2001:db8:1::1", OTHER_MAC)
@@ -284,6 +292,15 @@ def test_an_address_that_is_taken_away_leaves_the_learnt_one_its_prefix(make_hos
     assert is_in(host.source(NEIGHBOUR))
     host.hear(advertisement(prefix(valid=0, preferred=0), lifetime=0))
     assert host.source(NEIGHBOUR) is None
+
+
+def test_a_learnt_address_can_be_removed_and_its_prefix_stays(host):
+    host.hear(advertisement(prefix(), prefix("2001:db8:2::")))
+    ours = host.source(NEIGHBOUR)
+    host.stack.remove_address(ours)
+    assert is_in(host.source(NEIGHBOUR), "2001:db8:2::")
+    host.stack.add_neighbour(NEIGHBOUR, OTHER_MAC)
+    assert host.next_hop(NEIGHBOUR) == OTHER_MAC
 
 
 # -- The link -----------------------------------------------------------------------------------------------------------

@@ -65,7 +65,11 @@ class host final : public router_events {
   void set_deprecated(const ip_address& address, bool yes) override {
     yes ? (void)deprecated.insert(address.low()) : (void)deprecated.erase(address.low());
   }
-  void drop_address(const ip_address& address) override { ours.erase(address.low() ^ address.high()); }
+  void drop_address(const ip_address& address) override {
+    dropped_addresses.push_back(address);
+    ours.erase(address.low() ^ address.high());
+    deprecated.erase(address.low());
+  }
   void set_on_link(const ip_prefix& what, bool yes) override {
     yes ? (void)on_link.insert(text(what)) : (void)on_link.erase(text(what));
   }
@@ -96,7 +100,7 @@ class host final : public router_events {
 
   time_point now = 1000 * second;
   std::vector<time_point> asked;
-  std::vector<ip_address> tried;
+  std::vector<ip_address> tried, dropped_addresses;
   std::map<std::uint64_t, ip_address> ours;
   std::set<std::uint64_t> deprecated;
   std::set<std::string> on_link;
@@ -480,6 +484,16 @@ TEST(router_discovery, rfc4862_5_5_3_e_the_preferred_lifetime_is_always_believed
   EXPECT_TRUE(h.deprecated.empty());
 }
 
+TEST(router_discovery, an_address_that_comes_again_is_deprecated_again) {
+  host h;
+  for (int i = 0; i < 2; ++i) {
+    h.hear(prefix_of("2001:db8::/64", 100, 0));
+    EXPECT_EQ(h.deprecated.size(), 1u);
+    h.wait(100 * second);
+    EXPECT_TRUE(h.ours.empty());
+  }
+}
+
 // (received, remaining) -> how long it is valid from now.
 TEST(router_discovery, rfc4862_5_5_3_e_the_rule_of_two_hours) {
   struct {
@@ -532,10 +546,22 @@ TEST(router_discovery, rfc7217_6_a_duplicate_gives_another_identifier_three_time
     ASSERT_EQ(h.tried.size(), i + 1);
     EXPECT_EQ(h.tried[i], stable_address(ip("2001:db8::"), {mac_of(1), {7, 8}}, static_cast<std::uint8_t>(i)));
     h.discovery.is_taken(h.tried[i], h.now);
+    EXPECT_EQ(h.dropped_addresses.back(), h.tried[i]);
   }
   h.hear(prefix_of("2001:db8::/64"));
   EXPECT_EQ(h.tried.size(), 3u) << "then no more, whatever the routers say";
   EXPECT_TRUE(h.ours.empty());
+}
+
+TEST(router_discovery, when_the_prefix_is_over_it_may_be_tried_again) {
+  host h(true);
+  h.hear(prefix_of("2001:db8::/64", 100, 100));
+  for (std::size_t i = 0; i < 3; ++i) h.discovery.is_taken(h.tried[i], h.now);
+  h.wait(100 * second);
+  EXPECT_EQ(h.dropped_addresses.size(), 3u) << "what was given up isn't ours to drop";
+  h.hear(prefix_of("2001:db8::/64", 100, 100));
+  ASSERT_EQ(h.tried.size(), 4u);
+  EXPECT_EQ(h.tried[3], h.tried[0]);
 }
 
 TEST(router_discovery, the_second_try_may_succeed) {
@@ -549,8 +575,10 @@ TEST(router_discovery, the_second_try_may_succeed) {
 TEST(router_discovery, what_is_ours_for_good_is_not_given_up_for_a_claim) {
   host h;
   h.hear(prefix_of("2001:db8::/64"));
-  h.discovery.is_taken(h.only_address(), h.now);
-  EXPECT_EQ(h.ours.size(), 1u);
+  const ip_address ours = h.only_address();
+  h.discovery.is_taken(ours, h.now);
+  EXPECT_EQ(h.only_address(), ours);
+  EXPECT_EQ(h.tried.size(), 1u);
 }
 
 TEST(router_discovery, without_room_for_an_address_it_is_given_up) {
