@@ -156,6 +156,12 @@ def test_nobody_asks_from_an_address_that_another_has(make_host):
     assert not [frame for _, frame in host.pass_time(30) if ICMPv6ND_RS in frame]
 
 
+def test_without_a_link_local_address_nobody_asks(host):
+    host.stack.remove_address(NEAR)
+    host.hear(advertisement(prefix()))
+    assert host.pass_time(2) == []
+
+
 def test_once_a_router_has_answered_nobody_asks_again(host):
     host.pass_time(1)
     host.hear(advertisement())
@@ -337,9 +343,10 @@ def test_the_mtu_is_taken_for_ipv6_alone(make_host, mtu, used):
 def test_open_sockets_hear_of_the_mtu(host):
     host.hear(advertisement(prefix()))
     opened = host.connected()
-    host.hear(advertisement(ICMPv6NDOptMTU(mtu=1400)))
-    opened.send(bytes(1400))
-    assert [len(frame[IPv6]) <= 1400 for frame in host.said()] == [True, True]
+    for expected in ([1448], [1400, 104]):
+        opened.send(bytes(1400))
+        assert [len(frame[IPv6]) for frame in host.said()] == expected
+        host.hear(advertisement(ICMPv6NDOptMTU(mtu=1400)))
 
 
 def test_the_hop_limit_is_the_default_of_all_that_is_sent(host):
@@ -415,6 +422,27 @@ def test_an_address_that_is_no_longer_valid_is_gone(host):
     assert host.source() == NEAR, "the router is still there"
 
 
+@pytest.mark.parametrize("valid", [100, 7200], ids=["gone", "deprecated"])
+def test_open_sockets_hear_of_an_address_that_is_not_to_be_used_any_more(host, valid):
+    host.hear(advertisement(prefix(on_link=0, valid=valid, preferred=100), prefix("2001:db8:2::", on_link=0)))
+    opened = host.stack.socket(socket.AF_INET6)
+    for network in (PREFIX, "2001:db8:2::"):
+        opened.sendto(b"x", (NEIGHBOUR, 9))
+        sent, = host.said()
+        assert is_in(sent[IPv6].src, network)
+        host.advance(100)
+
+
+def test_open_sockets_hear_of_an_address_that_comes(host):
+    host.hear(advertisement())
+    opened = host.stack.socket(socket.AF_INET6)
+    for expected in (False, True):
+        opened.sendto(b"x", (FAR, 9))
+        sent, = host.said()
+        assert is_in(sent[IPv6].src) == expected
+        host.hear(advertisement(prefix(on_link=0)))
+
+
 def test_nobody_takes_an_address_away_at_once(host):
     host.hear(advertisement(prefix(valid=86400, preferred=86400), lifetime=9000))
     ours = host.source()
@@ -458,7 +486,12 @@ def defence(target):
 
 
 def rival_probe(target):
-    return IPv6(src="::", dst="ff02::1:ff" + target[-7:], hlim=255) / ICMPv6ND_NS(tgt=target)
+    group = socket.inet_pton(socket.AF_INET6, "ff02::1:ff00:0")[:13] + socket.inet_pton(socket.AF_INET6, target)[13:]
+    return IPv6(src="::", dst=socket.inet_ntop(socket.AF_INET6, group), hlim=255) / ICMPv6ND_NS(tgt=target)
+
+
+def group_mac(target):
+    return "33:33:ff:" + ":".join(f"{byte:02x}" for byte in socket.inet_pton(socket.AF_INET6, target)[13:])
 
 
 @pytest.mark.parametrize("conflict", [defence, rival_probe])
@@ -466,9 +499,7 @@ def test_three_identifiers_are_tried(careful, conflict):
     tried = []
     while found := probed(careful, 1.1):
         tried += found
-        exploded = ":".join(part.zfill(4) for part in found[0].split(":"))
-        group_mac = f"33:33:ff:{exploded[-7:-5]}:{exploded[-4:-2]}:{exploded[-2:]}"
-        said = careful.hear(conflict(found[0]), destination=ALL_NODES_MAC if conflict is defence else group_mac)
+        said = careful.hear(conflict(found[0]), destination=ALL_NODES_MAC if conflict is defence else group_mac(found[0]))
         assert not [frame for frame in said if ICMPv6ND_NA in frame], "what isn't ours isn't defended"
     assert len(tried) == len(set(tried)) == 3 and all(map(is_in, tried))
     careful.hear(advertisement(prefix()))
@@ -480,6 +511,29 @@ def test_the_second_identifier_is_used_where_the_first_is_taken(careful):
     careful.hear(defence(first))
     second, = probed(careful)
     assert careful.source() == second != first
+
+
+def test_an_address_that_is_over_before_it_was_ours_is_neither_looked_for_nor_announced(careful):
+    ours, = probed(careful)
+    careful.hear(advertisement(prefix("2001:db8:2::", valid=1, preferred=1)))
+    careful.advance(1)
+    assert {frame[kind].tgt for _, frame in careful.pass_time(5) for kind in (ICMPv6ND_NS, ICMPv6ND_NA) if kind in frame} <= {ours}
+
+
+def test_addresses_that_come_and_go_leave_room_for_others(careful):
+    for number in range(100):
+        too_short = prefix(f"2001:db8:3:{number:x}::", valid=1, preferred=1)
+        careful.hear(advertisement(too_short, prefix(f"2001:db8:2:{number:x}::", valid=4, preferred=4), lifetime=9000))
+        careful.advance(2), careful.advance(1)
+        network = f"2001:db8:2:{number:x}::"
+        assert is_in(careful.source(network + "9"), network)
+        careful.advance(2)
+
+
+def test_an_address_that_is_ours_is_defended(careful):
+    ours, = probed(careful)
+    said, = careful.hear(rival_probe(ours), destination=group_mac(ours))
+    assert said[ICMPv6ND_NA].tgt == ours
 
 
 def test_who_only_asks_for_an_address_that_we_try_is_not_answered(careful):
