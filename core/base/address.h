@@ -119,6 +119,7 @@ constexpr mac_address group_mac(const ip_address& group) {
 }
 inline constexpr ip_address all_systems_group{ipv4_address{{224, 0, 0, 1}}};
 inline constexpr ip_address all_nodes_group{ipv6_address{{0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}}};
+inline constexpr ip_address all_routers_group{ipv6_address{{0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}}};
 
 // An address and a port: one end of a UDP conversation. `scope` is the interface that a link-local address belongs to;
 // within one stack, which has one interface, it tells nothing apart.

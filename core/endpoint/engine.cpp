@@ -15,6 +15,7 @@
 #include "endpoint/choose.h"
 #include "endpoint/endpoint.h"
 #include "endpoint/fork.h"
+#include "endpoint/machine_secret.h"
 #include "endpoint/thread.h"
 #include "link/registry.h"
 
@@ -113,6 +114,7 @@ status engine::open_parts(uri& where, const engine_settings& settings, reason& w
   if (where.scheme() == "loop") wanted.with_host = sharing::loopback;
   if (settings.neighbours != 0) wanted.neighbours = settings.neighbours;
   wanted.announce = !announce || *announce == "on";
+  if (where.has("address")) wanted.stable_secret = machine_secret();
   auto made = stack::create(*link_, count(), sockets_, wanted);
   if (!made) return why.fail(made.code(), "no memory for the stack's tables: %s", std::strerror(made.code()));
   stack_ = std::move(*made);
@@ -146,17 +148,24 @@ status engine::configure(uri& where, reason& why) {
                     where.scheme().data());
   }
   for (std::string_view rest = addresses.value_or(""), each; next_in_list(rest, each);) {
-    const auto parsed = each.find('/') != each.npos ? parse_ip_prefix(each) : std::nullopt;
-    if (!parsed || !stack_->add_address(*parsed, clock_.precise())) {
-      return why.fail(EINVAL,
-                      "address=%.*s: write a host address and its prefix length, such as 10.0.0.2/24 or fd00::2/64",
-                      width(each), each.data());
-    }
+    if (auto added = add_address(each, why); !added) return added;
   }
   for (std::string_view rest = gateways.value_or(""), each; next_in_list(rest, each);) {
     if (auto added = add_gateway(each, why); !added) return added;
   }
   return {};
+}
+
+status engine::add_address(std::string_view text, reason& why) {
+  if (text == "auto") {
+    if (stack_->autoconfigure(clock_.precise())) return {};
+    return why.fail(EINVAL, "address=auto: on this link the addresses are the host's");
+  }
+  const auto parsed = text.find('/') != text.npos ? parse_ip_prefix(text) : std::nullopt;
+  if (parsed && stack_->add_address(*parsed, clock_.precise())) return {};
+  return why.fail(
+      EINVAL, "address=%.*s: write a host address and its prefix length, such as 10.0.0.2/24 or fd00::2/64, or auto",
+      width(text), text.data());
 }
 
 status engine::add_gateway(std::string_view text, reason& why) {

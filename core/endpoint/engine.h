@@ -207,6 +207,7 @@ class engine final : public own_sockets, private socket_events, private host_vie
   void kernel_has_error(udp_socket& socket) override;
   std::size_t look_at(std::span<wait_item> items, std::span<pollfd> watched, time_point now);
   status configure(uri& where, reason& why);
+  status add_address(std::string_view text, reason& why);
   status add_gateway(std::string_view text, reason& why);
   void became_ready(udp_socket& socket) override;
   // After every sleep: the time has passed, and the host may have news.

@@ -168,7 +168,7 @@ constexpr option_row options[] = {
      [](udp_socket& s, int value) -> status { return s.set_v6_only(value != 0); }},
     {IPPROTO_IPV6, IPV6_UNICAST_HOPS,
      [](udp_socket& s, time_point) -> result<int> {
-       return s.settings().v6.hops < 0 ? default_ttl : s.settings().v6.hops;
+       return s.settings().v6.hops < 0 ? s.layer().below().out().hop_limit() : s.settings().v6.hops;
      },
      [](udp_socket& s, int value) -> status { return set_hops(s.settings().v6.hops, value, -1); }},
     {IPPROTO_IPV6, IPV6_MULTICAST_HOPS,

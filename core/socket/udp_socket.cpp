@@ -161,7 +161,7 @@ ip_choices udp_socket::choices_v6(const path& way, const send_choices& choices) 
   const int hops = choices.hops >= 0                  ? choices.hops
                    : way.kind == path_kind::multicast ? own.multicast_hops
                    : own.hops >= 0                    ? own.hops
-                                                      : default_ttl;
+                                                      : layer_.below().out().hop_limit();
   return {.ttl = static_cast<std::uint8_t>(hops),
           .tos = choices.traffic_class >= 0 ? static_cast<std::uint8_t>(choices.traffic_class) : own.traffic_class,
           .priority = priority_on_link(settings_.priority),
@@ -173,7 +173,8 @@ ip_choices udp_socket::choices_v6(const path& way, const send_choices& choices) 
 // Fails here, before anything is built, and says so in the error queue as Linux does.
 status udp_socket::check_size(const path& way, const ip_choices& ip, std::size_t total, ip_address to) {
   const bool is_local = way.kind == path_kind::local;
-  const std::uint32_t mtu = ip.ignore_path_mtu && !is_local ? layer_.below().out().mtu() : way.mtu;
+  const std::uint32_t mtu =
+      ip.ignore_path_mtu && !is_local ? layer_.below().out().mtu(way.destination.family()) : way.mtu;
   const std::size_t uncounted = way.is_v4() ? 0 : ipv6_size;
   if (total <= (ip.may_fragment ? longest_ip_datagram + uncounted : mtu)) return {};
   if (wants_errors(way.is_v4())) {

@@ -32,7 +32,7 @@ result<path> egress::classify(ip_address destination, ip_address source) const {
   if (!source.is_any() && !source.is_loopback() && !with_.addresses.contains(source)) return error{EINVAL};
   path way;
   way.destination = way.next_hop = destination;
-  way.mtu = mtu_;
+  way.mtu = mtu(destination.family());
   if (destination.is_loopback() || with_.addresses.contains(destination)) {
     way.kind = path_kind::local;
     way.mtu = longest_ip_datagram;
@@ -74,7 +74,7 @@ status egress::follow_route(path& way, ip_address source) const {
 path egress::classify_shared(ip_address destination, ip_address source) const {
   path way;
   way.destination = way.next_hop = destination;
-  way.mtu = mtu_;
+  way.mtu = mtu(destination.family());
   way.kind = path_kind::kernel;
   const bool is_local = destination.is_loopback() || with_.addresses.contains(destination);
   if (is_local && with_.with_host == sharing::loopback) {
@@ -101,6 +101,12 @@ path egress::classify_shared(ip_address destination, ip_address source) const {
 
 void egress::set_mtu(std::uint32_t mtu) {
   mtu_ = std::min(mtu, with_.link.info().mtu);
+  invalidate_paths();
+}
+
+void egress::set_mtu_v6(std::uint32_t mtu) {
+  if (mtu == mtu_v6_) return;
+  mtu_v6_ = mtu;
   invalidate_paths();
 }
 
@@ -220,7 +226,7 @@ status egress::send(const path& way, packet* payload, const ip_choices& choices,
   if ((way.is_v4() ? total : payload->length) > longest_ip_datagram) return release(payload), error{EMSGSIZE};
   payload->transport = payload->begin;
   payload->priority = choices.priority;
-  const std::uint32_t limit = choices.ignore_path_mtu ? mtu_ : way.mtu;
+  const std::uint32_t limit = choices.ignore_path_mtu ? mtu(way.destination.family()) : way.mtu;
   if (way.kind != path_kind::local && total > limit) {
     if (!choices.may_fragment) return release(payload), error{EMSGSIZE};
     return send_fragments(way, payload, choices, now);
@@ -238,7 +244,7 @@ status egress::send(const path& way, packet* payload, const ip_choices& choices,
 
 // RFC 791 3.2, RFC 8200 4.5. The pieces are multiples of eight bytes but for the last.
 status egress::send_fragments(const path& way, packet* whole, const ip_choices& choices, time_point now) {
-  const std::uint32_t limit = choices.ignore_path_mtu ? mtu_ : way.mtu;
+  const std::uint32_t limit = choices.ignore_path_mtu ? mtu(way.destination.family()) : way.mtu;
   const std::uint32_t headers = way.is_v4() ? ipv4_size : ipv6_size + fixed_size<ipv6_fragment>;
   const std::uint32_t step = (limit - headers) & ~std::uint32_t{7};
   const auto identification = static_cast<std::uint32_t>(random_.next());

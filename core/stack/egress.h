@@ -2,6 +2,7 @@
 // The way out: finds the path to a destination, writes IP and Ethernet headers, fragments, parks what waits for a
 // neighbour, and fills the link's transmit burst.
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/counters.h"
@@ -43,7 +44,7 @@ class egress final : public frame_output, public neighbour_events {
     sharing with_host = sharing::none;
   };
   egress(const parts& with, random_source& random)
-      : with_(with), random_(random), flow_secret_(random.next()), mtu_(with.link.info().mtu) {}
+      : with_(with), random_(random), flow_secret_(random.next()), mtu_(with.link.info().mtu), mtu_v6_(mtu_) {}
 
   // The path to a destination, from `source` or, when that is the any address, from the address that fits best.
   // ENETUNREACH: no route; EINVAL: not an address to send to.
@@ -66,8 +67,12 @@ class egress final : public frame_output, public neighbour_events {
   void invalidate_paths() { ++generation_; }
 
   // Of the interface now: the link's own, or less.
-  std::uint32_t mtu() const { return mtu_; }
+  std::uint32_t mtu(ip_family of) const { return of == ip_family::v4 ? mtu_ : std::min(mtu_, mtu_v6_); }
   void set_mtu(std::uint32_t mtu);
+  // What a router said, for IPv6 alone: the largest datagram on this link, and the hop limit where nobody chose one.
+  void set_mtu_v6(std::uint32_t mtu);
+  void set_hop_limit(std::uint8_t hops) { hop_limit_ = hops; }
+  std::uint8_t hop_limit() const { return hop_limit_; }
   // Nothing can go by the link now, and so everything is the kernel's.
   void set_usable(bool usable);
 
@@ -101,7 +106,8 @@ class egress final : public frame_output, public neighbour_events {
   random_source& random_;
   std::uint64_t flow_secret_;
   std::uint64_t generation_ = 1;
-  std::uint32_t mtu_;
+  std::uint32_t mtu_, mtu_v6_;
+  std::uint8_t hop_limit_ = ip_choices{}.ttl;
   bool usable_ = true;
   burst burst_;
   packet_queue to_ourselves_;

@@ -62,6 +62,8 @@ void icmpv6_host::receive(const ip_arrival& message, time_point now) {
     case icmpv6_type::listener_done:
     case icmpv6_type::listener_report_v2:
       return with_.mld.receive(message, now);
+    case icmpv6_type::router_advertisement:
+      return with_.routers.receive(message, now);
     default:
       with_.count.dropped(drop::icmp_ignored);
       return release(message.datagram);
@@ -89,7 +91,8 @@ void icmpv6_host::send(packet* message, const path& way, std::uint8_t traffic_cl
   const auto header = *mutable_view<icmpv6>::parse(message->bytes());
   header.set<&icmpv6::checksum>(0);
   header.set<&icmpv6::checksum>(sum_of(way.source, way.destination, message->bytes()));
-  (void)with_.out.send(way, message, {.protocol = ip_protocol::icmpv6, .tos = traffic_class}, now);
+  (void)with_.out.send(way, message,
+                       {.protocol = ip_protocol::icmpv6, .ttl = with_.out.hop_limit(), .tos = traffic_class}, now);
 }
 
 void icmpv6_host::receive_error(const ip_arrival& message, time_point now) {

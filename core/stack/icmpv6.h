@@ -10,6 +10,7 @@
 #include "stack/ndp.h"
 #include "stack/path_mtu.h"
 #include "stack/rate_limit.h"
+#include "stack/router_discovery.h"
 #include "stack/sink.h"
 #include "wire/icmpv6.h"
 
@@ -28,6 +29,7 @@ class icmpv6_host {
     rate_limiter& limit;
     std::uint32_t link_mtu;
     counters& count;
+    router_discovery& routers;
     bool shared = false;  // the kernel hears the same, and answers
   };
   explicit icmpv6_host(const parts& with) : with_(with) {}

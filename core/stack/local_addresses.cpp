@@ -23,12 +23,13 @@ int matching_bits(const ip_address& a, const ip_address& b) {
   return high < 64 ? high : 64 + std::countl_zero(a.low() ^ b.low());
 }
 
-// The higher, the better. An address of the destination's scope beats all others: RFC 6724 5, rules 1, 2 and 8.
-int rank_of(const ip_address& candidate, const ip_address& destination) {
-  constexpr int same = 1000, right_scope = 500;
+// The higher, the better. An address of the destination's scope beats all others: RFC 6724 5, rules 1, 2, 3 and 8.
+int rank_of(const ip_address& candidate, bool is_deprecated, const ip_address& destination) {
+  constexpr int same = 1000, right_scope = 500, preferred = 200;
   if (candidate == destination) return same;
   const bool is_near = destination.is_link_local() || destination.is_link_local_group();
-  return matching_bits(candidate, destination) + (candidate.is_link_local() == is_near ? right_scope : 0);
+  return matching_bits(candidate, destination) + (candidate.is_link_local() == is_near ? right_scope : 0) +
+         (is_deprecated ? 0 : preferred);
 }
 
 }  // namespace
@@ -37,6 +38,7 @@ status local_addresses::add(const ip_prefix& address) {
   if (address.length > address.longest() || !is_host_address(address)) return error{EINVAL};
   if (contains(address.address)) return error{EEXIST};
   if (count_ == capacity) return error{ENOSPC};
+  deprecated_[count_] = false;
   addresses_[count_++] = address;
   return {};
 }
@@ -46,9 +48,33 @@ result<ip_prefix> local_addresses::remove(ip_address address) {
   auto* const found = std::find_if(addresses_.data(), end, [&](const ip_prefix& p) { return p.address == address; });
   if (found == end) return error{EADDRNOTAVAIL};
   const ip_prefix removed = *found;
+  const auto at = deprecated_.begin() + (found - addresses_.data());
+  std::copy(at + 1, deprecated_.end(), at);
   std::copy(found + 1, end, found);
   --count_;
   return removed;
+}
+
+status local_addresses::add_tentative(const ip_address& address) {
+  if (contains(address) || is_tentative(address)) return error{EEXIST};
+  if (tentative_count_ == most_tentative) return error{ENOSPC};
+  tentative_[tentative_count_++] = address;
+  return {};
+}
+
+void local_addresses::remove_tentative(const ip_address& address) {
+  auto* const end = tentative_.data() + tentative_count_;
+  tentative_count_ = static_cast<std::size_t>(std::remove(tentative_.data(), end, address) - tentative_.data());
+}
+
+bool local_addresses::is_tentative(const ip_address& address) const {
+  return std::ranges::find(tentative(), address) != tentative().end();
+}
+
+void local_addresses::set_deprecated(const ip_address& address, bool deprecated) {
+  for (std::size_t i = 0; i < count_; ++i) {
+    if (addresses_[i].address == address) deprecated_[i] = deprecated;
+  }
 }
 
 bool local_addresses::contains(ip_address address) const {
@@ -81,9 +107,10 @@ ip_address local_addresses::source_v4(const ip_address& next_hop) const {
 ip_address local_addresses::source_v6(const ip_address& destination) const {
   const ip_prefix* best = nullptr;
   int best_rank = -1;
-  for (const ip_prefix& p : all()) {
+  for (std::size_t i = 0; i < count_; ++i) {
+    const ip_prefix& p = addresses_[i];
     if (p.address.is_v4()) continue;
-    const int rank = rank_of(p.address, destination);
+    const int rank = rank_of(p.address, deprecated_[i], destination);
     if (rank > best_rank) best = &p, best_rank = rank;
   }
   return best != nullptr ? best->address : ip_address();
@@ -95,8 +122,8 @@ bool local_addresses::has_several_global_v6() const {
 }
 
 bool local_addresses::is_solicited_node_group(const ip_address& group) const {
-  return std::ranges::any_of(
-      all(), [&](const ip_prefix& p) { return !p.address.is_v4() && solicited_node_group(p.address) == group; });
+  const auto is_its = [&](const ip_address& of) { return !of.is_v4() && solicited_node_group(of) == group; };
+  return std::ranges::any_of(all(), is_its, &ip_prefix::address) || std::ranges::any_of(tentative(), is_its);
 }
 
 }  // namespace fastudp

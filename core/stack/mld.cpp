@@ -13,7 +13,6 @@
 namespace fastudp {
 namespace {
 
-constexpr ip_address all_routers{ipv6_address{{0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}}};
 constexpr ip_address v2_routers{ipv6_address{{0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x16}}};
 constexpr std::uint8_t one_hop = 1;
 // RFC 3810 5: a hop-by-hop header with the router alert option (RFC 2711) of MLD, filled up to eight bytes.
@@ -161,7 +160,7 @@ void mld_host::report(const ip_address& group, group_query::dialect) {
 }
 
 void mld_host::leave(const ip_address& group) {
-  packet* p = begin(all_routers);
+  packet* p = begin(all_routers_group);
   if (p == nullptr) return;
   p->length += fixed_size<mld>;
   store(mld{.type = icmpv6_type::listener_done, .group = group.ipv6()}, p->bytes().subspan(message_at));

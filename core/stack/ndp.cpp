@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "packet/pool.h"
+#include "stack/nd_options.h"
 #include "wire/checksum.h"
 #include "wire/ethernet.h"
 
@@ -15,15 +16,12 @@ constexpr std::uint8_t own_hop_limit = 255;
 
 // The link-layer address in the options behind a message. False: malformed, an option of length 0 (RFC 4861 4.6).
 bool find_mac(std::span<const std::byte> options, nd_option_type wanted, const mac_address*& found, mac_address& room) {
-  while (options.size() >= 2) {
-    const std::size_t size = std::size_t{static_cast<std::uint8_t>(options[1])} * 8;
-    if (size == 0 || size > options.size()) return false;
-    const auto option = view<nd_link_layer_option>::parse(options);
+  for (auto each = next_nd_option(options); !each.empty(); each = next_nd_option(options)) {
+    const auto option = view<nd_link_layer_option>::parse(each);
     if (option && option->get<&nd_link_layer_option::type>() == wanted) {
       room = option->get<&nd_link_layer_option::mac>();
       found = &room;
     }
-    options = options.subspan(size);
   }
   return options.empty();
 }
@@ -58,9 +56,12 @@ void ndp_responder::receive_solicitation(const ip_arrival& message, time_point n
       (is_probe && (sender != nullptr || message.destination != solicited_node_group(target)))) {
     return count_.dropped(drop::icmp_malformed);
   }
+  // RFC 4862 5.4.3: of what isn't ours yet, only another's wish for it matters.
+  if (ours_.is_tentative(target) && is_probe) return conflict(target, now);
+  if (ours_.contains(message.source)) return conflict(message.source, now);
   if (!ours_.contains(target)) return;
   if (is_probe) {  // another host wants to use it
-    conflict(target);
+    conflict(target, now);
     return advertise(target, all_nodes_group, group_mac(all_nodes_group), false);
   }
   const heard_as how = ours_.is_on_link(message.source) ? heard_as::request_to_us : heard_as::other_request;
@@ -83,7 +84,7 @@ void ndp_responder::receive_advertisement(const ip_arrival& message, time_point 
   if (!is_whole || target.is_multicast() || !is_possible(mac) || (is_solicited && message.destination.is_multicast())) {
     return count_.dropped(drop::icmp_malformed);
   }
-  if (ours_.contains(target)) return conflict(target);
+  if (ours_.contains(target) || ours_.is_tentative(target)) return conflict(target, now);
   const neighbour* known = neighbours_.find(target);
   if (known == nullptr) return;
   const bool has_mac = known->state != neighbour_state::incomplete && known->state != neighbour_state::failed;
@@ -91,6 +92,7 @@ void ndp_responder::receive_advertisement(const ip_arrival& message, time_point 
   const mac_address is_at = mac != nullptr ? *mac : known->mac;
   if (has_mac && is_at != known->mac && told->get<&neighbour_advertisement::override_flag>() == 0) return;
   neighbours_.heard(target, is_at, is_solicited ? heard_as::solicited_reply : heard_as::other_reply, now);
+  if (told->get<&neighbour_advertisement::router>() == 0) events_.is_no_router(target, now);
 }
 
 void ndp_responder::solicit(const ip_address& target, const ip_address& source, const mac_address* unicast_to) {
@@ -101,6 +103,11 @@ void ndp_responder::solicit(const ip_address& target, const ip_address& source, 
   } else {
     send_solicitation(target, source, group, group_mac(group));
   }
+}
+
+void ndp_responder::solicit_routers(const ip_address& source) {
+  const nd_link_layer_option self{.type = nd_option_type::source_link_layer, .mac = mac_};
+  send(router_solicitation{}, &self, source, all_routers_group, group_mac(all_routers_group));
 }
 
 void ndp_responder::send_solicitation(const ip_address& target, const ip_address& source, const ip_address& to,
@@ -166,7 +173,11 @@ void ndp_responder::forget(const ip_address& address) {
 // RFC 4862 5.4.2: one solicitation from no address; whoever has it answers. Then RFC 4861 7.2.6.
 void ndp_responder::take_step(claimed& c, time_point now) {
   c.due = never;
-  if (c.probed) return advertise(c.address, all_nodes_group, group_mac(all_nodes_group), false);
+  if (c.probed) {
+    const ip_address address = c.address;
+    events_.is_unique(address, now);
+    return advertise(address, all_nodes_group, group_mac(all_nodes_group), false);
+  }
   c.probed = true;
   c.due = now + retransmit;
   const ip_address group = solicited_node_group(c.address);
@@ -175,17 +186,19 @@ void ndp_responder::take_step(claimed& c, time_point now) {
 
 void ndp_responder::advance(time_point now) {
   if (now < deadline_) return;
-  deadline_ = never;
   for (std::size_t i = 0; i < claim_count_; ++i) {
     if (claims_[i].due <= now) take_step(claims_[i], now);
-    deadline_ = std::min(deadline_, claims_[i].due);
   }
+  // Not in one loop: a step may have changed what is claimed.
+  deadline_ = never;
+  for (std::size_t i = 0; i < claim_count_; ++i) deadline_ = std::min(deadline_, claims_[i].due);
 }
 
-void ndp_responder::conflict(const ip_address& address) {
+void ndp_responder::conflict(const ip_address& address, time_point now) {
   count_.address_conflicts.add();
   claimed* c = find(address);
   if (c != nullptr && c->due != never) c->due = never;
+  events_.is_taken(address, now);
 }
 
 }  // namespace fastudp

@@ -12,6 +12,10 @@ bool is_prefix(const ip_prefix& p) { return p.length <= p.longest() && p.network
 
 bool is_host(ip_address a) { return !a.is_any() && !a.is_loopback() && !a.is_multicast() && !a.is_reserved(); }
 
+std::optional<ip_address> as_optional(const ip_address* gateway) {
+  return gateway != nullptr ? std::optional(*gateway) : std::nullopt;
+}
+
 }  // namespace
 
 status route_table::open(std::uint32_t capacity, std::uint64_t secret) {
@@ -37,10 +41,21 @@ std::size_t route_table::place_of(ip_address network, std::uint8_t length) const
 
 status route_table::add(const ip_prefix& destination, const ip_address* gateway) {
   if (!is_prefix(destination) || (gateway != nullptr && !is_host(*gateway))) return error{EINVAL};
-  if (slots_[place_of(destination.address, destination.mapped_length())].taken) return error{EEXIST};
-  route way;
-  if (gateway != nullptr) way.gateway = *gateway;
-  return set(destination, way);
+  const slot& place = slots_[place_of(destination.address, destination.mapped_length())];
+  if (place.taken && !place.learnt) return error{EEXIST};
+  return set(destination, {.gateway = as_optional(gateway)});
+}
+
+bool route_table::learn(const ip_prefix& destination, const ip_address* gateway) {
+  const slot& place = slots_[place_of(destination.address, destination.mapped_length())];
+  const route way{.gateway = as_optional(gateway), .learnt = true};
+  if (place.taken && (!place.learnt || read(place) == way)) return false;
+  return bool(set(destination, way));
+}
+
+bool route_table::unlearn(const ip_prefix& destination) {
+  const slot& place = slots_[place_of(destination.address, destination.mapped_length())];
+  return place.taken && place.learnt && bool(remove(destination));
 }
 
 status route_table::set(const ip_prefix& destination, const route& way) {
@@ -55,6 +70,7 @@ status route_table::set(const ip_prefix& destination, const route& way) {
            .length = length,
            .has_gateway = way.gateway.has_value(),
            .elsewhere = way.elsewhere,
+           .learnt = way.learnt,
            .taken = true};
   return {};
 }
@@ -94,13 +110,17 @@ std::optional<route> route_table::lookup(ip_address destination) const {
     if (of_length_[static_cast<std::size_t>(length)] == 0) continue;
     const ip_prefix wanted{destination, static_cast<std::uint8_t>(length - shortest)};
     const slot& found = slots_[place_of(wanted.network(), wanted.mapped_length())];
-    if (!found.taken) continue;
-    return route{.gateway = found.has_gateway ? std::optional(found.gateway) : std::nullopt,
-                 .source = found.source,
-                 .mtu = found.mtu,
-                 .elsewhere = found.elsewhere};
+    if (found.taken) return read(found);
   }
   return std::nullopt;
+}
+
+route route_table::read(const slot& found) {
+  return {.gateway = found.has_gateway ? std::optional(found.gateway) : std::nullopt,
+          .source = found.source,
+          .mtu = found.mtu,
+          .elsewhere = found.elsewhere,
+          .learnt = found.learnt};
 }
 
 }  // namespace fastudp

@@ -16,6 +16,7 @@ struct route {
   ip_address source{};                // to send from; any: no preference
   std::uint32_t mtu = 0;              // of this way; 0: the link's
   bool elsewhere = false;             // not by this link: the host's kernel knows how
+  bool learnt = false;                // from a router: gives way to one that was added
 
   friend bool operator==(const route&, const route&) = default;
 };
@@ -26,6 +27,9 @@ class route_table {
 
   // EEXIST: that prefix has a route; EINVAL: bits beyond the prefix, or a gateway that is no host; ENOSPC.
   status add(const ip_prefix& destination, const ip_address* gateway);
+  // What a router says. Whether that changed anything: what was added stays, and a full table as it is.
+  bool learn(const ip_prefix& destination, const ip_address* gateway);
+  bool unlearn(const ip_prefix& destination);
   // Adds or replaces, without a look at what is there. ENOSPC.
   status set(const ip_prefix& destination, const route& way);
   // Forgets all.
@@ -42,12 +46,14 @@ class route_table {
     std::uint8_t length;  // in 128 bits
     bool has_gateway;
     bool elsewhere;
+    bool learnt;
     bool taken;
   };
 
   std::size_t home(ip_address network, std::uint8_t length) const;
   std::size_t after(std::size_t at) const { return (at + 1) & (slots_.size() - 1); }
   std::size_t place_of(ip_address network, std::uint8_t length) const;
+  static route read(const slot& found);
   void close_gap(std::size_t gap);
 
   shared_array<slot> slots_;

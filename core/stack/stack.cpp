@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <new>
 
+#include "stack/own_groups.h"
+
 namespace fastudp {
 namespace {
 
@@ -41,12 +43,14 @@ stack::stack(link& device, counters& count, datagram_sink& sink, const stack_set
       mld_({egress_, addresses_, groups_, device.info().mac, device.info().mtu, count}),
       groups_(device, igmp_, mld_, random_),
       arp_(egress_, addresses_, neighbours_, device.info().mac, random_, count),
-      ndp_(egress_, addresses_, neighbours_, device.info().mac, random_, count),
+      ndp_(egress_, addresses_, neighbours_, device.info().mac, random_, count, routers_),
       egress_({device, count, store_, addresses_, routes_, neighbours_, arp_, ndp_, path_mtu_, groups_, sink,
                settings.with_host},
               random_),
+      auto_({addresses_, routes_, egress_, ndp_, routers_, groups_, announce_}),
+      routers_({auto_, neighbours_, random_, count}, {device.info().mac, settings.stable_secret}, device.info().mtu),
       icmp_(egress_, addresses_, path_mtu_, sink, icmp_limit_, device.info().mtu, count, settings.with_host),
-      icmpv6_({egress_, addresses_, ndp_, mld_, path_mtu_, sink, icmp_limit_, device.info().mtu, count,
+      icmpv6_({egress_, addresses_, ndp_, mld_, path_mtu_, sink, icmp_limit_, device.info().mtu, count, routers_,
                settings.with_host == sharing::interface}),
       ingress_({device.info().mac, count, addresses_, groups_, arp_, icmp_, icmpv6_, igmp_, reassembly_, sink,
                 settings.with_host}),
@@ -76,8 +80,8 @@ std::size_t stack::poll(time_point now, std::size_t budget) {
 }
 
 time_point stack::deadline() const {
-  return std::min({neighbours_.deadline(), arp_.deadline(), ndp_.deadline(), groups_.deadline(), reassembly_.deadline(),
-                   path_mtu_.deadline(), link_.deadline()});
+  return std::min({neighbours_.deadline(), arp_.deadline(), ndp_.deadline(), routers_.deadline(), groups_.deadline(),
+                   reassembly_.deadline(), path_mtu_.deadline(), link_.deadline()});
 }
 
 void stack::run_timers(time_point now) {
@@ -85,6 +89,7 @@ void stack::run_timers(time_point now) {
   arp_.advance(now);
   ndp_.advance(now);
   groups_.advance(now);
+  routers_.advance(now);
   reassembly_.advance(now);
   if (now >= path_mtu_.deadline()) {
     path_mtu_.advance(now);
@@ -118,8 +123,19 @@ status stack::add_address(const ip_prefix& address, time_point now) {
   const bool speaks_v6 = std::ranges::any_of(addresses_.all(), [](const ip_prefix& p) { return !p.address.is_v4(); });
   if (auto added = add_one(address, now); !added) return added;
   if (address.address.is_v4() || address.address.is_link_local() || speaks_v6) return {};
+  return add_link_local(now);
+}
+
+status stack::add_link_local(time_point now) {
   const auto near = add_one(link_local_of(link_.info().mac), now);
   return near.code() == EEXIST ? status{} : near;
+}
+
+status stack::autoconfigure(time_point now) {
+  if (with_host_ != sharing::none) return error{EINVAL};
+  if (auto added = add_link_local(now); !added) return added;
+  auto_.start(now);
+  return {};
 }
 
 status stack::add_one(const ip_prefix& address, time_point now) {
@@ -130,7 +146,7 @@ status stack::add_one(const ip_prefix& address, time_point now) {
     (void)addresses_.remove(address.address);
     return added;
   }
-  if (with_host_ == sharing::none) hold_groups_of(address.address, now);
+  if (with_host_ == sharing::none) hold_groups_of(address.address, groups_, announce_, now);
   if (announce_) claim(address.address, now);
   egress_.invalidate_paths();
   return {};
@@ -140,27 +156,18 @@ void stack::claim(const ip_address& address, time_point now) {
   address.is_v4() ? arp_.claim(address.ipv4(), now) : ndp_.claim(address, now);
 }
 
-// RFC 1112 7.2, RFC 4291 2.8. A switch that looks at reports must let solicitations of an address through.
-void stack::hold_groups_of(const ip_address& address, time_point now) {
-  groups_.hold(address.is_v4() ? all_systems_group : all_nodes_group, false, now);
-  if (!address.is_v4()) groups_.hold(solicited_node_group(address), announce_, now);
-}
-
-void stack::let_go_of_group_of(const ip_address& address, time_point now) {
-  if (address.is_v4() || addresses_.is_solicited_node_group(solicited_node_group(address))) return;
-  groups_.let_go(solicited_node_group(address), now);
-}
-
 status stack::remove_address(ip_address address, time_point now) {
   const auto removed = addresses_.remove(address);
   if (!removed) return removed.failure();
   const ip_prefix on_link{removed->network(), removed->length};
-  const bool shared = std::ranges::any_of(addresses_.all(), [&](const ip_prefix& p) {
-    return p.length == on_link.length && p.network() == on_link.address;
-  });
-  if (!shared) (void)routes_.remove(on_link);
+  // The prefix of a learnt address is on the link as long as routers say so.
+  const bool needed =
+      routers_.has_formed(address) || std::ranges::any_of(addresses_.all(), [&](const ip_prefix& p) {
+        return p.length == on_link.length && p.network() == on_link.address && !routers_.has_formed(p.address);
+      });
+  if (!needed) (void)routes_.remove(on_link);
   address.is_v4() ? arp_.forget(address.ipv4()) : ndp_.forget(address);
-  let_go_of_group_of(address, now);
+  let_go_of_group_of(address, addresses_, groups_, now);
   egress_.invalidate_paths();
   return {};
 }

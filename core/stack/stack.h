@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "link/link.h"
 #include "stack/arp.h"
+#include "stack/autoconfiguration.h"
 #include "stack/egress.h"
 #include "stack/frame_store.h"
 #include "stack/groups.h"
@@ -38,6 +39,7 @@ struct stack_settings {
   std::uint32_t groups = 512;
   bool announce = true;  // probe and announce new addresses (RFC 5227)
   sharing with_host = sharing::none;
+  sip_key stable_secret{};  // this host's, for the addresses that it forms (RFC 7217)
 };
 
 class stack {
@@ -58,6 +60,9 @@ class stack {
   // EEXIST, EADDRNOTAVAIL, EINVAL, ENOSPC as the C API says.
   status add_address(const ip_prefix& address, time_point now);
   status remove_address(ip_address address, time_point now);
+  // Addresses, on-link prefixes, default route, MTU and hop limit as the routers on the link say. EINVAL: the addresses
+  // are the host's.
+  status autoconfigure(time_point now);
   status add_route(const ip_prefix& destination, const ip_address* gateway);
   status remove_route(const ip_prefix& destination);
   status add_neighbour(ip_address address, const mac_address& mac);
@@ -93,9 +98,8 @@ class stack {
   stack(link& device, counters& count, datagram_sink& sink, const stack_settings& settings, frame_store&& store);
   status open_tables(const stack_settings& settings);
   status add_one(const ip_prefix& address, time_point now);
+  status add_link_local(time_point now);
   void claim(const ip_address& address, time_point now);
-  void hold_groups_of(const ip_address& address, time_point now);
-  void let_go_of_group_of(const ip_address& address, time_point now);
   void run_timers(time_point now);
   void receive_from_ourselves(time_point now);
 
@@ -116,6 +120,8 @@ class stack {
   arp_responder arp_;
   ndp_responder ndp_;
   egress egress_;
+  autoconfiguration auto_;
+  router_discovery routers_;
   icmp_host icmp_;
   icmpv6_host icmpv6_;
   ingress ingress_;

@@ -48,6 +48,30 @@ struct icmpv6 {
   friend bool operator==(const icmpv6&, const icmpv6&) = default;
 };
 
+struct router_solicitation {
+  as<icmpv6_type, 8> type = icmpv6_type::router_solicitation;
+  u<8> code = 0;
+  u<16> checksum = 0;
+  u<32> reserved = 0;
+
+  friend bool operator==(const router_solicitation&, const router_solicitation&) = default;
+};
+
+struct router_advertisement {
+  as<icmpv6_type, 8> type = icmpv6_type::router_advertisement;
+  u<8> code = 0;
+  u<16> checksum = 0;
+  u<8> hop_limit = 0;  // 0 in this and the times: the router doesn't say
+  u<1> managed = 0;
+  u<1> other = 0;
+  u<6> reserved = 0;
+  u<16> lifetime = 0;        // seconds; 0: not a default router
+  u<32> reachable_time = 0;  // milliseconds
+  u<32> retransmit_timer = 0;
+
+  friend bool operator==(const router_advertisement&, const router_advertisement&) = default;
+};
+
 struct neighbour_solicitation {
   as<icmpv6_type, 8> type = icmpv6_type::neighbour_solicitation;
   u<8> code = 0;
@@ -72,7 +96,44 @@ struct neighbour_advertisement {
 };
 
 // Options of neighbour discovery (RFC 4861 4.6): the length counts units of eight bytes, this header's two included.
-enum class nd_option_type : std::uint8_t { source_link_layer = 1, target_link_layer = 2 };
+enum class nd_option_type : std::uint8_t {
+  source_link_layer = 1,
+  target_link_layer = 2,
+  prefix_information = 3,
+  mtu = 5,
+};
+
+// What every option begins with.
+struct nd_option {
+  as<nd_option_type, 8> type = {};
+  u<8> length = 1;
+
+  friend bool operator==(const nd_option&, const nd_option&) = default;
+};
+
+struct nd_prefix_option {
+  as<nd_option_type, 8> type = nd_option_type::prefix_information;
+  u<8> length = 4;
+  u<8> prefix_length = 0;
+  u<1> on_link = 0;
+  u<1> autonomous = 0;
+  u<6> reserved = 0;
+  u<32> valid_lifetime = 0;  // seconds; all ones: for ever
+  u<32> preferred_lifetime = 0;
+  u<32> reserved_word = 0;
+  ipv6_address prefix = {};
+
+  friend bool operator==(const nd_prefix_option&, const nd_prefix_option&) = default;
+};
+
+struct nd_mtu_option {
+  as<nd_option_type, 8> type = nd_option_type::mtu;
+  u<8> length = 1;
+  u<16> reserved = 0;
+  u<32> mtu = 0;
+
+  friend bool operator==(const nd_mtu_option&, const nd_mtu_option&) = default;
+};
 
 struct nd_link_layer_option {
   as<nd_option_type, 8> type = {};

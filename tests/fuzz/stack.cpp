@@ -29,6 +29,7 @@ constexpr mac_address our_mac{{2, 0, 0, 0, 0, 1}};
 constexpr ipv4_address our_address{{10, 0, 0, 1}}, peer_address{{10, 0, 0, 2}};
 constexpr ipv6_address our_address_v6{{0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
 constexpr ipv6_address peer_address_v6{{0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}};
+constexpr std::size_t configured_addresses = 3;  // the link-local one is counted
 constexpr std::uint32_t most_neighbours = 8, most_groups = 8, longest_frame = 1514;
 
 [[noreturn]] void fail() { std::abort(); }
@@ -160,6 +161,7 @@ class machine final : private socket_events {
     require(bool(sockets_.open(*stack_)));
     require(bool(stack_->add_address({our_address, 24}, now_)));
     require(bool(stack_->add_address({our_address_v6, 64}, now_)));
+    require(bool(stack_->autoconfigure(now_)));
     for (std::size_t i = 0; i < in_use_.size(); ++i) {
       in_use_[i] = std::make_unique<udp_socket>(sockets_, i < first_v6 ? ip_family::v4 : ip_family::v6);
     }
@@ -181,6 +183,7 @@ class machine final : private socket_events {
       stack_->poll(now_, burst::capacity);
       require(stack_->neighbours().size() <= most_neighbours);
       require(stack_->groups().size() <= most_groups);
+      require(stack_->addresses().all().size() <= configured_addresses + router_discovery::most_prefixes);
       require(stack_->neighbours().parked() <= link_.frames().count() / 8);
     }
   }

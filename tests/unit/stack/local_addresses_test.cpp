@@ -78,5 +78,51 @@ TEST(local_addresses, send_from_the_one_nearest_to_the_next_hop) {
   EXPECT_FALSE(ours.is_on_link(ip("8.8.8.8")));
 }
 
+TEST(local_addresses, rfc4862_5_4_a_tentative_address_is_not_ours_but_is_asked_for) {
+  local_addresses ours;
+  ASSERT_TRUE(ours.add_tentative(ip("2001:db8::12:3456")));
+  EXPECT_EQ(ours.add_tentative(ip("2001:db8::12:3456")).code(), EEXIST);
+  EXPECT_TRUE(ours.is_tentative(ip("2001:db8::12:3456")));
+  EXPECT_FALSE(ours.contains(ip("2001:db8::12:3456")));
+  EXPECT_TRUE(ours.is_solicited_node_group(ip("ff02::1:ff12:3456")));
+  EXPECT_TRUE(ours.source_for(ip("2001:db8::1"), ip("2001:db8::1")).is_any());
+  ours.remove_tentative(ip("2001:db8::12:3456"));
+  EXPECT_FALSE(ours.is_tentative(ip("2001:db8::12:3456")));
+  EXPECT_FALSE(ours.is_solicited_node_group(ip("ff02::1:ff12:3456")));
+}
+
+TEST(local_addresses, tentative_ones_are_bounded) {
+  local_addresses ours;
+  ip_address each = ip("2001:db8::");
+  for (std::size_t i = 0; i < local_addresses::most_tentative; ++i) {
+    ++each.bytes[15];
+    EXPECT_TRUE(ours.add_tentative(each));
+  }
+  EXPECT_EQ(ours.add_tentative(ip("2001:db8::99")).code(), ENOSPC);
+  ours.remove_tentative(ip("2001:db8::3"));
+  EXPECT_TRUE(ours.add_tentative(ip("2001:db8::99")));
+  EXPECT_TRUE(ours.is_tentative(ip("2001:db8::2")));
+  EXPECT_TRUE(ours.is_tentative(ip("2001:db8::4")));
+}
+
+TEST(local_addresses, rfc6724_5_rule_3_a_deprecated_address_is_left_alone_where_another_fits) {
+  local_addresses ours;
+  const ip_address there = ip("2001:db8:1::99");
+  for (const char* text : {"10.0.0.1/24", "fe80::1/64", "2001:db8:1::1/64", "2001:db8:2::1/64"}) {
+    ASSERT_TRUE(ours.add(prefix(text)));
+  }
+  ours.set_deprecated(ip("2001:db8:1::1"), true);
+  EXPECT_EQ(ours.source_for(there, there), ip("2001:db8:2::1"));
+  EXPECT_EQ(ours.source_for(ip("2001:db8:1::1"), {}), ip("2001:db8:1::1")) << "rule 1";
+  ours.set_deprecated(ip("2001:db8:2::1"), true);
+  EXPECT_EQ(ours.source_for(there, there), ip("2001:db8:1::1")) << "better than one of another scope: rule 2";
+  ours.set_deprecated(ip("2001:db8:1::1"), false);
+  ASSERT_TRUE(ours.remove(ip("10.0.0.1")));
+  EXPECT_EQ(ours.source_for(ip("2001:db8:2::99"), {}), ip("2001:db8:1::1")) << "it is still the same one";
+  ASSERT_TRUE(ours.remove(ip("2001:db8:2::1")));
+  ASSERT_TRUE(ours.add(prefix("2001:db8:2::1/64")));
+  EXPECT_EQ(ours.source_for(ip("2001:db8:2::99"), {}), ip("2001:db8:2::1")) << "a new one is not deprecated";
+}
+
 }  // namespace
 }  // namespace fastudp

@@ -104,6 +104,31 @@ TEST(routes, agree_with_a_linear_search_while_they_come_and_go) {
   }
 }
 
+TEST(routes, what_is_learnt_gives_way_to_what_is_added) {
+  auto table = open_table(4);
+  const ip_address router = ip("fe80::1"), other = ip("fe80::2");
+  EXPECT_FALSE(table.unlearn({})) << "nothing is there";
+  EXPECT_TRUE(table.learn({}, &router));
+  EXPECT_FALSE(table.learn({}, &router)) << "nothing new";
+  EXPECT_TRUE(table.learn({}, &other));
+  EXPECT_EQ(table.lookup(ip("2001:db8::1"))->gateway, other);
+  EXPECT_TRUE(table.add({}, &router));
+  EXPECT_EQ(table.lookup(ip("2001:db8::1")), route{router});
+  EXPECT_EQ(table.add({}, &other).code(), EEXIST);
+  EXPECT_FALSE(table.learn({}, &other));
+  EXPECT_FALSE(table.unlearn({}));
+  EXPECT_EQ(table.lookup(ip("2001:db8::1")), route{router});
+}
+
+TEST(routes, what_is_learnt_is_forgotten) {
+  auto table = open_table(1);
+  EXPECT_TRUE(table.learn(prefix("2001:db8::/64"), nullptr));
+  EXPECT_FALSE(table.learn(prefix("2001:db8:1::/64"), nullptr)) << "no room";
+  EXPECT_TRUE(table.unlearn(prefix("2001:db8::/64")));
+  EXPECT_FALSE(table.unlearn(prefix("2001:db8::/64")));
+  EXPECT_EQ(table.lookup(ip("2001:db8::1")), std::nullopt);
+}
+
 TEST(routes, a_hundred_thousand) {
   constexpr std::uint32_t count = 100'000;
   auto table = open_table(count);

@@ -94,6 +94,22 @@ TEST(protocols, ipv6_bytes) {
                "11 00 05 a9 00 00 00 07");
   expect_bytes(neighbour_advertisement{.solicited = 1, .override_flag = 1, .target = a},
                "88 00 00 00 60 00 00 00 fd 00 00 00 00 00 00 00 00 00 00 00 00 00 00 01");
+  expect_bytes(router_solicitation{.checksum = 0x1234}, "85 00 12 34 00 00 00 00");
+  expect_bytes(router_advertisement{.hop_limit = 64,
+                                    .managed = 1,
+                                    .other = 0,
+                                    .lifetime = 1800,
+                                    .reachable_time = 30000,
+                                    .retransmit_timer = 1000},
+               "86 00 00 00 40 80 07 08 00 00 75 30 00 00 03 e8");
+  expect_bytes(nd_prefix_option{.prefix_length = 64,
+                                .on_link = 1,
+                                .autonomous = 0,
+                                .valid_lifetime = 86400,
+                                .preferred_lifetime = 14400,
+                                .prefix = a},
+               "03 04 40 80 00 01 51 80 00 00 38 40 00 00 00 00 fd 00 00 00 00 00 00 00 00 00 00 00 00 00 00 01");
+  expect_bytes(nd_mtu_option{.mtu = 1400}, "05 01 00 00 00 00 05 78");
   expect_bytes(nd_link_layer_option{.type = nd_option_type::target_link_layer, .mac = mac_a},
                "02 01 02 00 00 00 00 0a");
 }
@@ -194,7 +210,8 @@ class every_protocol : public testing::Test {
 };
 using protocols =
     testing::Types<ethernet, vlan, arp, ipv4, icmpv4, icmpv4_echo, icmpv4_unreachable, udp, ipv6, ipv6_extension,
-                   ipv6_fragment, icmpv6, neighbour_solicitation, neighbour_advertisement, nd_link_layer_option, igmp,
+                   ipv6_fragment, icmpv6, router_solicitation, router_advertisement, neighbour_solicitation,
+                   neighbour_advertisement, nd_option, nd_prefix_option, nd_mtu_option, nd_link_layer_option, igmp,
                    igmpv3_query, igmpv3_report, igmpv3_record, mld, mldv2_query, mldv2_report, mldv2_record>;
 TYPED_TEST_SUITE(every_protocol, protocols);
 
