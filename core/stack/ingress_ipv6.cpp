@@ -7,12 +7,14 @@
 namespace fastudp {
 namespace {
 
-// RFC 4291 2.5.3 and 2.7: what no packet may come from; our own addresses don't come in by the wire. An IPv4-mapped
-// address means IPv4 to a socket, and must not come in by IPv6 (RFC 4942 2.2). The any address is for those who look
-// for an address of their own (RFC 4862), and so for ICMP alone.
+// RFC 4291 2.5.3 and 2.7: what no packet may come from; our own addresses don't come in by the wire, unless another
+// host has one and says so (RFC 4862 5.4.4). An IPv4-mapped address means IPv4 to a socket, and must not come in by
+// IPv6 (RFC 4942 2.2). The any address is for those who look for an address of their own (RFC 4862), and so for ICMP
+// alone.
 bool is_impossible_source(const ip_address& source, ip_protocol protocol, const local_addresses& addresses) {
   if (source.is_any() && !source.is_v4()) return protocol != ip_protocol::icmpv6;
-  return source.is_v4() || source.is_multicast() || source.is_loopback() || addresses.contains(source);
+  const bool is_ours = protocol != ip_protocol::icmpv6 && addresses.contains(source);
+  return source.is_v4() || source.is_multicast() || source.is_loopback() || is_ours;
 }
 
 }  // namespace

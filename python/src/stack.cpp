@@ -159,7 +159,14 @@ void add_stats(py::module_& module) {
       .def_readonly("neighbours", &stats::neighbours)
       .def_readonly("parked", &stats::parked)
       .def_readonly("sockets", &stats::sockets)
-      .def_readonly("lock_acquisitions", &stats::lock_acquisitions);
+      .def_readonly("address_conflicts", &stats::address_conflicts)
+      .def_readonly("lock_acquisitions", &stats::lock_acquisitions)
+      .def_readonly("rx_fast", &stats::rx_fast)
+      .def_readonly("rx_kernel", &stats::rx_kernel)
+      .def_readonly("tx_fast", &stats::tx_fast)
+      .def_readonly("tx_kernel", &stats::tx_kernel)
+      .def_readonly("sockets_fast", &stats::sockets_fast)
+      .def_readonly("sockets_kernel", &stats::sockets_kernel);
 }
 
 }  // namespace

@@ -155,6 +155,25 @@ def test_a_new_address_is_looked_for_and_then_announced(make_host):
     assert all((each[IPv6].dst, each[ICMPv6ND_NA].S) == (ALL_NODES, 0) for each in told)
 
 
+def test_whoever_defends_an_address_of_ours_is_heard(make_host):
+    """RFC 4862 5.4.4: the other's answer comes from the address that both have."""
+    host = make_host(extra="announce=on", resolved=False)
+    seen = []
+    for _ in range(40):
+        said = host.advance(0.1)
+        seen += said
+        if any(ICMPv6ND_NS in each and each[ICMPv6ND_NS].tgt == OURS for each in said):
+            seen += host.hear(IPv6(src=OURS, dst=ALL_NODES, hlim=255) / ICMPv6ND_NA(tgt=OURS, S=0, O=1) /
+                              ICMPv6NDOptDstLLAddr(lladdr=STRANGER_MAC), source=STRANGER_MAC, destination=ALL_NODES_MAC)
+    assert {each[ICMPv6ND_NA].tgt for each in seen if ICMPv6ND_NA in each} == {NEAR}
+    assert host.stack.stats().address_conflicts == 1
+    host.hear(IPv6(src=OURS, dst="ff02::1:ff00:2", hlim=255) / ICMPv6ND_NS(tgt=PEER) / ICMPv6NDOptSrcLLAddr(lladdr=STRANGER_MAC),
+              source=STRANGER_MAC, destination="33:33:ff:00:00:02")
+    host.hear(IPv6(src=OURS, dst=NEAR, hlim=255) / ICMPv6ND_NS(tgt=NEAR) / ICMPv6NDOptSrcLLAddr(lladdr=STRANGER_MAC),
+              source=STRANGER_MAC)
+    assert host.stack.stats().address_conflicts == 2 and host.stack.get_neighbour(OURS) is None
+
+
 # -- Datagrams --------------------------------------------------------------------------------------------------------
 
 
