@@ -27,7 +27,7 @@ bool is_from_here(const ip_arrival& message) {
   const packet& p = *message.datagram;
   const std::span<const std::byte> between(p.frame + p.network + fixed_size<ipv6>, p.frame + p.transport);
   const auto option = std::as_bytes(std::span(alert)).subspan(2, 4);
-  return !std::ranges::search(between, option).empty();
+  return std::search(between.begin(), between.end(), option.begin(), option.end()) != between.end();
 }
 
 group_query read_v2(const view<mldv2_query>& query, source_list& room) {
