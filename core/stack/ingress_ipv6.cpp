@@ -17,8 +17,10 @@ bool is_impossible_source(const ip_address& source, ip_protocol protocol, const 
 
 }  // namespace
 
-// Whom the sockets of a group listen to is known only when the chain of headers was walked.
+// Whom the sockets of a group listen to is known only when the chain of headers was walked. An IPv4-mapped address
+// would be one of IPv4's, which nobody reaches by IPv6.
 bool ingress::is_for_us_v6(const ip_arrival& ip, bool local) const {
+  if (ip.destination.is_v4()) return false;
   if (with_.addresses.contains(ip.destination) || (local && ip.destination.is_loopback())) return true;
   return ip.destination.is_multicast() && with_.groups.contains(ip.destination);
 }

@@ -70,11 +70,17 @@ drop mld_host::hear(const ip_arrival& message, time_point now) {
     case icmpv6_type::listener_query:
       return hear_query(message, now);
     case icmpv6_type::listener_report:
-      with_.groups.reported_by_another(header->get<&mld::group>(), now);
-      return drop::count;
+      return hear_report(header->get<&mld::group>(), now);
     default:
       return drop::count;  // for routers
   }
+}
+
+// An IPv4-mapped group would be one of IGMP's.
+drop mld_host::hear_report(const ip_address& group, time_point now) {
+  if (group.is_v4()) return drop::group_message;
+  with_.groups.reported_by_another(group, now);
+  return drop::count;
 }
 
 drop mld_host::hear_query(const ip_arrival& message, time_point now) {
@@ -86,7 +92,7 @@ drop mld_host::hear_query(const ip_arrival& message, time_point now) {
   if (!newest && bytes.size() != fixed_size<mld>) return drop::group_message;  // RFC 3810 8.1
   source_list room;
   const group_query asked = newest ? read_v2(*newest, room) : read_older(*view<mld>::parse(bytes));
-  if (!is_well_addressed(asked.group, message)) return drop::group_message;
+  if (asked.group.is_v4() || !is_well_addressed(asked.group, message)) return drop::group_message;
   with_.groups.asked(asked, ip_family::v6, now);
   return drop::count;
 }
