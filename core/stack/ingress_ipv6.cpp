@@ -90,6 +90,7 @@ void ingress::receive_ipv6_fragment(ip_arrival& ip, const ipv6_chain& chain, tim
   const std::uint16_t place = header->get<&ipv6_fragment::place>();
   const std::uint32_t begin = place & ipv6_fragment::offset_bits;
   const bool more = (place & ipv6_fragment::more) != 0;
+  ip.was_cut = true;
   if (begin == 0 && !more) {  // whole in one piece (RFC 6946)
     return follow_chain(ip, walk(p->bytes(), behind(chain, header->get<&ipv6_fragment::next_header>())), now);
   }

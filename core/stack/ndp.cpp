@@ -34,10 +34,11 @@ bool is_possible(const mac_address* mac) { return mac == nullptr || (!mac->is_gr
 
 }  // namespace
 
-// RFC 4861 7.1: what came through a router, or isn't well formed, is nobody's.
+// RFC 4861 7.1: what came through a router, or isn't well formed, is nobody's; RFC 6980 5: nor is what came in
+// fragments.
 void ndp_responder::receive(const ip_arrival& message, time_point now) {
   const auto header = view<icmpv6>::parse(message.datagram->bytes());
-  const bool is_near = message.ttl == own_hop_limit && header->get<&icmpv6::code>() == 0;
+  const bool is_near = message.ttl == own_hop_limit && !message.was_cut && header->get<&icmpv6::code>() == 0;
   const auto type = header->get<&icmpv6::type>().value();
   if (is_near && type == icmpv6_type::neighbour_solicitation) {
     receive_solicitation(message, now);

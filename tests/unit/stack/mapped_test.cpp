@@ -1,4 +1,5 @@
-// IPv4-mapped addresses in IPv6 packets (RFC 4942 2.2): a way by which one protocol would change what belongs to another.
+// IPv4-mapped addresses in IPv6 packets (RFC 4942 2.2), and neighbour discovery in fragments (RFC 6980): ways by which
+// one protocol would change what belongs to another.
 
 #include <gtest/gtest.h>
 
@@ -114,6 +115,16 @@ TEST(mapped, an_error_about_ipv6_says_nothing_of_an_ipv4_path) {
                         packet_of(icmpv6{.type = icmpv6_type::packet_too_big, .rest = 1280}, quoted)));
   EXPECT_EQ(h.below->path_mtu().size(h.now), 0u);
   EXPECT_EQ(h.drops(drop::icmp_unmatched), 1u);
+}
+
+TEST(rfc6980, neighbour_discovery_is_not_heard_in_a_fragment_header) {
+  for (const bool cut : {false, true}) {
+    host h;
+    h.hear_nd(neighbour_solicitation{.target = h.us.ipv6()}, nd_option_type::source_link_layer, cut);
+    EXPECT_EQ(h.device.take_sent().size(), cut ? 0u : 1u);
+    EXPECT_EQ(h.mac_known_of(h.peer), cut ? mac_address{} : mac_of(66));
+    EXPECT_EQ(h.drops(drop::icmp_ignored), cut ? 1u : 0u);
+  }
 }
 
 }  // namespace
