@@ -84,6 +84,7 @@ class stack {
   neighbour_table& neighbours() { return neighbours_; }
   const route_table& routes() const { return routes_; }
   const path_mtu_cache& path_mtu() const { return path_mtu_; }
+  const reassembly& fragments() const { return reassembly_; }
   // What the sockets of a stack that owns its addresses listen to.
   group_table& groups() { return groups_; }
   random_source& random() { return random_; }
