@@ -1,5 +1,7 @@
 // The way in for IPv6: header, extension headers, fragments.
 
+#include <algorithm>
+
 #include "stack/ingress.h"
 #include "wire/icmpv6.h"
 #include "wire/ipv6.h"
@@ -13,6 +15,22 @@ namespace {
 bool is_impossible_source(const ip_address& source, ip_protocol protocol, const local_addresses& addresses) {
   if (source.is_any() && !source.is_v4()) return protocol != ip_protocol::icmpv6;
   return source.is_v4() || source.is_multicast() || source.is_loopback() || addresses.contains(source);
+}
+
+// How much of an upper-layer header has to be there to be one, as Linux sees it.
+std::uint32_t least_of(ip_protocol upper) {
+  constexpr std::uint32_t tcp_header = 20;
+  if (upper == ip_protocol::udp) return udp_size;
+  if (upper == ip_protocol::icmpv6) return fixed_size<icmpv6>;
+  return upper == ip_protocol::tcp ? tcp_header : 1;
+}
+
+// Whether the chain, or what it ends at, goes on behind the packet.
+bool is_cut_short(std::span<const std::byte> packet, const ipv6_chain& at) {
+  if (at.how == ipv6_chain::end::upper) return at.offset + least_of(at.protocol) > packet.size();
+  if (at.how != ipv6_chain::end::nothing || at.protocol == ip_protocol::no_next_header) return false;
+  const auto header = view<ipv6_extension>::parse(packet.subspan(std::min<std::size_t>(at.offset, packet.size())));
+  return !header || at.offset + (header->get<&ipv6_extension::length>() + 1u) * 8 > packet.size();
 }
 
 }  // namespace
@@ -87,12 +105,13 @@ void ingress::receive_ipv6_fragment(ip_arrival& ip, const ipv6_chain& chain, tim
   packet* p = ip.datagram;
   const auto header = view<ipv6_fragment>::parse(p->bytes().subspan(chain.offset));
   if (!header) return discard(p, drop::ip_extension);
+  const ipv6_chain rest = behind(chain, header->get<&ipv6_fragment::next_header>());
   const std::uint16_t place = header->get<&ipv6_fragment::place>();
   const std::uint32_t begin = place & ipv6_fragment::offset_bits;
   const bool more = (place & ipv6_fragment::more) != 0;
   ip.was_cut = true;
   if (begin == 0 && !more) {  // whole in one piece (RFC 6946)
-    return follow_chain(ip, walk(p->bytes(), behind(chain, header->get<&ipv6_fragment::next_header>())), now);
+    return follow_chain(ip, walk(p->bytes(), rest), now);
   }
   const auto size = static_cast<std::uint32_t>(header->payload().size());
   if (more && size % 8 != 0) {
@@ -101,6 +120,10 @@ void ingress::receive_ipv6_fragment(ip_arrival& ip, const ipv6_chain& chain, tim
   }
   if (chain.offset - ipv6_size + begin + size > longest_payload) {
     refuse_ipv6(ip, icmpv6_problem_code::header_field, chain.offset + offset_at, now);
+    return discard(p, drop::fragment);
+  }
+  if (begin == 0 && is_cut_short(p->bytes(), walk(p->bytes(), rest))) {
+    refuse_ipv6(ip, icmpv6_problem_code::cut_headers, 0, now);
     return discard(p, drop::fragment);
   }
   ip.datagram = p = with_.fragments.add(p, chain, now);

@@ -156,6 +156,10 @@ const event beyond_end{"beyond the end", [](world& w) { w.hear({40, 48}); }};
 const event other_source{"of another source", [](world& w) { w.hear({16, 32, true, 1, 3}); }};
 const event other_number{"of another number", [](world& w) { w.hear({16, 32, true, 2}); }};
 const event other_protocol{"of another protocol", [](world& w) { w.hear({16, 32, true, 1, 2, ip_protocol::tcp}); }};
+// An extension header of eight bytes more than the piece has; IPv4 knows no such thing.
+const event headless{"first, header cut short", [](world& w) {
+                       w.hear({0, 16, true, 3, 2, ip_protocol::destination_options}, std::string(1, '\x11') + '\2');
+                     }};
 const event tiny{"of 5 bytes, not the last", [](world& w) { w.hear({16, 21}); }};
 const event empty{"empty", [](world& w) { w.hear({16, 16}); }};
 const event too_far{"beyond 65,535", [](world& w) { w.hear({65'528, 65'544}); }};
@@ -195,6 +199,7 @@ const row rows[] = {
     {known::nothing, other_source, {"kept", 1, 1, true}},
     {known::nothing, other_number, {"kept", 1, 1, true}},
     {known::nothing, other_protocol, {"kept", 1, 1, true}},
+    {known::nothing, headless, {"kept", 1, 1, true}, {"dropped, 1 fragment, told problem 3 at 0", 0, 0, true}},
     {known::nothing,
      tiny,
      {"dropped, 1 fragment", 0, 0, true},
@@ -219,6 +224,7 @@ const row rows[] = {
     {known::its_first, other_source, {"kept", 2, 2, true}},
     {known::its_first, other_number, {"kept", 2, 2, true}},
     {known::its_first, other_protocol, {"kept", 2, 2, true}, {"kept", 2, 1, true}},
+    {known::its_first, headless, {"kept", 2, 2, true}, {"dropped, 1 fragment, told problem 3 at 0", 1, 1, true}},
     {known::its_first,
      tiny,
      {"dropped, 1 fragment", 1, 1, true},
@@ -243,6 +249,7 @@ const row rows[] = {
     {known::its_middle, other_source, {"kept", 2, 2, true}},
     {known::its_middle, other_number, {"kept", 2, 2, true}},
     {known::its_middle, other_protocol, {"kept", 2, 2, true}, {"dropped, 1 fragment", 1, 1, true}},
+    {known::its_middle, headless, {"kept", 2, 2, true}, {"dropped, 1 fragment, told problem 3 at 0", 1, 1, true}},
     {known::its_middle,
      tiny,
      {"dropped, 1 fragment", 1, 1, true},
@@ -267,6 +274,7 @@ const row rows[] = {
     {known::its_last, other_source, {"kept", 2, 2, true}},
     {known::its_last, other_number, {"kept", 2, 2, true}},
     {known::its_last, other_protocol, {"kept", 2, 2, true}, {"kept", 2, 1, true}},
+    {known::its_last, headless, {"kept", 2, 2, true}, {"dropped, 1 fragment, told problem 3 at 0", 1, 1, true}},
     {known::its_last,
      tiny,
      {"dropped, 1 fragment", 1, 1, true},
@@ -291,6 +299,7 @@ const row rows[] = {
     {known::hole, other_source, {"kept", 3, 2, true}},
     {known::hole, other_number, {"kept", 3, 2, true}},
     {known::hole, other_protocol, {"kept", 3, 2, true}, {"delivered", 0, 0, true}},
+    {known::hole, headless, {"kept", 3, 2, true}, {"dropped, 1 fragment, told problem 3 at 0", 2, 1, true}},
     {known::hole, tiny, {"dropped, 1 fragment", 2, 1, true}, {"dropped, 1 fragment, told problem 0 at 4", 2, 1, true}},
     {known::hole, empty, {"dropped, 1 fragment", 2, 1, true}},
     {known::hole,
@@ -312,6 +321,7 @@ const row rows[] = {
     {known::abandoned, other_source, {"kept", 1, 1, false}},
     {known::abandoned, other_number, {"kept", 1, 1, false}},
     {known::abandoned, other_protocol, {"kept", 1, 1, false}, {"dropped, 1 fragment", 0, 0, false}},
+    {known::abandoned, headless, {"kept", 1, 1, false}, {"dropped, 1 fragment, told problem 3 at 0", 0, 0, false}},
     {known::abandoned,
      tiny,
      {"dropped, 1 fragment", 0, 0, false},
