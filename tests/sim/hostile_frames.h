@@ -114,9 +114,16 @@ class hostile_frames {
 
   // ---- Addresses
 
+  std::uint32_t some_host() { return 2 + below(once_in(2) ? 6 : 40); }
+  // Where the sockets that are in groups are, more often than not.
+  std::uint16_t port_at(const ip_address& to) {
+    if (!to.is_multicast() || once_in(4)) return port();
+    return to.is_v4() ? 5353 : 5354;
+  }
+
   ip_address from_v4() {
     const std::uint32_t kind = below(20);
-    if (kind < 15) return host_v4(2 + below(40));
+    if (kind < 15) return host_v4(some_host());
     if (kind < 18) return stranger_v4(below(8));
     constexpr std::array<std::uint32_t, 6> strange{0, 0x7f000001, 0xe0000001, 0xf0000001, 0x0a000001, 0x0a0000ff};
     return ipv4_address::from_number(one_of(strange));
@@ -124,13 +131,13 @@ class hostile_frames {
   ip_address to_v4() {
     const std::uint32_t kind = below(20);
     if (kind < 13) return host_v4(1);
-    if (kind < 18) return group_v4(below(8));
+    if (kind < 18) return group_v4(below(4));
     return kind == 18 ? host_v4(255) : ip_address(ipv4_address::from_number(0xffffffff));
   }
   ip_address from_v6() {
     const std::uint32_t kind = below(20);
-    if (kind < 11) return host_v6(2 + below(40));
-    if (kind < 15) return near_v6(2 + below(40));
+    if (kind < 11) return host_v6(some_host());
+    if (kind < 15) return near_v6(some_host());
     if (kind < 18) return stranger_v6(below(8));
     const std::array<ip_address, 5> strange{ip_address(), host_v6(1), all_nodes_group, numbered_v6("::", 1),
                                             host_v4(2)};
@@ -140,8 +147,8 @@ class hostile_frames {
     const std::uint32_t kind = below(20);
     if (kind < 12) return host_v6(1);
     if (kind < 14) return our_near_v6();
-    if (kind < 19) return group_v6(below(8));
-    const std::array<ip_address, 3> strange{all_nodes_group, host_v4(1), group_v4(below(8))};
+    if (kind < 19) return group_v6(below(4));
+    const std::array<ip_address, 3> strange{all_nodes_group, host_v4(1), group_v4(below(4))};
     return one_of(strange);
   }
 
@@ -220,7 +227,8 @@ class hostile_frames {
 
   std::string datagram_v4() {
     const ip_address to = to_v4();
-    std::string packet = udp_packet({{to, port()}, {from_v4(), port()}}, some_bytes(below(once_in(8) ? 1400 : 60)));
+    std::string packet =
+        udp_packet({{to, port_at(to)}, {from_v4(), port()}}, some_bytes(below(once_in(8) ? 1400 : 60)));
     if (once_in(4)) add_options(packet);
     std::string out = frame_v4(to, packet);
     if (once_in(8)) out.insert(2 * sizeof(mac_address), packet_of(vlan{}, "").insert(0, "\x81\0", 2).substr(0, 4));
@@ -243,7 +251,7 @@ class hostile_frames {
 
   std::string datagram_v6() {
     const ip_address from = from_v6(), to = to_v6();
-    const std::string datagram = udp_segment({{to, port()}, {from, port()}}, some_bytes(below(60)));
+    const std::string datagram = udp_segment({{to, port_at(to)}, {from, port()}}, some_bytes(below(60)));
     return frame_v6(to, with_extensions(from, to, ip_protocol::udp, datagram));
   }
 
@@ -346,13 +354,17 @@ class hostile_frames {
   // As RFC 4861 wants it, and at times in a fragment header, which RFC 6980 forbids.
   std::string nearby(const ip_address& from, const ip_address& to, const std::string& body) {
     constexpr std::uint8_t hops = 255;
-    if (!once_in(8)) return ipv6_packet(from, to, ip_protocol::icmpv6, body, hops);
-    const std::string cut = packet_of(ipv6_fragment{.next_header = ip_protocol::icmpv6}, body);
+    const std::string plain = ipv6_packet(from, to, ip_protocol::icmpv6, body, hops);
+    if (!once_in(8)) return plain;
+    std::string summed = frame_v6(to, plain);
+    repair(octets(summed));
+    const std::string inner = summed.substr(fixed_size<ethernet> + fixed_size<ipv6>);
+    const std::string cut = packet_of(ipv6_fragment{.next_header = ip_protocol::icmpv6}, inner);
     return ipv6_packet(from, to, ip_protocol::fragment, cut, hops);
   }
 
   std::string igmp_message() {
-    const ip_address group = once_in(3) ? ip_address(ipv4_address{}) : group_v4(below(8));
+    const ip_address group = once_in(3) ? ip_address(ipv4_address{}) : group_v4(below(4));
     std::string body;
     const std::uint32_t kind = below(6);
     if (kind < 3) {
@@ -377,7 +389,7 @@ class hostile_frames {
   }
 
   std::string mld_message() {
-    const ip_address group = once_in(3) ? ip_address() : once_in(8) ? group_v4(below(8)) : group_v6(below(8));
+    const ip_address group = once_in(3) ? ip_address() : once_in(8) ? group_v4(below(4)) : group_v6(below(4));
     const std::uint32_t kind = below(6);
     std::string body;
     if (kind < 3) {

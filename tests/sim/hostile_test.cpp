@@ -211,8 +211,12 @@ class hostile_world final : private socket_events, private datagram_sink {
     join(open(ip_family::v6, any_v6, 5354), group_v6(2), &wanted_v6);
     for (auto& s : in_use_) s->settings().multicast_all = s->settings().v6.multicast_all = false;
   }
+  // By one source alone, or by all but one.
   void join(udp_socket& s, const ip_address& group, const ip_address* source) {
-    require(bool(source != nullptr ? s.groups().join_source(group, *source) : s.groups().join(group)), "a group");
+    memberships& of = s.groups();
+    require(bool(source != nullptr ? of.join_source(group, *source) : of.join(group)), "a group");
+    const ip_address unwanted = group.is_v4() ? host_v4(4) : host_v6(4);
+    if (source == nullptr) require(bool(of.add_source(group, unwanted, true)), "a source");
     require(bool(sockets_.listen(s, group, now_)), "a group");
   }
   udp_socket& any_socket() { return *in_use_[random_.below(static_cast<std::uint32_t>(in_use_.size()))]; }
@@ -238,7 +242,7 @@ class hostile_world final : private socket_events, private datagram_sink {
     // Some that nobody answers for.
     const std::uint32_t n = random_.below(4) == 0 ? 60 + random_.below(4) : random_.below(12), kind = random_.below(8);
     const bool is_v4 = from.family() == ip_family::v4;
-    const ip_address to = kind == 0   ? is_v4 ? group_v4(n % 8) : group_v6(n % 8)
+    const ip_address to = kind == 0   ? is_v4 ? group_v4(n % 4) : group_v6(n % 4)
                             : kind == 1 ? is_v4 ? stranger_v4(n) : stranger_v6(n)
                             : kind == 2 ? is_v4 ? host_v4(255) : near_v6(n)
                                         : (is_v4 ? host_v4(2 + n) : host_v6(2 + n));
@@ -255,7 +259,7 @@ class hostile_world final : private socket_events, private datagram_sink {
     take_all();  // by what was asked for when it came
     udp_socket& s = any_socket();
     const bool is_v4 = s.family() == ip_family::v4;
-    const std::uint32_t n = random_.below(8);
+    const std::uint32_t n = random_.below(4);
     const ip_address group = is_v4 ? group_v4(n) : group_v6(n);
     const ip_address source = is_v4 ? host_v4(2 + random_.below(6)) : host_v6(2 + random_.below(6));
     switch (random_.below(5)) {
@@ -382,7 +386,8 @@ class hostile_world final : private socket_events, private datagram_sink {
     require(sender.address.is_v4() || by.family() == ip_family::v6, "an IPv4 socket hears IPv4 alone");
     if (!facts.destination.is_multicast()) return;
     const source_filter* filter = by.groups().find(facts.destination);
-    require(filter != nullptr && filter->allows(sender.address), "a member hears whom it listens to");
+    require(filter != nullptr && filter->sources.contains(sender.address) != filter->excludes,
+            "a member hears whom it listens to");
   }
 
   void check_seldom() {
