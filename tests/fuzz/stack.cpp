@@ -114,6 +114,7 @@ class machine final : private socket_events {
       require(stack_->neighbours().size() <= most_neighbours);
       require(stack_->groups().size() <= most_groups);
       require(stack_->neighbours().parked() <= link_.frames().count() / 8);
+      require(stack_->fragments().datagrams() <= reassembly::most_datagrams);
     }
   }
 
