@@ -289,9 +289,12 @@ class hostile_world final : private socket_events, private datagram_sink {
     ++heard_;
     last_ = frame;
     const state before = look();
+    // An answer, a question about where it has to go, what was parked for who has come, a report of each group.
+    const std::size_t most_sent = 2 + stack_->neighbours().parked() + stack_->groups().size();
     device_->to_receive.push_back(tagged_ ? with_tag(frame) : frame);
     stack_->poll(now_, burst::capacity);
     check(frame, before, look());
+    require(device_->sent.size() <= most_sent, "little is said about one frame");
     check_bounds();
     look_at_sent();
   }
@@ -426,11 +429,20 @@ class hostile_world final : private socket_events, private datagram_sink {
     require(outer.get<&ethernet::source>() == our_mac && !outer.get<&ethernet::destination>().is_zero(),
             "what is sent is from us to somebody");
     const auto inner = std::string_view(frame).substr(fixed_size<ethernet>);
+    require(!outer.get<&ethernet::destination>().is_group() || is_for_many(outer), "what is for one host goes to one");
     if (is_datagram(inner)) frames_.remember(inner);
   }
   static bool is_fragment_v6(std::string_view frame) {
     const auto chain = walk(octets(frame.substr(fixed_size<ethernet>)));
     return chain.how == ipv6_chain::end::fragment;
+  }
+  static bool is_for_many(const view<ethernet>& outer) {
+    if (outer.get<&ethernet::type>() == ether_type::arp) return true;
+    const auto v4 = view<ipv4>::parse(outer.payload());
+    const auto v6 = view<ipv6>::parse(outer.payload());
+    const bool is_v4 = outer.get<&ethernet::type>() == ether_type::ipv4;
+    const ip_address to = is_v4 ? ip_address(v4->get<&ipv4::destination>()) : ip_address(v6->get<&ipv6::destination>());
+    return mac_towards(to) != our_mac;
   }
   static bool is_datagram(std::string_view packet) { return quote_of(octets(packet)).payload.data() != nullptr; }
 
