@@ -1,5 +1,7 @@
 // The way in for IPv6: header, extension headers, fragments.
 
+#include <algorithm>
+
 #include "stack/ingress.h"
 #include "wire/icmpv6.h"
 #include "wire/ipv6.h"
@@ -17,10 +19,28 @@ bool is_impossible_source(const ip_address& source, ip_protocol protocol, const 
   return source.is_v4() || source.is_multicast() || source.is_loopback() || is_ours;
 }
 
+// How much of an upper-layer header has to be there to be one, as Linux sees it.
+std::uint32_t least_of(ip_protocol upper) {
+  constexpr std::uint32_t tcp_header = 20;
+  if (upper == ip_protocol::udp) return udp_size;
+  if (upper == ip_protocol::icmpv6) return fixed_size<icmpv6>;
+  return upper == ip_protocol::tcp ? tcp_header : 1;
+}
+
+// Whether the chain, or what it ends at, goes on behind the packet.
+bool is_cut_short(std::span<const std::byte> packet, const ipv6_chain& at) {
+  if (at.how == ipv6_chain::end::upper) return at.offset + least_of(at.protocol) > packet.size();
+  if (at.how != ipv6_chain::end::nothing || at.protocol == ip_protocol::no_next_header) return false;
+  const auto header = view<ipv6_extension>::parse(packet.subspan(std::min<std::size_t>(at.offset, packet.size())));
+  return !header || at.offset + (header->get<&ipv6_extension::length>() + 1u) * 8 > packet.size();
+}
+
 }  // namespace
 
-// Whom the sockets of a group listen to is known only when the chain of headers was walked.
+// Whom the sockets of a group listen to is known only when the chain of headers was walked. An IPv4-mapped address
+// would be one of IPv4's, which nobody reaches by IPv6.
 bool ingress::is_for_us_v6(const ip_arrival& ip, bool local) const {
+  if (ip.destination.is_v4()) return false;
   if (with_.addresses.contains(ip.destination) || (local && ip.destination.is_loopback())) return true;
   return ip.destination.is_multicast() && with_.groups.contains(ip.destination);
 }
@@ -87,11 +107,13 @@ void ingress::receive_ipv6_fragment(ip_arrival& ip, const ipv6_chain& chain, tim
   packet* p = ip.datagram;
   const auto header = view<ipv6_fragment>::parse(p->bytes().subspan(chain.offset));
   if (!header) return discard(p, drop::ip_extension);
+  const ipv6_chain rest = behind(chain, header->get<&ipv6_fragment::next_header>());
   const std::uint16_t place = header->get<&ipv6_fragment::place>();
   const std::uint32_t begin = place & ipv6_fragment::offset_bits;
   const bool more = (place & ipv6_fragment::more) != 0;
+  ip.was_cut = true;
   if (begin == 0 && !more) {  // whole in one piece (RFC 6946)
-    return follow_chain(ip, walk(p->bytes(), behind(chain, header->get<&ipv6_fragment::next_header>())), now);
+    return follow_chain(ip, walk(p->bytes(), rest), now);
   }
   const auto size = static_cast<std::uint32_t>(header->payload().size());
   if (more && size % 8 != 0) {
@@ -100,6 +122,10 @@ void ingress::receive_ipv6_fragment(ip_arrival& ip, const ipv6_chain& chain, tim
   }
   if (chain.offset - ipv6_size + begin + size > longest_payload) {
     refuse_ipv6(ip, icmpv6_problem_code::header_field, chain.offset + offset_at, now);
+    return discard(p, drop::fragment);
+  }
+  if (begin == 0 && is_cut_short(p->bytes(), walk(p->bytes(), rest))) {
+    refuse_ipv6(ip, icmpv6_problem_code::cut_headers, 0, now);
     return discard(p, drop::fragment);
   }
   ip.datagram = p = with_.fragments.add(p, chain, now);

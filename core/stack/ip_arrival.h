@@ -16,7 +16,8 @@ struct ip_arrival {
   std::uint8_t tos = 0;
   std::uint8_t ttl = 0;
   ip_protocol protocol{};
-  bool group = false;  // sent to a broadcast or multicast address, of IP or of the link
+  bool was_cut = false;  // had a fragment header, be it the only piece
+  bool group = false;    // sent to a broadcast or multicast address, of IP or of the link
 };
 
 }  // namespace fastudp

@@ -26,7 +26,7 @@ bool is_from_here(const ip_arrival& message) {
   const packet& p = *message.datagram;
   const std::span<const std::byte> between(p.frame + p.network + fixed_size<ipv6>, p.frame + p.transport);
   const auto option = std::as_bytes(std::span(alert)).subspan(2, 4);
-  return !std::ranges::search(between, option).empty();
+  return std::search(between.begin(), between.end(), option.begin(), option.end()) != between.end();
 }
 
 group_query read_v2(const view<mldv2_query>& query, source_list& room) {
@@ -69,11 +69,17 @@ drop mld_host::hear(const ip_arrival& message, time_point now) {
     case icmpv6_type::listener_query:
       return hear_query(message, now);
     case icmpv6_type::listener_report:
-      with_.groups.reported_by_another(header->get<&mld::group>(), now);
-      return drop::count;
+      return hear_report(header->get<&mld::group>(), now);
     default:
       return drop::count;  // for routers
   }
+}
+
+// An IPv4-mapped group would be one of IGMP's.
+drop mld_host::hear_report(const ip_address& group, time_point now) {
+  if (group.is_v4()) return drop::group_message;
+  with_.groups.reported_by_another(group, now);
+  return drop::count;
 }
 
 drop mld_host::hear_query(const ip_arrival& message, time_point now) {
@@ -85,7 +91,7 @@ drop mld_host::hear_query(const ip_arrival& message, time_point now) {
   if (!newest && bytes.size() != fixed_size<mld>) return drop::group_message;  // RFC 3810 8.1
   source_list room;
   const group_query asked = newest ? read_v2(*newest, room) : read_older(*view<mld>::parse(bytes));
-  if (!is_well_addressed(asked.group, message)) return drop::group_message;
+  if (asked.group.is_v4() || !is_well_addressed(asked.group, message)) return drop::group_message;
   with_.groups.asked(asked, ip_family::v6, now);
   return drop::count;
 }

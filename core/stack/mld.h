@@ -36,6 +36,7 @@ class mld_host final : public group_messages {
 
  private:
   drop hear(const ip_arrival& message, time_point now);
+  drop hear_report(const ip_address& group, time_point now);
   drop hear_query(const ip_arrival& message, time_point now);
   packet* begin(const ip_address& to);
   void send(packet* frame);

@@ -26,14 +26,17 @@ bool find_mac(std::span<const std::byte> options, nd_option_type wanted, const m
   return options.empty();
 }
 
+// IPv4's neighbours, which an IPv4-mapped address would be, are ARP's.
+bool is_possible(const ip_address& target) { return !target.is_multicast() && !target.is_v4(); }
 bool is_possible(const mac_address* mac) { return mac == nullptr || (!mac->is_group() && !mac->is_zero()); }
 
 }  // namespace
 
-// RFC 4861 7.1: what came through a router, or isn't well formed, is nobody's.
+// RFC 4861 7.1: what came through a router, or isn't well formed, is nobody's; RFC 6980 5: nor is what came in
+// fragments.
 void ndp_responder::receive(const ip_arrival& message, time_point now) {
   const auto header = view<icmpv6>::parse(message.datagram->bytes());
-  const bool is_near = message.ttl == own_hop_limit && header->get<&icmpv6::code>() == 0;
+  const bool is_near = message.ttl == own_hop_limit && !message.was_cut && header->get<&icmpv6::code>() == 0;
   const auto type = header->get<&icmpv6::type>().value();
   if (is_near && type == icmpv6_type::neighbour_solicitation) {
     receive_solicitation(message, now);
@@ -52,7 +55,7 @@ void ndp_responder::receive_solicitation(const ip_arrival& message, time_point n
   const bool is_whole = asked && find_mac(asked->payload(), nd_option_type::source_link_layer, sender, room);
   const bool is_probe = message.source.is_any();
   const ip_address target = is_whole ? ip_address(asked->get<&neighbour_solicitation::target>()) : ip_address();
-  if (!is_whole || target.is_multicast() || !is_possible(sender) ||
+  if (!is_whole || !is_possible(target) || !is_possible(sender) ||
       (is_probe && (sender != nullptr || message.destination != solicited_node_group(target)))) {
     return count_.dropped(drop::icmp_malformed);
   }
@@ -81,7 +84,7 @@ void ndp_responder::receive_advertisement(const ip_arrival& message, time_point 
   const bool is_whole = told && find_mac(told->payload(), nd_option_type::target_link_layer, mac, room);
   const ip_address target = is_whole ? ip_address(told->get<&neighbour_advertisement::target>()) : ip_address();
   const bool is_solicited = is_whole && told->get<&neighbour_advertisement::solicited>() != 0;
-  if (!is_whole || target.is_multicast() || !is_possible(mac) || (is_solicited && message.destination.is_multicast())) {
+  if (!is_whole || !is_possible(target) || !is_possible(mac) || (is_solicited && message.destination.is_multicast())) {
     return count_.dropped(drop::icmp_malformed);
   }
   if (ours_.contains(target) || ours_.is_tentative(target)) return conflict(target, now);

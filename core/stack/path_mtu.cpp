@@ -15,6 +15,14 @@ path_mtu_cache::learnt path_mtu_cache::lookup(ip_address destination, time_point
   return {};
 }
 
+std::size_t path_mtu_cache::size(time_point now) const {
+  std::size_t out = 0;
+  for (const entry_set& set : entries_) {
+    out += static_cast<std::size_t>(std::ranges::count_if(set, [&](const entry& e) { return now < e.expires; }));
+  }
+  return out;
+}
+
 bool path_mtu_cache::lower(ip_address destination, std::uint32_t mtu, std::uint32_t link_mtu, time_point now) {
   const learnt before = lookup(destination, now);
   const std::uint32_t current = before.mtu != 0 ? before.mtu : link_mtu;

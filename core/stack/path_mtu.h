@@ -26,6 +26,8 @@ class path_mtu_cache {
   explicit path_mtu_cache(std::uint64_t secret) : secret_(secret) {}
 
   learnt lookup(ip_address destination, time_point now) const;
+  // Of how many destinations something is known.
+  std::size_t size(time_point now) const;
   // What a report says. Never raises; true when something changed. Like Linux, takes the 0 of routers older than RFC
   // 1191 for less than the smallest.
   bool lower(ip_address destination, std::uint32_t mtu, std::uint32_t link_mtu, time_point now);

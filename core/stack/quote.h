@@ -35,6 +35,8 @@ inline quoted_datagram quote_of(std::span<const std::byte> bytes) {
   }
   const auto ip = view<ipv6>::parse(bytes);
   if (!ip || ipv6::version_of(ip->get<&ipv6::first>()) != 6) return {};
+  const ip_address source = ip->get<&ipv6::source>(), destination = ip->get<&ipv6::destination>();
+  if (source.is_v4() || destination.is_v4()) return {};  // IPv4-mapped: nobody sends that
   ipv6_chain chain = walk(bytes);
   if (chain.how == ipv6_chain::end::fragment) {
     const auto fragment = view<ipv6_fragment>::parse(bytes.subspan(chain.offset));
@@ -43,7 +45,7 @@ inline quoted_datagram quote_of(std::span<const std::byte> bytes) {
   }
   if (chain.how != ipv6_chain::end::upper || chain.protocol != ip_protocol::udp || chain.offset > bytes.size())
     return {};
-  return read_udp(ip->get<&ipv6::source>(), ip->get<&ipv6::destination>(), bytes.subspan(chain.offset));
+  return read_udp(source, destination, bytes.subspan(chain.offset));
 }
 
 }  // namespace fastudp

@@ -52,6 +52,17 @@ reassembly::~reassembly() {
   }
 }
 
+std::uint32_t reassembly::datagrams() const {
+  const auto under_way = [](const pending& d) { return d.whole != nullptr; };
+  return static_cast<std::uint32_t>(std::ranges::count_if(pending_, under_way));
+}
+
+std::uint32_t reassembly::held() const {
+  std::uint32_t out = 0;
+  for (const pending& d : pending_) out += d.whole != nullptr ? d.fragment_count : 0;
+  return out;
+}
+
 reassembly::pending* reassembly::find(const key& of) {
   auto* found = std::ranges::find_if(pending_, [&](const pending& d) { return d.expires != 0 && d.of == of; });
   return found != pending_.end() ? found : nullptr;
@@ -186,6 +197,7 @@ packet* reassembly::finish(pending& d) {
   d.expires = 0;
   if (!ecn_agrees(d.ecn_seen)) return give_up(d, drop::fragment), nullptr;
   packet* whole = std::exchange(d.whole, nullptr);
+  joined_ += d.fragment_count - 1;
   whole->begin = whole->network = payload_at - d.header_size;
   whole->length = d.header_size + d.total;
   const bool was_marked = (d.ecn_seen & bit_of(congestion_experienced)) != 0;

@@ -44,6 +44,12 @@ class reassembly {
   time_point deadline() const { return deadline_; }
   void advance(time_point now);
 
+  // Datagrams under way, the fragments that they hold, and how many frames fewer there are since fragments became
+  // datagrams: with these every fragment that ever came is accounted for.
+  std::uint32_t datagrams() const;
+  std::uint32_t held() const;
+  std::uint64_t joined() const { return joined_; }
+
  private:
   struct key {
     ip_address source, destination;
@@ -89,6 +95,7 @@ class reassembly {
   counters& count_;
   std::array<pending, most_datagrams> pending_;
   time_point deadline_ = never;
+  std::uint64_t joined_ = 0;
 };
 
 }  // namespace fastudp

@@ -87,6 +87,9 @@ class stack {
   const local_addresses& addresses() const { return addresses_; }
   const neighbour_table& neighbours() const { return neighbours_; }
   neighbour_table& neighbours() { return neighbours_; }
+  const route_table& routes() const { return routes_; }
+  const path_mtu_cache& path_mtu() const { return path_mtu_; }
+  const reassembly& fragments() const { return reassembly_; }
   // What the sockets of a stack that owns its addresses listen to.
   group_table& groups() { return groups_; }
   random_source& random() { return random_; }

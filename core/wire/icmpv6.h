@@ -35,8 +35,9 @@ enum class icmpv6_unreachable_code : std::uint8_t {
   rejected = 6,
 };
 
-// The codes of `parameter_problem` (RFC 4443 3.4).
-enum class icmpv6_problem_code : std::uint8_t { header_field = 0, next_header = 1, option = 2 };
+// The codes of `parameter_problem`: RFC 4443 3.4
+// and RFC 7112 5.
+enum class icmpv6_problem_code : std::uint8_t { header_field = 0, next_header = 1, option = 2, cut_headers = 3 };
 
 // `rest` is the MTU of packet_too_big, the pointer of parameter_problem, or identifier and sequence of an echo.
 struct icmpv6 {

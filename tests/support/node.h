@@ -23,7 +23,7 @@ struct node_settings {
   bool announce = false;
 };
 
-class node final : private socket_events {
+class node : private socket_events {
  public:
   // Host n is 10.0.0.n/24, on the link mac_of(n).
   explicit node(unsigned n, const node_settings& with = {})

@@ -14,6 +14,7 @@
 #include "wire/ethernet.h"
 #include "wire/icmpv4.h"
 #include "wire/ipv4.h"
+#include "wire/ipv6.h"
 #include "wire/udp.h"
 
 namespace fastudp::test {
@@ -84,6 +85,16 @@ inline std::string icmp_packet(const ip_address& from, const ip_address& to, con
 inline std::string icmp_error(const ip_address& from, const ip_address& to, icmpv4_type type, std::uint8_t code,
                               std::string_view quoted, std::uint32_t rest = 0) {
   return icmp_packet(from, to, {.type = type, .code = code, .rest = rest}, quoted);
+}
+
+inline std::string ipv6_packet(const ip_address& from, const ip_address& to, ip_protocol next, std::string_view payload,
+                               std::uint8_t hops = 64) {
+  return packet_of(ipv6{.payload_length = u<16>::masked(payload.size()),
+                        .next_header = next,
+                        .hop_limit = hops,
+                        .source = from.ipv6(),
+                        .destination = to.ipv6()},
+                   payload);
 }
 
 inline std::string arp_frame(const mac_address& to, const arp& message) {
