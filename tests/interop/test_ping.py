@@ -4,9 +4,10 @@ import contextlib
 import random
 import re
 import socket
+import subprocess
 
 import pytest
-from namespaces import need
+from namespaces import need, until
 from own_address import Host, kernel_socket
 from road import FAR, FAR6, GATEWAY, GATEWAY6, HOST, HOST6, Road
 
@@ -57,6 +58,16 @@ def test_ping_of_the_link_local_address(way, host, size):
 def test_ping_from_beyond_a_router(way, host, size, mtu):
     way.narrow(mtu)
     assert set(re.findall(r"ttl=(\d+)", ping(way.far, host.own, size))) == {"63"}
+
+
+@pytest.mark.parametrize("size", [56, 1400, 65507])
+@pytest.mark.parametrize("mtu", [1500, 1280])
+def test_ping_v6_from_beyond_a_router(way, host, size, mtu):
+    """Of a narrow way we learn by the answers that are lost on it."""
+    way.narrow(mtu)
+    until(lambda: subprocess.run(way.far.command("ping", "-c1", "-W1", "-s", str(size), host.own6),
+                                 capture_output=True).returncode == 0, "an answer")
+    assert set(re.findall(r"ttl=(\d+)", ping(way.far, host.own6, size))) == {"63"}
 
 
 @pytest.mark.parametrize("family, peer, size", [(V4, GATEWAY, 65507), (V6, GATEWAY6, 65507), (V6, GATEWAY6, 65527),
