@@ -163,6 +163,44 @@ def test_the_error_queue_names_the_mtu_and_the_router(way, host, family):
     assert origin == (2 if of.is_v4 else 3)
 
 
+def refused(send, receive_error, size):
+    with pytest.raises(OSError) as outcome:
+        send(b"x" * size)
+    try:
+        peer, control = receive_error()
+    except BlockingIOError:
+        return size, outcome.value.errno, None
+    level, kind, value = control[0]
+    return size, outcome.value.errno, peer, level, kind, struct.unpack_from("=IBBBxI", value)
+
+
+@FAMILIES
+@pytest.mark.parametrize("connected", [False, True])
+def test_what_is_too_long_at_once_is_told_as_the_kernel_tells_it(way, host, family, connected):
+    """Too long for the interface, or for any datagram; to another port than the peer's."""
+    of = Family(family, host)
+    ours = host.socket(family)
+    with socket.socket(family, socket.SOCK_DGRAM) as kernels:
+        for each in (ours.set_option, kernels.setsockopt):
+            each(of.level, of.recverr, 1)
+            each(of.level, of.mtu_discover, PMTUDISC_DO)
+        if connected:
+            ours.connect((of.far, 7))
+            kernels.connect((of.far, 7))
+
+        def kernels_error():
+            _, control, _, peer = kernels.recvmsg(100, 200, socket.MSG_ERRQUEUE)
+            return peer, control
+
+        def our_error():
+            message = ours.recvmsg(100, 200, fastudp.ERRQUEUE | fastudp.DONTWAIT)
+            return message.peer, message.control
+
+        for size in (1473, 65507, 65508, 65527, 65528, 65535, 65536, 127952):
+            mine = refused(lambda data: ours.sendto(data, (of.far, 9)), our_error, size)
+            assert mine == refused(lambda data: kernels.sendto(data, (of.far, 9)), kernels_error, size)
+
+
 @FAMILIES
 def test_what_is_learnt_is_of_that_path_alone(way, host, family):
     way.narrow(1280)
