@@ -119,20 +119,25 @@ result<descriptor> open_to_send(const interface_facts& of, reason& why) {
 status filter_shared(int socket, reason& why) {
   constexpr auto ancillary = [](int what) { return static_cast<std::uint32_t>(SKF_AD_OFF + what); };
   constexpr std::uint32_t protocol_at = ETH_HLEN + 9, header_at = ETH_HLEN, icmp_type_at = ETH_HLEN;
+  constexpr std::uint32_t next_header_at = ETH_HLEN + 6, icmpv6_type_at = ETH_HLEN + 40, first_informational = 128;
   constexpr std::uint32_t vlan_bits = 0x0fff;
   static constexpr sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_PKTTYPE)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 15),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_HOST, 0, 20),
       // A VLAN is another network, but a tag with a priority alone is none, to the host's sockets neither.
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_VLAN_TAG_PRESENT)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 2, 0), BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_VLAN_TAG)),
-      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, vlan_bits, 11, 0), BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 9), BPF_STMT(BPF_LD | BPF_B | BPF_ABS, protocol_at),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 6, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMP, 0, 6),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, vlan_bits, 16, 0), BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 8), BPF_STMT(BPF_LD | BPF_B | BPF_ABS, protocol_at),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 11, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMP, 0, 11),
       BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, header_at), BPF_STMT(BPF_LD | BPF_B | BPF_IND, icmp_type_at),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_DEST_UNREACH, 2, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_TIME_EXCEEDED, 1, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_PARAMETERPROB, 0, 1), BPF_STMT(BPF_RET | BPF_K, everything),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_DEST_UNREACH, 7, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_TIME_EXCEEDED, 6, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_PARAMETERPROB, 5, 6),
+      // Of IPv6 the errors alone: its datagrams come in by the kernel, but go out by the link.
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IPV6, 0, 5), BPF_STMT(BPF_LD | BPF_B | BPF_ABS, next_header_at),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMPV6, 0, 3), BPF_STMT(BPF_LD | BPF_B | BPF_ABS, icmpv6_type_at),
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, first_informational, 1, 0), BPF_STMT(BPF_RET | BPF_K, everything),
       BPF_STMT(BPF_RET | BPF_K, 0)};
   return attach(socket, code, why);
 }

@@ -83,6 +83,13 @@ class packet_link : public testing::TestWithParam<std::string> {
     header[9] = protocol;
     return to_us(header.append(payload), 0x0800);
   }
+  frame ipv6(char next_header, std::string_view payload) {
+    std::string header(40, '\0');
+    header[0] = '\x60';
+    header[5] = static_cast<char>(payload.size());
+    header[6] = next_header;
+    return to_us(header.append(payload), 0x86dd);
+  }
   frame datagram(char last) { return ip(17, std::string("\x10\0\x20\0\0\x09\0\0", 8) + last); }
   static void put_on_wire(const frame& f) { packet_socket("far").send(f); }
 
@@ -218,6 +225,22 @@ TEST_P(packet_link, on_a_shared_interface_udp_and_icmp_errors_come_in) {
   put_on_wire(ip(tcp, letters(30)));
   put_on_wire(to_us(letters(50), 0x0806));
   put_on_wire(ethernet(mac_of(0x77), mac_of(0x99), ip(17, letters(30)).substr(14), 0x0800));
+  put_on_wire(datagram('z'));
+  expected.push_back(datagram('z'));
+  EXPECT_THAT(receive(expected.size()), ElementsAreArray(expected));
+}
+
+TEST_P(packet_link, on_a_shared_interface_icmpv6_errors_come_in_and_nothing_else_of_ipv6) {
+  ASSERT_NO_FATAL_FAILURE(open_shared());
+  constexpr char icmpv6 = 58, udp = 17;
+  std::vector<frame> expected;
+  for (const int type : {1, 2, 3, 4, 128, 129, 135, 136, 143}) {
+    const auto f = ipv6(icmpv6, std::string(1, static_cast<char>(type)) + std::string(29, 'i'));
+    put_on_wire(f);
+    if (type < 128) expected.push_back(f);
+  }
+  put_on_wire(ipv6(udp, std::string(30, '\1')));
+  put_on_wire(tagged(expected[0], vlan_5));
   put_on_wire(datagram('z'));
   expected.push_back(datagram('z'));
   EXPECT_THAT(receive(expected.size()), ElementsAreArray(expected));
