@@ -39,8 +39,10 @@ status read_v6_integer(const std::byte* value, std::size_t size, int& out) {
 status read_v6(int type, const std::byte* value, std::size_t size, send_choices& out) {
   switch (type) {
     case IPV6_PKTINFO:
+    case IPV6_2292PKTINFO:
       return read_packet_info_v6(value, size, out);
     case IPV6_HOPLIMIT:
+    case IPV6_2292HOPLIMIT:
       return read_v6_integer(value, size, out.hops);
     case IPV6_TCLASS:
       return read_v6_integer(value, size, out.traffic_class);

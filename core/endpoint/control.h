@@ -32,8 +32,8 @@ class control_writer {
   bool truncated_ = false;
 };
 
-// IP_PKTINFO, IP_TTL and IP_TOS; for a socket of IPv6 IPV6_PKTINFO, IPV6_HOPLIMIT and IPV6_TCLASS as well. Refused with
-// EINVAL: a message that UDP doesn't know, or of a wrong size.
+// IP_PKTINFO, IP_TTL and IP_TOS; for a socket of IPv6 IPV6_PKTINFO, IPV6_HOPLIMIT and IPV6_TCLASS as well, the first
+// two also by RFC 2292's numbers. Refused with EINVAL: a message that UDP doesn't know, or of a wrong size.
 send_choices read_control(std::span<const std::byte> control, ip_family family);
 
 }  // namespace fastudp

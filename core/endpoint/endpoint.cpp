@@ -76,13 +76,13 @@ void put_v4_facts(control_writer& out, const ip_facts& facts, int interface, con
 // An IPv6 socket that gets a datagram over IPv4 is told of both families.
 void put_facts(control_writer& out, const ip_facts& facts, int interface, const ip_address& answer_from,
                const socket_settings& wanted) {
-  if (wanted.v6.receive_packet_info) {
-    out.put(IPPROTO_IPV6, IPV6_PKTINFO,
-            in6_pktinfo{.ipi6_addr = to_in6(facts.destination), .ipi6_ifindex = static_cast<unsigned>(interface)});
-  }
+  const in6_pktinfo where{.ipi6_addr = to_in6(facts.destination), .ipi6_ifindex = static_cast<unsigned>(interface)};
+  if (wanted.v6.receive_packet_info) out.put(IPPROTO_IPV6, IPV6_PKTINFO, where);
   if (facts.destination.is_v4()) return put_v4_facts(out, facts, interface, answer_from, wanted);
   if (wanted.v6.receive_hops) out.put(IPPROTO_IPV6, IPV6_HOPLIMIT, static_cast<int>(facts.ttl));
   if (wanted.v6.receive_traffic_class) out.put(IPPROTO_IPV6, IPV6_TCLASS, static_cast<int>(facts.tos));
+  if (wanted.v6.receive_packet_info_2292) out.put(IPPROTO_IPV6, IPV6_2292PKTINFO, where);
+  if (wanted.v6.receive_hops_2292) out.put(IPPROTO_IPV6, IPV6_2292HOPLIMIT, static_cast<int>(facts.ttl));
 }
 
 }  // namespace

@@ -380,15 +380,18 @@ result<std::size_t> endpoint::receive_from_peer(message& m, int flags) {
 result<std::size_t> endpoint::take(std::span<message> messages, int flags, time_point now) {
   const bool is_peek = (flags & message_flag::peek) != 0;
   const bool kernel_has = is_fast() && kernel_->may_have_something(now);
-  const bool kernel_now = kernel_has && (kernel_first_ || !has_fast_input());
-  if (!is_peek && kernel_has) kernel_first_ = !kernel_now;
+  const bool from_errors = (flags & message_flag::error_queue) != 0;
+  const bool is_read = !is_peek && !from_errors;
+  const bool has_here = from_errors ? socket_.errors_waiting() : has_fast_input();
+  const bool kernel_now = kernel_has && (kernel_first_ || !has_here);
+  if (is_read && kernel_has) kernel_first_ = !kernel_now;
   if (!kernel_now) {
     const auto got = take_fast(messages, flags);
     if (!got || *got != 0 || !kernel_has) return got;
   }
   const auto got = receive_from_kernel(messages, flags & ~message_flag::continued);
-  if (got && !is_peek) count_received(messages.first(*got));
-  if (got || got.code() != EAGAIN || !has_fast_input()) return got;
+  if (got && is_read) count_received(messages.first(*got));
+  if (got || got.code() != EAGAIN || !has_here) return got;
   return take_fast(messages, flags);
 }
 

@@ -208,6 +208,8 @@ constexpr option_row options[] = {
     flag_v6<&socket_settings::ipv6::receive_packet_info>(IPV6_RECVPKTINFO),
     flag_v6<&socket_settings::ipv6::receive_hops>(IPV6_RECVHOPLIMIT),
     flag_v6<&socket_settings::ipv6::receive_traffic_class>(IPV6_RECVTCLASS),
+    flag_v6<&socket_settings::ipv6::receive_packet_info_2292>(IPV6_2292PKTINFO),
+    flag_v6<&socket_settings::ipv6::receive_hops_2292>(IPV6_2292HOPLIMIT),
 };
 
 const option_row* find(int level, int name) {

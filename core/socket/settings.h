@@ -53,12 +53,13 @@ struct socket_settings {
     bool dont_fragment = false;
     bool receive_errors = false;
     bool receive_packet_info = false, receive_hops = false, receive_traffic_class = false;
+    bool receive_packet_info_2292 = false, receive_hops_2292 = false;  // the same by RFC 2292's numbers
   } v6;
 
   // Whether anything is to be said of a datagram in control messages.
   bool wants_facts() const {
     return receive_packet_info || receive_ttl || receive_tos || v6.receive_packet_info || v6.receive_hops ||
-           v6.receive_traffic_class;
+           v6.receive_traffic_class || v6.receive_packet_info_2292 || v6.receive_hops_2292;
   }
 };
 

@@ -171,7 +171,7 @@ ip_choices udp_socket::choices_v6(const path& way, const send_choices& choices) 
 }
 
 // Fails here, before anything is built, and says so in the error queue as Linux does.
-status udp_socket::check_size(const path& way, const ip_choices& ip, std::size_t total, ip_address to) {
+status udp_socket::check_size(const path& way, const ip_choices& ip, std::size_t total, const endpoint_address& to) {
   const bool is_local = way.kind == path_kind::local;
   const std::uint32_t mtu =
       ip.ignore_path_mtu && !is_local ? layer_.below().out().mtu(way.destination.family()) : way.mtu;
@@ -181,7 +181,8 @@ status udp_socket::check_size(const path& way, const ip_choices& ip, std::size_t
     errors_.push({.code = EMSGSIZE,
                   .origin = SO_EE_ORIGIN_LOCAL,
                   .info = mtu,
-                  .destination = {to, entry_.remote.port},  // the peer's port even if it went elsewhere
+                  // IPv4 names the peer's port even if it went elsewhere.
+                  .destination = {to.address, way.is_v4() ? entry_.remote.port : to.port},
                   .offender = {}},
                  {}, settings_.receive_buffer, layer_.below().store());
   }
@@ -192,7 +193,9 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
                                                   const send_choices& choices, time_point now) {
   // Linux binds before it looks at anything else.
   if (auto bound = bind_ephemeral(); !bound) return bound.failure();
-  if (size > longest_ip_datagram) return error{EMSGSIZE};
+  const bool is_v4 = family_ == ip_family::v4 || (to != nullptr ? to->address : entry_.remote.address).is_v4();
+  // IPv6 finds that out when it knows the path, and tells the error queue.
+  if (is_v4 && size > longest_ip_datagram) return error{EMSGSIZE};
   if (to != nullptr && to->port == 0) return error{EINVAL};
   if (to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
   if (choices.refusal != 0) return error{choices.refusal};
@@ -212,7 +215,7 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   if ((*way)->kind == path_kind::broadcast && !settings_.broadcast) return error{EACCES};
   ip_choices ip = choices_for(**way, choices, total);
   ip.ports = std::uint32_t{entry_.local.port} << 16 | destination.port;
-  if (auto fits = check_size(**way, ip, total, destination.address); !fits) return fits.failure();
+  if (auto fits = check_size(**way, ip, total, destination); !fits) return fits.failure();
   if (const int pending = take_error()) return error{pending};
   if (shut_writing_) return error{EPIPE};
   if (choices.confirm) layer_.below().neighbours().confirm((*way)->next_hop, now);

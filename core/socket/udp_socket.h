@@ -114,7 +114,7 @@ class udp_socket {
   bool wants_errors(bool of_v4) const { return of_v4 ? settings_.receive_errors : settings_.v6.receive_errors; }
   ip_choices choices_v6(const path& way, const send_choices& choices) const;
   ip_choices choices_for(const path& way, const send_choices& choices, std::size_t total) const;
-  status check_size(const path& way, const ip_choices& ip, std::size_t total, ip_address to);
+  status check_size(const path& way, const ip_choices& ip, std::size_t total, const endpoint_address& to);
   status depart(const departure& by, packet* datagram, time_point now);
   void write_header(const departure& by, packet* p, std::span<const std::byte> payload_to_copy);
 

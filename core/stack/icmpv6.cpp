@@ -37,6 +37,14 @@ bool may_report(std::span<const std::byte> offending, bool tell_if_group) {
   return inner && !is_error(inner->get<&icmpv6::type>()) && inner->get<&icmpv6::type>() != redirect;
 }
 
+// Of an echo reply, or of its first piece.
+bool is_answer_of(const ip_address& host, std::span<const std::byte> quote) {
+  const auto ip = view<ipv6>::parse(quote);
+  if (!ip || ip->get<&ipv6::source>() != host) return false;
+  const auto message = view<icmpv6>::parse(quoted_in_ipv6(quote, ip_protocol::icmpv6));
+  return message && message->get<&icmpv6::type>() == icmpv6_type::echo_reply;
+}
+
 }  // namespace
 
 void icmpv6_host::receive(const ip_arrival& message, time_point now) {
@@ -74,7 +82,7 @@ void icmpv6_host::receive(const ip_arrival& message, time_point now) {
 void icmpv6_host::answer_echo(const ip_arrival& request, time_point now) {
   packet* p = request.datagram;
   const ip_address from = request.destination.is_multicast() ? ip_address() : request.destination;
-  const auto way = with_.out.find_path(request.source, from, now);
+  auto way = with_.out.find_path(request.source, from, now);
   packet* answer = way ? with_.out.take_datagram(p->length) : nullptr;
   if (answer == nullptr) {
     with_.count.dropped(way ? drop::no_memory : drop::no_route);
@@ -84,6 +92,7 @@ void icmpv6_host::answer_echo(const ip_arrival& request, time_point now) {
   std::memcpy(answer->data(), p->data(), p->length);
   release(p);
   mutable_view<icmpv6>::parse(answer->bytes())->set<&icmpv6::type>(icmpv6_type::echo_reply);
+  if (now < small_answers_until_) way->mtu = std::min(way->mtu, minimum_mtu);
   send(answer, *way, request.tos, now);
 }
 
@@ -119,6 +128,10 @@ void icmpv6_host::receive_error(const ip_arrival& message, time_point now) {
         with_.path_mtu.lower(quoted.about.remote.address, rest, with_.link_mtu, now)) {
       with_.out.invalidate_paths();
     }
+  }
+  if (type == icmpv6_type::packet_too_big && is_answer_of(message.destination, header.payload())) {
+    small_answers_until_ = now + path_mtu_cache::lifetime;
+    matched = true;
   }
   if (!matched && !with_.shared) with_.count.dropped(drop::icmp_unmatched);
   release(message.datagram);

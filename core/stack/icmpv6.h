@@ -45,6 +45,9 @@ class icmpv6_host {
   void receive_error(const ip_arrival& message, time_point now);
   void send(packet* message, const path& way, std::uint8_t traffic_class, time_point now);
 
+  // Nobody's socket is told that an answer was too big for its way. Until then large ones go in pieces that every link
+  // carries: all that a forged report gains.
+  time_point small_answers_until_ = 0;
   parts with_;
 };
 

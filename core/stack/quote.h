@@ -25,6 +25,19 @@ inline quoted_datagram read_udp(const ip_address& source, const ip_address& dest
           .payload = header->payload()};
 }
 
+// What the quote of an IPv6 packet shows of this protocol, behind the extension headers; no data when it is of another,
+// or a later fragment.
+inline std::span<const std::byte> quoted_in_ipv6(std::span<const std::byte> bytes, ip_protocol protocol) {
+  ipv6_chain chain = walk(bytes);
+  if (chain.how == ipv6_chain::end::fragment) {
+    const auto fragment = view<ipv6_fragment>::parse(bytes.subspan(chain.offset));
+    if (!fragment || (fragment->get<&ipv6_fragment::place>() & ipv6_fragment::offset_bits) != 0) return {};
+    chain = walk(bytes, behind(chain, fragment->get<&ipv6_fragment::next_header>()));
+  }
+  if (chain.how != ipv6_chain::end::upper || chain.protocol != protocol || chain.offset > bytes.size()) return {};
+  return bytes.subspan(chain.offset);
+}
+
 // `bytes` begins with an IP header, and may be cut anywhere behind it.
 inline quoted_datagram quote_of(std::span<const std::byte> bytes) {
   if (bytes.empty()) return {};
@@ -37,15 +50,7 @@ inline quoted_datagram quote_of(std::span<const std::byte> bytes) {
   if (!ip || ipv6::version_of(ip->get<&ipv6::first>()) != 6) return {};
   const ip_address source = ip->get<&ipv6::source>(), destination = ip->get<&ipv6::destination>();
   if (source.is_v4() || destination.is_v4()) return {};  // IPv4-mapped: nobody sends that
-  ipv6_chain chain = walk(bytes);
-  if (chain.how == ipv6_chain::end::fragment) {
-    const auto fragment = view<ipv6_fragment>::parse(bytes.subspan(chain.offset));
-    if (!fragment || (fragment->get<&ipv6_fragment::place>() & ipv6_fragment::offset_bits) != 0) return {};
-    chain = walk(bytes, behind(chain, fragment->get<&ipv6_fragment::next_header>()));
-  }
-  if (chain.how != ipv6_chain::end::upper || chain.protocol != ip_protocol::udp || chain.offset > bytes.size())
-    return {};
-  return read_udp(source, destination, bytes.subspan(chain.offset));
+  return read_udp(source, destination, quoted_in_ipv6(bytes, ip_protocol::udp));
 }
 
 }  // namespace fastudp

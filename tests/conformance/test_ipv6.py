@@ -287,6 +287,40 @@ def test_a_path_becomes_no_narrower_than_every_link_is(either, mtu, learnt):
     assert opened.get_option(socket.IPPROTO_IPV6, 24) == learnt
 
 
+def echo(data=bytes(1440)):
+    return IPv6(src=PEER, dst=OURS) / ICMPv6EchoRequest(id=7, seq=3, data=data)
+
+
+def test_answers_that_were_too_big_for_their_way_go_in_pieces_for_ten_minutes(host):
+    answer, = host.hear(echo())
+    host.hear(too_big(1300, answer[IPv6]))
+    pieces = host.hear(echo())
+    assert [len(each[IPv6]) for each in pieces] == [1280, 264] and all(IPv6ExtHdrFragment in each for each in pieces)
+    host.hear(too_big(1300, pieces[0][IPv6]))
+    assert len(host.hear(echo())) == 2 and len(host.hear(echo(b"short"))) == 1
+    host.advance(601)
+    host.stack.add_neighbour(PEER, PEER_MAC)
+    assert len(host.hear(echo())) == 1
+
+
+@pytest.mark.parametrize("about", [
+    IPv6(src=STRANGER, dst=PEER) / ICMPv6EchoReply(data=bytes(1440)), IPv6(src=OURS, dst=PEER) / ICMPv6EchoRequest(data=bytes(1440)),
+    IPv6(src=OURS, dst=PEER) / IPv6ExtHdrFragment(nh=58, offset=154) / Raw(b"\x81" * 1000),
+    IPv6(src=OURS, dst=PEER) / UDP(sport=9, dport=9) / Raw(bytes(1440)), IPv6(src=OURS, dst=PEER, nh=58),
+], ids=["another's", "a question", "a later piece", "a datagram", "nothing"])
+def test_answers_go_on_whole_when_a_report_is_not_about_one(host, about):
+    host.hear(too_big(1300, about))
+    assert len(host.hear(echo())) == 1 and host.drops() == {"icmp_unmatched": 1}
+
+
+def test_what_is_too_big_for_an_answer_narrows_no_socket_s_path(host):
+    opened = host.bound()
+    opened.connect((PEER, 2000))
+    answer, = host.hear(echo())
+    host.hear(too_big(1300, answer[IPv6]))
+    assert opened.get_option(socket.IPPROTO_IPV6, 24) == 1500
+
+
 def test_a_report_about_what_we_never_sent_changes_nothing(either):
     opened = either.bound()
     opened.connect((PEER, 2000))

@@ -7,12 +7,14 @@ import time
 
 import pytest
 from nets_ipv6 import NEAR, OUR_MAC, OURS, PEER, STRANGER, FastudpHost, LinuxHost, is_mld
+from packets import tshark
 from scapy.layers.inet import UDP
 from scapy.layers.inet6 import (ICMPv6MLDMultAddrRec, ICMPv6MLDone, ICMPv6MLQuery, ICMPv6MLQuery2, ICMPv6MLReport,
                                 ICMPv6MLReport2, IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, RouterAlert)
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 from test_agrees_with_linux import outcome
+from test_ipv6 import OUR_GROUP_MAC, solicitation
 
 SIX = socket.IPPROTO_IPV6
 MULTICAST_IF, MULTICAST_HOPS, MULTICAST_LOOP, ADD, DROP, MULTICAST_ALL = 17, 18, 19, 20, 21, 29
@@ -305,3 +307,37 @@ def test_address_is_reported_by_its_solicited_node_group_when_it_is_announced():
         group = "ff02::1:ff00:1"
         first, second = reports(host, 2, about=[group])
         assert first[66:] == second[66:] and second == report_v2((TO_EX, group, []))
+
+
+def test_tshark_reads_the_reports():
+    with contextlib.closing(FastudpHost()) as host:
+        opened = member(host, G1)
+        opened.set_option(SIX, JOIN_SOURCE, group_source_req(G2, PEER, host.index))
+        told = tshark(reports(host, 2), "icmpv6.type", "icmpv6.checksum.status", "icmpv6.mldr.mar.record_type",
+                      "icmpv6.mldr.mar.multicast_address", "icmpv6.mldr.mar.source_address", "ipv6.opt.router_alert", "ipv6.hlim",
+                      "ipv6.dst", "_ws.malformed")
+        assert told == [("143", "1", str(TO_EX), G1, "", "0", "1", V2_ROUTERS, ""),
+                        ("143", "1", str(ALLOW), G2, PEER, "0", "1", V2_ROUTERS, "")]
+
+
+def test_tshark_reads_the_messages_to_older_routers():
+    with contextlib.closing(FastudpHost()) as host:
+        opened = member(host, G1)
+        quiet(host)
+        host.inject(query(version=1))
+        messages = reports(host)
+        opened.set_option(SIX, DROP, mreq(G1, host.index))
+        told = tshark(messages + reports(host), "icmpv6.type", "icmpv6.checksum.status", "icmpv6.mld.multicast_address",
+                      "ipv6.opt.router_alert", "ipv6.dst", "_ws.malformed")
+        assert told == [("131", "1", G1, "0", G1, ""), ("132", "1", G1, "0", ALL_ROUTERS, "")]
+
+
+def test_tshark_reads_neighbour_discovery():
+    with contextlib.closing(FastudpHost()) as host:
+        (answer,) = host.hear(solicitation(), destination=OUR_GROUP_MAC)
+        host.socket().sendto(b"where are you?", (STRANGER, 9))
+        (question,) = host.said()
+        told = tshark([bytes(answer), bytes(question)], "icmpv6.type", "icmpv6.checksum.status", "icmpv6.nd.na.target_address",
+                      "icmpv6.nd.na.flag.s", "icmpv6.nd.na.flag.o", "icmpv6.nd.ns.target_address", "icmpv6.opt.linkaddr",
+                      "ipv6.hlim", "_ws.malformed")
+        assert told == [("136", "1", OURS, "1", "1", "", OUR_MAC, "255", ""), ("135", "1", "", "", "", STRANGER, OUR_MAC, "255", "")]

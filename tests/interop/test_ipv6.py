@@ -163,6 +163,25 @@ def test_facts_come_with_datagrams(cable, kernel):
     assert control[socket.IPPROTO_IPV6, socket.IPV6_PKTINFO][:16] == socket.inet_pton(socket.AF_INET6, OURS)
 
 
+def test_facts_by_the_numbers_of_rfc_2292_are_told_as_the_kernel_tells_them(cable, kernel):
+    """tracepath asks by the older ones, and one may ask by both. What it says of our own name and interface differs."""
+    packet_info, hop_limit = 2, 8
+    server = ours(cable, 14)
+    kernel.bind((KERNEL, 14))
+    for option in (packet_info, hop_limit, socket.IPV6_RECVPKTINFO, socket.IPV6_RECVHOPLIMIT):
+        server.set_option(socket.IPPROTO_IPV6, option, 1)
+        kernel.setsockopt(socket.IPPROTO_IPV6, option, 1)
+        assert server.get_option(socket.IPPROTO_IPV6, option) == kernel.getsockopt(socket.IPPROTO_IPV6, option) == 1
+    kernel.sendmsg([b"facts"], [(socket.IPPROTO_IPV6, hop_limit, struct.pack("i", 33))], 0, (OURS, 14))
+    assert server.wait(timeout=20)
+    mine = server.recvmsg(100, 200).control
+    server.sendmsg(b"facts", [(socket.IPPROTO_IPV6, hop_limit, struct.pack("i", 33))], (KERNEL, 14))
+    _, kernels, _, _ = kernel.recvmsg(100, 200)
+    assert [kind for _, kind, _ in mine] == [kind for _, kind, _ in kernels]
+    assert mine[-1] == tuple(kernels[-1]) == (socket.IPPROTO_IPV6, hop_limit, struct.pack("i", 33))
+    assert mine[0][2] == mine[2][2] and mine[0][2][:16] == socket.inet_pton(socket.AF_INET6, OURS)
+
+
 def test_settings_reach_the_kernel(cable, kernel):
     kernel.bind((KERNEL, 15))
     for option in (socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVTCLASS):

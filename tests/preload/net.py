@@ -5,22 +5,19 @@ import contextlib
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import tempfile
 import time
 
-import pytest
-
 import private_network
+from namespaces import PATIENCE, Namespace, need, until  # the latter for those who import us
 from private_network import run
 
 BUILD, SOURCE = (pathlib.Path(os.environ[name]) for name in ("FASTUDP_BUILD_DIR", "FASTUDP_SOURCE_DIR"))
 FASTUDP = str(BUILD / "cli" / "fastudp")
 HOST, PEER, OWN, TAP_OWN, TAP_KERNEL = "10.77.0.1", "10.77.0.2", "10.77.0.9", "10.88.0.2", "10.88.0.1"
 HOST6, PEER6 = "fd00:77::1", "fd00:77::2"
-PATIENCE = 30
 
 # How the programs under test are run: the link, and the address at which they are reached.
 LINKS = {
@@ -33,19 +30,6 @@ LINKS = {
     "packet-own": (f"packet:near?address={OWN}/24", OWN),
     "tap": (f"tap:fast0?address={TAP_OWN}/24", TAP_OWN),
 }
-
-
-def need(program):
-    if shutil.which(program) is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{program} is not installed")
-
-
-def until(condition, what):
-    """Waits for what another process does, and there is no other way to hear of."""
-    limit = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < limit, f"waited in vain: {what}"
-        time.sleep(0.01)
 
 
 def udp_ports(namespace="self"):
@@ -85,27 +69,6 @@ class Net:
 
     def start(self, command, **settings):
         return Program(command, **settings)
-
-
-class Namespace:
-    """A network namespace that a process holds; it ends with this one, however that ends."""
-
-    def __init__(self):
-        self._holder = subprocess.Popen(["unshare", "-n", "sh", "-c", "ip link set lo up; echo up; cat"], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE)
-        assert self._holder.stdout.readline() == b"up\n"
-        self.pid = self._holder.pid
-
-    def command(self, *command):
-        return ["nsenter", "-t", str(self.pid), "-n", "--", *command]
-
-    def run(self, *command, **settings):
-        return run(*self.command(*command), **settings)
-
-    def close(self):
-        self._holder.stdin.close()
-        self._holder.wait(PATIENCE)
-        self._holder.stdout.close()
 
 
 class Program:

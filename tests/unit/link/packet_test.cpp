@@ -83,6 +83,13 @@ class packet_link : public testing::TestWithParam<std::string> {
     header[9] = protocol;
     return to_us(header.append(payload), 0x0800);
   }
+  frame ipv6(char next_header, std::string_view payload) {
+    std::string header(40, '\0');
+    header[0] = '\x60';
+    header[5] = static_cast<char>(payload.size());
+    header[6] = next_header;
+    return to_us(header.append(payload), 0x86dd);
+  }
   frame datagram(char last) { return ip(17, std::string("\x10\0\x20\0\0\x09\0\0", 8) + last); }
   static void put_on_wire(const frame& f) { packet_socket("far").send(f); }
 
@@ -225,21 +232,15 @@ TEST_P(packet_link, on_a_shared_interface_udp_and_icmp_errors_come_in) {
 
 TEST_P(packet_link, on_a_shared_interface_the_same_comes_in_over_ipv6_and_what_may_have_a_datagram_behind_extensions) {
   ASSERT_NO_FATAL_FAILURE(open_shared());
-  const auto ipv6 = [&](unsigned char next, unsigned char first) {
-    std::string packet(48, '\0');
-    packet[0] = 0x60;
-    packet[5] = 8;
-    packet[6] = static_cast<char>(next);
-    packet[40] = static_cast<char>(first);
-    return to_us(packet, 0x86dd);
-  };
-  constexpr unsigned char tcp = 6, icmpv6 = 58, last_error = 127, echo_request = 128;
+  constexpr char tcp = 6, icmpv6 = 58, nothing = 59;
+  const auto message = [&](int type) { return ipv6(icmpv6, std::string(1, static_cast<char>(type)) + letters(30)); };
   std::vector<frame> expected;
-  for (const unsigned char next : {17, 44, 0, 43, 60}) expected.push_back(ipv6(next, 0));
-  for (const unsigned char type : {std::uint8_t{1}, std::uint8_t{2}, last_error})
-    expected.push_back(ipv6(icmpv6, type));
+  for (const char next : {17, 44, 0, 43, 60}) expected.push_back(ipv6(next, letters(30)));
+  for (const int type : {1, 2, 3, 4, 127}) expected.push_back(message(type));
   for (const auto& f : expected) put_on_wire(f);
-  for (const auto& f : {ipv6(tcp, 0), ipv6(icmpv6, echo_request), ipv6(icmpv6, 255), ipv6(59, 0)}) put_on_wire(f);
+  for (const int type : {128, 129, 135, 136, 143, 255}) put_on_wire(message(type));
+  for (const char next : {tcp, nothing}) put_on_wire(ipv6(next, letters(30)));
+  put_on_wire(tagged(expected[0], vlan_5));
   expected.push_back(datagram('z'));
   put_on_wire(datagram('z'));
   EXPECT_THAT(receive(expected.size()), ElementsAreArray(expected));

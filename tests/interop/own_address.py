@@ -1,0 +1,52 @@
+"""Our stack with addresses of its own at the near end of a road: on an interface that the kernel keeps, or on a TAP interface
+at the router."""
+
+import contextlib
+import socket
+import subprocess
+
+import fastudp
+import road
+from namespaces import until
+
+
+class Host:
+    def __init__(self, way, kind):
+        self.way = way
+        self.device, self.own, self.own6, gateways = {
+            "packet": ("near", road.OWN, road.OWN6, (road.GATEWAY, road.GATEWAY6)),
+            "tap": ("fast0", road.TAP_OWN, road.TAP_OWN6, (road.TAP_GATEWAY, road.TAP_GATEWAY6)),
+        }[kind]
+        self.gateway, self.gateway6 = gateways
+        self.side = "gate" if kind == "packet" else "fast0"  # the router's interface towards us
+        with contextlib.nullcontext() if kind == "packet" else way.router.entered():
+            self.stack = fastudp.Stack(f"{kind}:{self.device}?address={self.own}/24,{self.own6}/64&announce=off&"
+                                       f"gateway={self.gateway},{self.gateway6}")
+        self.stack.socket().fileno()  # from now on a thread answers
+        # The kernel drops what it sends to a TAP interface that has just been opened.
+        for own in (self.own, self.own6):
+            until(lambda: subprocess.run(way.router.command("ping", "-c1", "-W1", own), capture_output=True).returncode == 0, own)
+
+    def close(self):
+        self.stack.close()
+
+    def link_local(self):
+        mac = bytes(int(part, 16) for part in self.stack.info().mac.split(":"))
+        return socket.inet_ntop(socket.AF_INET6, b"\xfe\x80" + bytes(6) + bytes([mac[0] ^ 2]) + mac[1:3] + b"\xff\xfe" + mac[3:])
+
+    def socket(self, family):
+        opened = self.stack.socket(family)
+        opened.set_option(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        opened.bind((self.own if family == socket.AF_INET else self.own6, 0))
+        return opened
+
+
+@contextlib.contextmanager
+def kernel_socket(namespace, family, address):
+    """A socket of the kernel in that namespace, which gives up after a while instead of hanging."""
+    with namespace.entered():
+        opened = socket.socket(family, socket.SOCK_DGRAM)
+    with opened:
+        opened.settimeout(20)
+        opened.bind((address, 7))
+        yield opened
