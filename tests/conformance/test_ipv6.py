@@ -12,6 +12,7 @@ from scapy.layers.inet6 import (ICMPv6DestUnreach, ICMPv6EchoReply, ICMPv6EchoRe
                                 ICMPv6TimeExceeded, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrRouting, HBHOptUnknown)
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
+from test_agrees_with_linux import outcome
 
 ALL_NODES, ALL_NODES_MAC = "ff02::1", "33:33:00:00:00:01"
 OUR_GROUP, OUR_GROUP_MAC = "ff02::1:ff00:1", "33:33:ff:00:00:01"
@@ -285,6 +286,26 @@ def test_a_path_becomes_no_narrower_than_every_link_is(either, mtu, learnt):
     either.hear(too_big(mtu, sent[IPv6]))
     opened.get_option(socket.SOL_SOCKET, socket.SO_ERROR)
     assert opened.get_option(socket.IPPROTO_IPV6, 24) == learnt
+
+
+DONT, WANT, DO, PROBE, INTERFACE, OMIT = range(6)
+
+
+@pytest.mark.parametrize("mode, sizes", [(DONT, [1280, 216]), (WANT, [1280, 216]), (DO, "EMSGSIZE"), (PROBE, [1440]),
+                                         (INTERFACE, [1440]), (OMIT, [1440])])
+def test_the_next_datagram_behaves_as_ipv6_mtu_discover_says(either, mode, sizes):
+    opened = either.bound()
+    opened.connect((PEER, 2000))
+    opened.send(bytes(1452))
+    sent, = either.said()
+    either.hear(too_big(1280, sent[IPv6]))
+    opened.get_option(socket.SOL_SOCKET, socket.SO_ERROR)
+    opened.set_option(socket.IPPROTO_IPV6, 23, mode)  # IPV6_MTU_DISCOVER
+    came_of_it = outcome(opened.send, bytes(1392))
+    if isinstance(sizes, str):
+        assert came_of_it == sizes and either.said() == []
+    else:
+        assert came_of_it == 1392 and [len(each[IPv6]) for each in either.said()] == sizes
 
 
 def echo(data=bytes(1440)):

@@ -5,7 +5,7 @@ import json
 import socket
 
 import pytest
-from net import FASTUDP, Namespace, need, until
+from net import FASTUDP, HOST6, PEER6, Namespace, need, until
 from private_network import run
 from test_programs import PYTHON
 
@@ -96,6 +96,61 @@ def test_who_sends_to_a_group_is_heard_by_the_peer(under):
     if under.uri is not None:
         stats = under.stats()
         assert stats["tx"] == ({"fast": COUNT + 1, "kernel": 0} if is_ours(under) else {"fast": 0, "kernel": COUNT + 1})
+
+
+FEW = 50  # of both sides, what fits into a receive buffer
+
+# The same over IPv6, by the options of both families; it sends as well, so that each side hears the other's and its own.
+BOTH_WAYS = f"""
+import socket, struct, sys
+interface, source = socket.if_nametoindex(sys.argv[1]), sys.argv[2]
+both = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+both.bind(("::", 7000))
+both.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, interface)
+storage = lambda address: struct.pack("=HHI16s104x", socket.AF_INET6, 0, 0, socket.inet_pton(socket.AF_INET6, address))
+if source == "any":
+    both.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
+                    socket.inet_pton(socket.AF_INET6, {GROUP6!r}) + struct.pack("=I", interface))
+else:
+    both.setsockopt(socket.IPPROTO_IPV6, 46, struct.pack("=I4x", interface) + storage({GROUP6!r}) + storage(source))
+print("ready", flush=True)
+input()
+both.settimeout(20)
+for i in range({FEW}):
+    both.sendto(b"%d" % i, ({GROUP6!r}, 7000))
+heard = set()
+while len(heard) < ({FEW} if source != "any" else 2 * {FEW}):
+    data, peer = both.recvfrom(100)
+    assert (data, peer[0]) not in heard
+    heard.add((data, peer[0]))
+print("heard", len(heard), *sorted({{peer for _, peer in heard}}), flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("under, ours", [("packet", HOST6), ("packet-own", "fd00:77::9")], indirect=["under"])
+@pytest.mark.parametrize("source", ["any", "specific"])
+def test_groups_over_ipv6_in_both_directions(under, ours, source):
+    if under.name != "packet":
+        under.uri += f",{ours}/64"
+    with under.start(PYTHON, "-c", WAIT + BOTH_WAYS, "near", "any" if source == "any" else PEER6, stdin=-1) as one:
+        one.says("ready")
+        one.process.stdin.write(b"go\n")
+        one.process.stdin.flush()
+        until(lambda: one.output().count("ready") == 2, "the first's membership")
+        with under.net.start(under.peers(PYTHON, "-c", BOTH_WAYS, "far", "any" if source == "any" else ours), stdin=-1) as other:
+            other.says("ready")
+            for each in (one, other):
+                each.process.stdin.write(b"go\n")
+                each.process.stdin.flush()
+            heard = sorted([ours, PEER6])
+            one.says(f"heard {2 * FEW} {heard[0]} {heard[1]}" if source == "any" else f"heard {FEW} {PEER6}")
+            other.says(f"heard {2 * FEW} {heard[0]} {heard[1]}" if source == "any" else f"heard {FEW} {ours}")
+            for each in (other, one):
+                each.process.communicate(b"bye\n", timeout=30)
+    heard, way = FEW * (2 if source == "any" else 1), "fast" if is_ours(under) else "kernel"
+    stats = under.stats()
+    assert stats["rx"][way] == heard and stats["tx"][way] == FEW
 
 
 @pytest.mark.parametrize("under", ["packet", "packet-own"], indirect=True)
