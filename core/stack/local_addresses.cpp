@@ -23,13 +23,39 @@ int matching_bits(const ip_address& a, const ip_address& b) {
   return high < 64 ? high : 64 + std::countl_zero(a.low() ^ b.low());
 }
 
-// The higher, the better. An address of the destination's scope beats all others: RFC 6724 5, rules 1, 2, 3 and 8.
-int rank_of(const ip_address& candidate, bool is_deprecated, const ip_address& destination) {
-  constexpr int same = 1000, right_scope = 500, preferred = 200;
-  if (candidate == destination) return same;
-  const bool is_near = destination.is_link_local() || destination.is_link_local_group();
-  return matching_bits(candidate, destination) + (candidate.is_link_local() == is_near ? right_scope : 0) +
-         (is_deprecated ? 0 : preferred);
+// RFC 6724 2.1, the default policy table, which is Linux's too.
+struct policy {
+  std::uint64_t prefix;  // the first 64 bits
+  int bits, label;
+};
+constexpr policy policies[] = {{0x2001'0000'0000'0000, 32, 5},  {0x2002'0000'0000'0000, 16, 2},
+                               {0x3ffe'0000'0000'0000, 16, 12}, {0xfec0'0000'0000'0000, 10, 11},
+                               {0xfc00'0000'0000'0000, 7, 13},  {0, 0, 1}};
+
+int label_of(const ip_address& address) {
+  const auto* row = std::ranges::find_if(
+      policies, [&](const policy& p) { return p.bits == 0 || (address.high() ^ p.prefix) >> (64 - p.bits) == 0; });
+  return row->label;
+}
+
+// Linux counts the site-local addresses of old as a scope of their own (RFC 6724 3.1).
+int scope_of(const ip_address& address) {
+  constexpr int link = 2, site = 5, global = 14;
+  if (address.is_multicast()) return std::max(address.bytes[1] & 0xf, link);
+  if (address.is_link_local()) return link;
+  return address.high() >> 54 == 0xfec0 >> 6 ? site : global;
+}
+
+// RFC 6724 5, rule 2: of scopes that reach as far as the destination's the smallest, else the largest.
+int scope_fit(int scope, int wanted) { return scope >= wanted ? 32 - scope : scope; }
+
+// The higher, the better: rules 1, 2, 3, 6 and 8. The others are for hosts with more interfaces or privacy addresses.
+int rank_of(const ip_prefix& candidate, bool is_deprecated, const ip_address& destination) {
+  constexpr int same = 1 << 20, by_scope = 1 << 10, preferred = 1 << 9, right_label = 1 << 8;
+  if (candidate.address == destination) return same;
+  return scope_fit(scope_of(candidate.address), scope_of(destination)) * by_scope + (is_deprecated ? 0 : preferred) +
+         (label_of(candidate.address) == label_of(destination) ? right_label : 0) +
+         std::min(matching_bits(candidate.address, destination), static_cast<int>(candidate.length));
 }
 
 }  // namespace
@@ -110,8 +136,9 @@ ip_address local_addresses::source_v6(const ip_address& destination) const {
   for (std::size_t i = 0; i < count_; ++i) {
     const ip_prefix& p = addresses_[i];
     if (p.address.is_v4()) continue;
-    const int rank = rank_of(p.address, deprecated_[i], destination);
-    if (rank > best_rank) best = &p, best_rank = rank;
+    const int rank = rank_of(p, deprecated_[i], destination);
+    if (rank >= best_rank)  // of equals the latest, as on Linux
+      best = &p, best_rank = rank;
   }
   return best != nullptr ? best->address : ip_address();
 }

@@ -33,8 +33,8 @@ class local_addresses {
   bool is_subnet_broadcast(ip_address address) const;
   bool is_on_link(ip_address address) const;
   // The address to send from; any if there is none. IPv4: the one that shares the longest prefix with the next hop,
-  // else the first. IPv6: RFC 6724 5, as far as it applies to a host with one interface and no preferences: the
-  // destination itself, a scope that fits, one that isn't deprecated, the longest matching prefix.
+  // else the first. IPv6: RFC 6724 5 for a host with one interface, as Linux does it: the destination itself, a scope
+  // that fits, not deprecated, the destination's label, the longest matching prefix; of equals the latest.
   ip_address source_for(const ip_address& destination, const ip_address& next_hop) const;
   bool has_several_global_v6() const;
   // RFC 4291 2.7.1: whether this is the group in which an address of ours, or one that may become so, is solicited.
