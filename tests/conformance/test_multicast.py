@@ -446,6 +446,14 @@ def test_query_of_sources_is_answered_for_those_that_are_heard(either):
     assert reports(either) == [report_v3(record(IS_IN, G1, [PEER]))]
 
 
+def test_sooner_answer_about_all_says_it_for_the_later_one(net):
+    """RFC 3376 5.2, rule 1"""
+    settled(net, G1, G2)
+    net.inject(query(delay=1), query(G1, delay=200), query(delay=200))
+    net.advance(30)
+    assert [f for f in net.captured() if is_igmp(f)] == [report_v3(record(IS_EX, G1), record(IS_EX, G2))]
+
+
 def test_answers_come_within_the_time_that_the_router_gives(net):
     """RFC 3376 4.1.1: code 0x8a is (0x10 | 10) << 3 = 208 tenths of a second."""
     settled(net, G1)
