@@ -12,7 +12,7 @@ namespace fastudp {
 
 // Signals are the program's: none is delivered to this thread.
 inline status start_thread(pthread_t& out, void* (*run)(void*), void* argument) {
-  constexpr std::size_t stack_size = 256 * 1024;
+  constexpr std::size_t stack_size = std::size_t{256} * 1024;
   sigset_t all, before;
   ::sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -77,7 +77,7 @@ certainty iptables_has_rules(char* text, std::size_t size) {
   if (!raw) return certainty::unknown;
   for (const char* table : {"filter", "raw", "mangle"}) {
     ipt_getinfo info{};
-    std::strcpy(info.name, table);
+    std::snprintf(info.name, sizeof info.name, "%s", table);
     socklen_t length = sizeof info;
     if (::getsockopt(raw.number(), SOL_IP, IPT_SO_GET_INFO, &info, &length) != 0) continue;  // no such table
     const unsigned own = static_cast<unsigned>(__builtin_popcount(info.valid_hooks)) + 1;

@@ -269,13 +269,13 @@ status set_option(udp_socket& socket, int level, int name, std::span<const std::
   if ((level == SOL_SOCKET || level == IPPROTO_IPV6) && value.size() < sizeof(int)) return error{EINVAL};
   if (is_group_option(level, name)) return set_group_option(socket, level, name, value, now);
   const option_row* row = find(level, name);
-  if (row == nullptr || (row->set == nullptr && row->timeout == nullptr)) return error{ENOPROTOOPT};
-  if (row->timeout != nullptr) {
+  if (row != nullptr && row->timeout != nullptr) {
     const auto timeout = timeout_of(value);
     if (!timeout) return timeout.failure();
     socket.settings().*row->timeout = *timeout;
     return {};
   }
+  if (row == nullptr || row->set == nullptr) return error{ENOPROTOOPT};
   // 0 is a value of its own there.
   if (value.empty() && level == IPPROTO_IP &&
       (name == IP_MULTICAST_TTL || name == IP_MULTICAST_LOOP || name == IP_MULTICAST_ALL)) {

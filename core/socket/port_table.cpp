@@ -128,8 +128,10 @@ port_entry* port_table::pick_from_group(const port_entry& first, const flow& whe
   const auto is_member = [&](const port_entry& entry) {
     return entry.reuse_port && entry.local.address == first.local.address;
   };
-  std::uint64_t members = 0;
-  for (port_entry* entry = open_[first.local.port]; entry != nullptr; entry = entry->next) members += is_member(*entry);
+  std::uint64_t members = 1;
+  for (port_entry* entry = open_[first.local.port]; entry != nullptr; entry = entry->next) {
+    members += entry != &first && is_member(*entry);
+  }
   std::uint64_t nth = hash(where) % members;
   port_entry* entry = open_[first.local.port];
   while (!is_member(*entry) || nth-- != 0) entry = entry->next;
