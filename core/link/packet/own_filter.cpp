@@ -6,7 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+
+#include "link/packet/socket.h"
 
 namespace fastudp::af_packet {
 namespace {
@@ -80,13 +81,7 @@ bool own_filter::note(const mac_address& group, bool wanted) {
 
 // A device whose own filter is full lets all groups in.
 void own_filter::admit(const mac_address& group, bool wanted) {
-  packet_mreq change{};
-  change.mr_ifindex = interface_;
-  change.mr_type = PACKET_MR_MULTICAST;
-  change.mr_alen = static_cast<unsigned short>(group.bytes.size());
-  std::memcpy(change.mr_address, group.bytes.data(), group.bytes.size());
-  (void)::setsockopt(socket_, SOL_PACKET, wanted ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP, &change,
-                     sizeof change);
+  (void)change_membership(socket_, interface_, PACKET_MR_MULTICAST, group, wanted);
   reason ignored;
   if (note(group, wanted)) (void)attach(ignored);
 }

@@ -150,15 +150,20 @@ status filter_by_program(int socket, int program, reason& why) {
   return set(socket, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof program, why, "a BPF program");
 }
 
+bool change_membership(int socket, int interface, int kind, const mac_address& of, bool wanted) {
+  packet_mreq change{};
+  change.mr_ifindex = interface;
+  change.mr_type = static_cast<unsigned short>(kind);
+  change.mr_alen = static_cast<unsigned short>(of.bytes.size());
+  std::memcpy(change.mr_address, of.bytes.data(), of.bytes.size());
+  const int name = wanted ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP;
+  return ::setsockopt(socket, SOL_PACKET, name, &change, sizeof change) == 0;
+}
+
 status receive_for(int socket, const interface_facts& of, const mac_address& mac, reason& why) {
-  packet_mreq wanted{};
-  wanted.mr_ifindex = of.index;
-  wanted.mr_type = PACKET_MR_UNICAST;
-  wanted.mr_alen = static_cast<unsigned short>(mac.bytes.size());
-  std::memcpy(wanted.mr_address, mac.bytes.data(), mac.bytes.size());
-  if (::setsockopt(socket, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &wanted, sizeof wanted) == 0) return {};
-  wanted.mr_type = PACKET_MR_PROMISC;
-  return set(socket, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &wanted, sizeof wanted, why, "one more MAC address");
+  if (change_membership(socket, of.index, PACKET_MR_UNICAST, mac, true)) return {};
+  if (change_membership(socket, of.index, PACKET_MR_PROMISC, mac, true)) return {};
+  return why.fail(errno, "a packet socket doesn't take one more MAC address: %m");
 }
 
 status start(int socket, const interface_facts& of, reason& why) { return bind_to(socket, of, ETH_P_ALL, why); }

@@ -29,6 +29,8 @@ result<descriptor> open_to_send(const interface_facts& of, reason& why);
 // Of a shared interface, what came for this host in no VLAN and is UDP, or an ICMP error.
 status filter_shared(int socket, reason& why);
 status filter_by_program(int socket, int program, reason& why);
+// Has the device receive for one more address of the kind (PACKET_MR_*), or one less; false with errno when it can't.
+bool change_membership(int socket, int interface, int kind, const mac_address& of, bool wanted);
 // Has the device receive for one more MAC address.
 status receive_for(int socket, const interface_facts& of, const mac_address& mac, reason& why);
 // From now on frames come in.
