@@ -13,6 +13,7 @@
 
 #include "endpoint/control.h"
 #include "endpoint/explain.h"
+#include "socket/group_options.h"
 #include "socket/options.h"
 
 namespace fastudp {
@@ -94,8 +95,9 @@ endpoint::~endpoint() {
     engine_.unwatch(*this);
   }
   if (!socket_.groups().empty()) {
-    socket_.leave_groups(engine_.time().coarse());
-    engine_.stack().flush(engine_.time().coarse());
+    const time_point now = engine_.time().coarse();
+    socket_.leave_groups(now);
+    engine_.stack().flush(now);
   }
   if (fast_ != &own_flag_) engine_.owner().give_back(fast_);
   if (descriptor_ >= 0) ::close(descriptor_);
@@ -163,7 +165,7 @@ status endpoint::set_option(int level, int name, std::span<const std::byte> valu
   own_turn t(*this);
   const auto set =
       kernel_ ? set_both(t, level, name, value) : fastudp::set_option(socket_, level, name, value, t.now());
-  engine_.finish_sending(t);  // a group that was joined or left is reported
+  if (is_group_option(level, name)) engine_.finish_sending(t);  // what was joined or left is reported
   settle_descriptor();
   return refuse_option(level, name, set);
 }

@@ -21,8 +21,8 @@ struct option_number {
   int level, name;
 };
 
-// What the kernel does for the companion and the fast path needn't know: it is about sending through the kernel, about
-// groups, which are the kernel's anyway, or without any effect on what a program sees.
+// What the kernel does for the companion and the fast path needn't know: it is about sending through the kernel, or
+// without any effect on what a program sees.
 constexpr option_number harmless_options[] = {{SOL_SOCKET, SO_DEBUG},
                                               {SOL_SOCKET, SO_KEEPALIVE},
                                               {SOL_SOCKET, SO_OOBINLINE},
@@ -32,33 +32,9 @@ constexpr option_number harmless_options[] = {{SOL_SOCKET, SO_DEBUG},
                                               {SOL_SOCKET, SO_PREFER_BUSY_POLL},
                                               {SOL_SOCKET, SO_BUSY_POLL_BUDGET},
                                               {SOL_SOCKET, SO_SNDBUFFORCE},
-                                              {IPPROTO_IP, IP_MULTICAST_IF},
-                                              {IPPROTO_IP, IP_MULTICAST_LOOP},
-                                              {IPPROTO_IP, IP_MULTICAST_ALL},
-                                              {IPPROTO_IP, IP_ADD_MEMBERSHIP},
-                                              {IPPROTO_IP, IP_DROP_MEMBERSHIP},
-                                              {IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP},
-                                              {IPPROTO_IP, IP_DROP_SOURCE_MEMBERSHIP},
-                                              {IPPROTO_IP, IP_BLOCK_SOURCE},
-                                              {IPPROTO_IP, IP_UNBLOCK_SOURCE},
-                                              {IPPROTO_IP, MCAST_JOIN_GROUP},
-                                              {IPPROTO_IP, MCAST_LEAVE_GROUP},
-                                              {IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP},
-                                              {IPPROTO_IP, MCAST_LEAVE_SOURCE_GROUP},
                                               {IPPROTO_IP, IP_FREEBIND},
                                               {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
-                                              {IPPROTO_IPV6, IPV6_MULTICAST_IF},
-                                              {IPPROTO_IPV6, IPV6_MULTICAST_LOOP},
-                                              {IPPROTO_IPV6, IPV6_MULTICAST_ALL},
-                                              {IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP},
-                                              {IPPROTO_IPV6, IPV6_DROP_MEMBERSHIP},
-                                              {IPPROTO_IPV6, MCAST_JOIN_GROUP},
-                                              {IPPROTO_IPV6, MCAST_LEAVE_GROUP},
-                                              {IPPROTO_IPV6, MCAST_JOIN_SOURCE_GROUP},
-                                              {IPPROTO_IPV6, MCAST_LEAVE_SOURCE_GROUP},
-                                              {IPPROTO_IPV6, IPV6_FREEBIND},
-                                              {IPPROTO_IP, IP_MSFILTER},
-                                              {IPPROTO_IP, MCAST_MSFILTER}};
+                                              {IPPROTO_IPV6, IPV6_FREEBIND}};
 
 bool is_harmless(int level, int name, std::span<const std::byte> value) {
   const bool switches_off = std::ranges::all_of(value, [](std::byte b) { return b == std::byte{}; });
