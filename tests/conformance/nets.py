@@ -6,7 +6,6 @@ Both offer the same calls, so that one test can run on either: what Linux does i
 import collections
 import ctypes
 import errno
-import fcntl
 import itertools
 import os
 import select
@@ -15,7 +14,6 @@ import struct
 
 import fastudp
 import private_network
-import pytest
 from packets import ARP, DF, GATEWAY, HOST, IPV4, MACS, PEER, STRANGER, ether_type, with_identification
 
 IP_RECVERR, IP_MTU_DISCOVER, IP_MTU = 11, 10, 14
@@ -191,7 +189,7 @@ class LinuxNet(Net):
         private_network.enter()
         self.sockets = []
         self.device = f"tap{next(_serial)}"
-        self.tap = self._open_tap()
+        self.tap = private_network.open_tap(self.device)
         self.limit_icmp_errors(0)
         path = f"net/ipv6/conf/{self.device}/disable_ipv6"
         if os.path.exists(f"/proc/sys/{path}"):
@@ -218,15 +216,6 @@ class LinuxNet(Net):
         poll = select.poll()
         poll.register(opened, 0)
         assert poll.poll(20_000), "no error came"
-
-    def _open_tap(self):
-        try:
-            tap = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            pytest.skip(f"/dev/net/tun: {error}")
-        set_interface, tap_without_header = 0x400454CA, 0x1002
-        fcntl.ioctl(tap, set_interface, struct.pack("16sH22x", self.device.encode(), tap_without_header))
-        return tap
 
     def close(self):
         for each in self.sockets:

@@ -1,17 +1,14 @@
 """One host with IPv6 on a network that the test plays by hand: the host is a fastudp stack, or this machine's kernel. Both
 offer the same calls, so that one test can run on either: what Linux does is the specification."""
 
-import fcntl
 import itertools
 import os
 import select
 import socket
-import struct
 import time
 
 import fastudp
 import private_network
-import pytest
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrHopByHop
 from scapy.layers.l2 import Ether
 
@@ -118,12 +115,7 @@ class LinuxHost(Host):
     def __init__(self):
         private_network.enter()
         self.device = f"six{next(_serial)}"
-        try:
-            self.tap = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            pytest.skip(f"/dev/net/tun: {error}")
-        set_interface, tap_without_header = 0x400454CA, 0x1002
-        fcntl.ioctl(self.tap, set_interface, struct.pack("16sH22x", self.device.encode(), tap_without_header))
+        self.tap = private_network.open_tap(self.device)
         for name, value in (("accept_dad", 0), ("router_solicitations", 0), ("accept_ra", 0)):
             private_network.sysctl(f"net/ipv6/conf/{self.device}/{name}", value)
         private_network.sysctl("net/ipv6/icmp/ratelimit", 0)

@@ -9,6 +9,7 @@ import threading
 
 import fastudp
 import pytest
+from own_address import Host
 
 import private_network
 from private_network import run
@@ -98,3 +99,10 @@ def make_cable():
 @pytest.fixture
 def cable(make_cable):
     return make_cable()
+
+
+@pytest.fixture(params=["packet", "tap"])
+def host(request, way):
+    """With addresses of its own at the near end of the test's road, `way`."""
+    with contextlib.closing(Host(way, request.param)) as made:
+        yield made

@@ -11,7 +11,7 @@ import struct
 import fastudp
 import pytest
 from namespaces import need
-from own_address import Host, kernel_socket
+from own_address import kernel_socket
 from road import BEYOND, BEYOND6, FAR, FAR6, Road
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -22,12 +22,6 @@ PMTUDISC_DO = 2
 @pytest.fixture
 def way():
     with contextlib.closing(Road()) as made:
-        yield made
-
-
-@pytest.fixture(params=["packet", "tap"])
-def host(request, way):
-    with contextlib.closing(Host(way, request.param)) as made:
         yield made
 
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from namespaces import need, until
-from own_address import Host, kernel_socket
+from own_address import kernel_socket
 from road import FAR, FAR6, GATEWAY, GATEWAY6, HOST, HOST6, Road
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -18,12 +18,6 @@ SIZES = [0, 56, 1472, 1473, 9000, 65507]
 @pytest.fixture(scope="module")
 def way():
     with contextlib.closing(Road()) as made:
-        yield made
-
-
-@pytest.fixture(params=["packet", "tap"])
-def host(request, way):
-    with contextlib.closing(Host(way, request.param)) as made:
         yield made
 
 

@@ -1,8 +1,10 @@
 """A network namespace of this process's own: what is done in it touches nobody, and it is gone when the process is."""
 
 import ctypes
+import fcntl
 import os
 import pathlib
+import struct
 import subprocess
 
 import pytest
@@ -46,6 +48,17 @@ def enter():
             _entered = str(error)
     if _entered is not True:
         pytest.skip(f"no network namespace of our own: {_entered}")
+
+
+def open_tap(device):
+    """A TAP interface without headers, never blocking; skips the test where there is none to be had."""
+    try:
+        tap = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        pytest.skip(f"/dev/net/tun: {error}")
+    set_interface, tap_without_header = 0x400454CA, 0x1002
+    fcntl.ioctl(tap, set_interface, struct.pack("16sH22x", device.encode(), tap_without_header))
+    return tap
 
 
 def ip(*commands):
