@@ -4,8 +4,12 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "address.h"
 #include "call.h"
+#include "messages.h"
 #include "passing.h"
 #include "payload.h"
 #include "real.h"
@@ -14,23 +18,25 @@ using namespace preload;
 
 namespace {
 
-constexpr int known_flags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CONFIRM;
+constexpr int known_flags = flags_with(send_flags, fate::fast);
+constexpr int flags_of_sockets = flags_with(send_flags, fate::socket);
 
-// MSG_MORE holds a datagram back that a later call completes, so all of the socket's must go one way.
 bool flags_translate(const call& c, int flags) {
-  if (flags & MSG_MORE) c.hand_over(cause::option);
+  if (flags & flags_of_sockets) c.hand_over(cause::option);
   return (flags & ~known_flags) == 0;
+}
+
+bool is_fast(const cmsghdr& control) {
+  return std::any_of(std::begin(send_controls), std::end(send_controls), [&](const control_row& row) {
+    return row.level == control.cmsg_level && row.type == control.cmsg_type && row.fate == fate::fast;
+  });
 }
 
 bool control_translates(const msghdr& m) {
   if (m.msg_controllen == 0) return true;
   if (m.msg_control == nullptr || m.msg_controllen > UINT32_MAX) return false;
   for (cmsghdr* each = CMSG_FIRSTHDR(&m); each != nullptr; each = CMSG_NXTHDR(const_cast<msghdr*>(&m), each)) {
-    const int type = each->cmsg_type;
-    const bool is_v4 = each->cmsg_level == IPPROTO_IP && (type == IP_PKTINFO || type == IP_TTL || type == IP_TOS);
-    const bool is_v6 =
-        each->cmsg_level == IPPROTO_IPV6 && (type == IPV6_PKTINFO || type == IPV6_HOPLIMIT || type == IPV6_TCLASS);
-    if (!is_v4 && !is_v6) return false;
+    if (!is_fast(*each)) return false;
   }
   return true;
 }
@@ -164,9 +170,6 @@ ssize_t hook::sendmsg(int fd, const msghdr* m, int flags) {
 }
 
 int hook::sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
-  return send_many(fd, messages, count, flags);
-}
-int hook::__sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
   return send_many(fd, messages, count, flags);
 }
 

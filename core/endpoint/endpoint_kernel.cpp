@@ -12,35 +12,16 @@
 #include "endpoint/endpoint.h"
 #include "host/ports.h"
 #include "socket/group_options.h"
+#include "socket/option_fate.h"
 #include "socket/options.h"
 
 namespace fastudp {
 namespace {
 
-struct option_number {
-  int level, name;
-};
-
-// What the kernel does for the companion and the fast path needn't know: it is about sending through the kernel, or
-// without any effect on what a program sees.
-constexpr option_number harmless_options[] = {{SOL_SOCKET, SO_DEBUG},
-                                              {SOL_SOCKET, SO_KEEPALIVE},
-                                              {SOL_SOCKET, SO_OOBINLINE},
-                                              {SOL_SOCKET, SO_LINGER},
-                                              {SOL_SOCKET, SO_INCOMING_CPU},
-                                              {SOL_SOCKET, SO_BUSY_POLL},
-                                              {SOL_SOCKET, SO_PREFER_BUSY_POLL},
-                                              {SOL_SOCKET, SO_BUSY_POLL_BUDGET},
-                                              {SOL_SOCKET, SO_SNDBUFFORCE},
-                                              {IPPROTO_IP, IP_FREEBIND},
-                                              {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
-                                              {IPPROTO_IPV6, IPV6_FREEBIND}};
-
+// Whether the fast path goes on as before.
 bool is_harmless(int level, int name, std::span<const std::byte> value) {
   const bool switches_off = std::ranges::all_of(value, [](std::byte b) { return b == std::byte{}; });
-  return switches_off || std::ranges::any_of(harmless_options, [&](const option_number& o) {
-           return o.level == level && o.name == name;
-         });
+  return switches_off || fate_of(level, name) != option_fate::kernel;
 }
 
 // Sockets that may have to share their port with another process.
