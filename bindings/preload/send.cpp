@@ -13,6 +13,7 @@
 #include "passing.h"
 #include "payload.h"
 #include "real.h"
+#include "user_rules.h"
 
 using namespace preload;
 
@@ -56,16 +57,24 @@ bool translate(const msghdr& m, payload& body, fastudp_msg& out) {
   return true;
 }
 
+// Linux binds a socket that sends, which both halves have to know of.
+void bind_as_sending_does(const call& c) {
+  fastudp_addr here{};
+  if (fastudp_socket_local_addr(c.handle(), &here) == 0 && here.port == 0) (void)fastudp_socket_bind(c.handle(), &here);
+}
+
 template <typename Otherwise>
-ssize_t counted(const call& c, const Otherwise& otherwise) {
+ssize_t counted(const call& c, const Otherwise& otherwise, cause why = cause::option) {
+  bind_as_sending_does(c);
   const ssize_t sent = otherwise();
-  c.count(0, sent < 0 ? 0 : 1);
+  c.count(0, sent < 0 ? 0 : 1, why);
   return sent;
 }
 
 // -EOPNOTSUPP: fastudp doesn't know what was asked for. Linux may.
 template <typename Otherwise>
 ssize_t send_one(const call& c, const fastudp_msg& m, int flags, const Otherwise& otherwise) {
+  if (user_rules::goes_by_kernel(c, m.peer)) return counted(c, otherwise, cause::rule);
   const int sent = fastudp_send(c.handle(), &m, 1, flags);
   if (sent == -EOPNOTSUPP) return counted(c, otherwise);
   return sent < 0 ? give(sent) : static_cast<ssize_t>(m.size);
@@ -102,11 +111,11 @@ ssize_t send_pieces(int fd, const iovec* pieces, int count, int flags) {
 }
 
 // As many messages as can go in one burst: each in one piece, and translatable. The rest goes one by one.
-unsigned translate_burst(const mmsghdr* messages, unsigned count, fastudp_msg* out, std::size_t room) {
+unsigned translate_burst(const call& c, const mmsghdr* messages, unsigned count, fastudp_msg* out, std::size_t room) {
   unsigned n = 0;
   for (; n < count && n < room && messages[n].msg_hdr.msg_iovlen <= 1; ++n) {
     payload body;
-    if (!translate(messages[n].msg_hdr, body, out[n])) break;
+    if (!translate(messages[n].msg_hdr, body, out[n]) || user_rules::goes_by_kernel(c, out[n].peer)) break;
   }
   return n;
 }
@@ -114,7 +123,7 @@ unsigned translate_burst(const mmsghdr* messages, unsigned count, fastudp_msg* o
 // Returns how many went, or -errno of the first.
 int send_burst(const call& c, int fd, mmsghdr* messages, unsigned count, int flags) {
   fastudp_msg burst[64];
-  const unsigned n = translate_burst(messages, count, burst, std::size(burst));
+  const unsigned n = translate_burst(c, messages, count, burst, std::size(burst));
   const int sent = n == 0 ? -EOPNOTSUPP : fastudp_send(c.handle(), burst, n, flags);
   if (sent != -EOPNOTSUPP) {
     for (int i = 0; i < sent; ++i) messages[i].msg_len = burst[i].size;
@@ -145,6 +154,7 @@ int send_many(int fd, mmsghdr* messages, unsigned count, int flags) {
   if (c && messages != nullptr && flags_translate(c, flags)) {
     return send_all(c, fd, messages, std::min(count, 1024u), flags);
   }
+  if (c) bind_as_sending_does(c);
   for (unsigned i = 0; !c && messages != nullptr && i < std::min(count, 1024u); ++i) {
     if (!before_passing(&messages[i].msg_hdr)) return -1;
   }

@@ -196,7 +196,8 @@ status endpoint::hand_over(kernel_reason why) {
 }
 
 status endpoint::hand_over(engine::turn& t, kernel_reason why) {
-  if (!kernel_ || engine_.is_strict()) return error{EOPNOTSUPP};
+  // What the user wants isn't what strictness is against.
+  if (!kernel_ || (engine_.is_strict() && why != kernel_reason::rule)) return error{EOPNOTSUPP};
   if (!is_fast()) return {};
   engine_.work(t);
   leave_to_kernel(why);
@@ -372,7 +373,15 @@ result<std::size_t> endpoint::borrow_from_kernel(std::span<message> messages) {
 
 // ---- Sending
 
+// What the kernel would bind by itself, both halves are bound to.
+status endpoint::bind_to_send() {
+  if (!is_fast() || engine_.is_undecided()) return {};
+  own_turn t(*this);
+  return is_fast() ? ensure_bound(t) : status{};
+}
+
 result<std::size_t> endpoint::send_by_kernel(std::span<message> messages, int flags, kernel_reason why) {
+  if (auto bound = bind_to_send(); !bound) return bound.failure();
   kernel_->expect_answer(engine_.time().coarse());
   const auto sent = kernel_->send(messages, flags);
   if (!sent) return sent;
