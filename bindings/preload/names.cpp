@@ -1,7 +1,6 @@
 // Addresses, options and shutdown: fastudp asks the kernel first where the kernel owns the address.
 
 #include <netinet/in.h>
-#include <netinet/udp.h>
 
 #include "address.h"
 #include "call.h"
@@ -56,7 +55,6 @@ int get_name(int fd, sockaddr* address, socklen_t* length, name_getter get, real
 // What may be passed to the kernel's half when fastudp doesn't know it. Filters there are fastudp's own tool; the rest
 // changes what arrives, so that the two halves would differ.
 bool is_for_the_kernel(int level, int name) {
-  if (level == IPPROTO_UDP) return name != UDP_GRO;
   if (level != SOL_SOCKET) return true;
   return name != SO_ATTACH_FILTER && name != SO_DETACH_FILTER && name != SO_LOCK_FILTER && name != SO_ATTACH_BPF &&
          name != SO_RXQ_OVFL;

@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <unistd.h>
 
 #include "address.h"
@@ -30,7 +31,8 @@ bool control_translates(const msghdr& m) {
     const bool is_v4 = each->cmsg_level == IPPROTO_IP && (type == IP_PKTINFO || type == IP_TTL || type == IP_TOS);
     const bool is_v6 =
         each->cmsg_level == IPPROTO_IPV6 && (type == IPV6_PKTINFO || type == IPV6_HOPLIMIT || type == IPV6_TCLASS);
-    if (!is_v4 && !is_v6) return false;
+    const bool is_udp = each->cmsg_level == IPPROTO_UDP && type == UDP_SEGMENT;
+    if (!is_v4 && !is_v6 && !is_udp) return false;
   }
   return true;
 }

@@ -1,6 +1,7 @@
 #include "endpoint/control.h"
 
 #include <netinet/in.h>
+#include <netinet/udp.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -62,9 +63,18 @@ status read_integer(const std::byte* value, std::size_t size, int low, int& out)
   return out >= low && out <= 255 ? status{} : error{EINVAL};
 }
 
+status read_udp(int type, const std::byte* value, std::size_t size, send_choices& out) {
+  std::uint16_t segment;
+  if (type != UDP_SEGMENT || size != sizeof segment) return error{EINVAL};
+  std::memcpy(&segment, value, sizeof segment);
+  out.segment = segment;
+  return {};
+}
+
 status read_one(const cmsghdr& header, const std::byte* value, std::size_t size, ip_family family, send_choices& out) {
   if (header.cmsg_level == IPPROTO_IPV6 && family == ip_family::v6) return read_v6(header.cmsg_type, value, size, out);
-  if (header.cmsg_level == SOL_SOCKET || header.cmsg_level == IPPROTO_UDP) return error{EINVAL};
+  if (header.cmsg_level == IPPROTO_UDP) return read_udp(header.cmsg_type, value, size, out);
+  if (header.cmsg_level == SOL_SOCKET) return error{EINVAL};
   if (header.cmsg_level != IPPROTO_IP) return {};  // Linux passes over what is for other protocols
   switch (header.cmsg_type) {
     case IP_PKTINFO:
@@ -92,6 +102,21 @@ void control_writer::put_bytes(int level, int type, const void* value, std::size
   std::memcpy(room_.data() + used_, &header, sizeof header);
   std::memcpy(room_.data() + used_ + sizeof header, value, written - sizeof header);
   used_ += std::min(CMSG_SPACE(size), left);
+}
+
+int joined_size(std::span<const std::byte> control) {
+  while (control.size() >= sizeof(cmsghdr)) {
+    cmsghdr header;
+    int out;
+    std::memcpy(&header, control.data(), sizeof header);
+    if (header.cmsg_len < sizeof header || header.cmsg_len > control.size()) return 0;
+    if (header.cmsg_level == IPPROTO_UDP && header.cmsg_type == UDP_GRO && header.cmsg_len == CMSG_LEN(sizeof out)) {
+      std::memcpy(&out, control.data() + sizeof header, sizeof out);
+      return out;
+    }
+    control = control.subspan(std::min<std::size_t>(CMSG_ALIGN(header.cmsg_len), control.size()));
+  }
+  return 0;
 }
 
 send_choices read_control(std::span<const std::byte> control, ip_family family) {

@@ -2,6 +2,7 @@
 
 #include <linux/errqueue.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -26,6 +27,11 @@ constexpr int known_receive_flags = message_flag::continued | message_flag::peek
                                     message_flag::wait_for_one;
 constexpr int known_send_flags = message_flag::dont_wait | message_flag::confirm | message_flag::no_signal;
 constexpr std::uint32_t all_headers = ethernet_size + ipv6_size + fixed_size<ipv6_fragment> + udp_size;
+
+// The next of those that a program gets as one with it.
+packet* joined_to(const packet& queued) {
+  return queued.next != nullptr && queued.next->joins == joining::always ? queued.next : nullptr;
+}
 
 in_addr to_in(const ip_address& from) { return std::bit_cast<in_addr>(from.ipv4()); }
 in6_addr to_in6(const ip_address& from) { return std::bit_cast<in6_addr>(from.bytes); }
@@ -328,16 +334,22 @@ void endpoint::end_of_input() {
 }
 
 void endpoint::fill(message& m, packet& datagram) {
-  const std::size_t stored = std::min<std::size_t>(m.data.size(), datagram.length);
-  if (stored != 0) std::memcpy(m.data.data(), datagram.data(), stored);
+  std::size_t stored = 0;
+  std::uint32_t length = 0;
+  for (packet* each = &datagram; each != nullptr; each = joined_to(*each)) {
+    const std::size_t size = std::min<std::size_t>(m.data.size() - stored, each->length);
+    if (size != 0) std::memcpy(m.data.data() + stored, each->data(), size);
+    stored += size;
+    length += each->length;
+  }
   m.data = m.data.first(stored);
-  describe(m, datagram);
+  describe(m, datagram, length);
 }
 
 // All but the payload.
-void endpoint::describe(message& m, const packet& datagram) const {
-  m.length = datagram.length;
-  m.flags = m.data.size() < datagram.length ? message_flag::truncated : 0;
+void endpoint::describe(message& m, const packet& datagram, std::uint32_t length) const {
+  m.length = length;
+  m.flags = m.data.size() < length ? message_flag::truncated : 0;
   m.peer = sender_of(datagram);
   if (m.peer.address.is_link_local()) m.peer.scope = static_cast<std::uint32_t>(interface());
   m.has_peer = true;
@@ -356,6 +368,8 @@ void endpoint::fill_control(message& m, const packet& datagram) const {
     return;
   }
   control_writer out(m.control);
+  if (socket_.settings().receive_joined && joined_to(datagram) != nullptr)
+    out.put(IPPROTO_UDP, UDP_GRO, static_cast<int>(datagram.length));
   const ip_facts facts = facts_of(datagram);
   put_facts(out, facts, interface(), facts.destination, socket_.settings());
   m.control = m.control.first(out.size());
@@ -424,11 +438,9 @@ result<std::size_t> endpoint::take_fast(std::span<message> messages, int flags) 
   } else if (flags & message_flag::peek) {
     if (packet* first = socket_.front()) fill(messages[count++], *first);
   } else {
-    while (count < messages.size()) {
-      packet* p = socket_.pop();
-      if (p == nullptr) break;
-      fill(messages[count++], *p);
-      release(p);
+    while (count < messages.size() && socket_.front() != nullptr) {
+      fill(messages[count++], *socket_.front());
+      socket_.release_front();
     }
   }
   return count;
@@ -463,7 +475,7 @@ std::size_t endpoint::borrow_fast(std::span<message> messages) {
     if (p == nullptr) break;
     message& m = messages[count++];
     m.data = p->bytes();
-    describe(m, *p);
+    describe(m, *p, p->length);
     p->holder = this;
     m.frame = p;
   }

@@ -131,6 +131,7 @@ class endpoint {
   result<std::size_t> receive_here(std::span<message> messages, int flags);
   error no_leftovers();
   result<std::size_t> send_by_kernel(std::span<message> messages, int flags, kernel_reason why);  // without a turn
+  std::size_t count_segments(const message& m) const;
   void count_received(std::span<const message> messages);
   result<std::size_t> take_fast(std::span<message> messages, int flags);
   result<std::size_t> take(std::span<message> messages, int flags, time_point now);
@@ -141,7 +142,7 @@ class endpoint {
   void settle_descriptor();
   void end_of_input();
   void fill(message& m, packet& datagram);
-  void describe(message& m, const packet& datagram) const;
+  void describe(message& m, const packet& datagram, std::uint32_t length) const;
   int interface() const;
   void fill_control(message& m, const packet& datagram) const;
   status fill_error(message& m);

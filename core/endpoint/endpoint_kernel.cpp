@@ -290,7 +290,8 @@ status endpoint::set_both(engine::turn& t, int level, int name, std::span<const 
   }
   if (is_group_option(level, name) && is_fast()) return set_group_option(t, level, name, value);
   if (auto set = kernel_->socket().set_option(level, name, value); !set) return set;
-  if (!is_fast()) return {};
+  // UDP_SEGMENT says how many datagrams a send counts for, whoever sends.
+  if (!is_fast() && level != IPPROTO_UDP) return {};
   const auto here = fastudp::set_option(socket_, level, name, value, t.now());
   if (here || here.code() != ENOPROTOOPT || is_harmless(level, name, value)) return {};
   return hand_over(t, kernel_reason::option);
@@ -327,7 +328,13 @@ void endpoint::count_kernel(std::uint64_t received, std::uint64_t sent, kernel_r
 void endpoint::count_received(std::span<const message> messages) {
   for (const message& m : messages) {
     const bool is_local = m.peer.address.is_loopback() || engine_.stack().addresses().contains(m.peer.address);
-    count_kernel(1, 0, !is_fast() ? handed_over_for_ : is_local ? kernel_reason::loopback : kernel_reason::elsewhere);
+    const int segment = joined_size(m.control);
+    const auto size = static_cast<int>(m.length);
+    const auto datagrams = static_cast<std::uint64_t>(segment > 0 ? (size + segment - 1) / segment : 1);
+    count_kernel(datagrams, 0,
+                 !is_fast() ? handed_over_for_
+                 : is_local ? kernel_reason::loopback
+                            : kernel_reason::elsewhere);
   }
 }
 
@@ -391,12 +398,19 @@ result<std::size_t> endpoint::borrow_from_kernel(std::span<message> messages) {
 
 // ---- Sending
 
+// How many datagrams the kernel makes of it.
+std::size_t endpoint::count_segments(const message& m) const {
+  const int own = read_control(m.control, family()).segment;
+  const std::size_t segment = own >= 0 ? static_cast<std::size_t>(own) : socket_.settings().segment;
+  return segment == 0 || m.data.empty() ? 1 : (m.data.size() + segment - 1) / segment;
+}
+
 result<std::size_t> endpoint::send_by_kernel(std::span<message> messages, int flags, kernel_reason why) {
   kernel_->expect_answer(engine_.time().coarse());
   const auto sent = kernel_->send(messages, flags);
   if (!sent) return sent;
-  count_kernel(0, *sent, why);
   for (message& m : messages.first(*sent)) {
+    count_kernel(0, count_segments(m), why);
     if (m.frame != nullptr) give_back(m.frame);
   }
   return sent;

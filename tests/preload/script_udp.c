@@ -1,0 +1,176 @@
+/* What UDP's own options do: many datagrams in one call, and one datagram of many calls. */
+#include "script.h"
+
+static char room[70000];
+static int family;
+
+static socklen_t loopback(struct sockaddr_storage* out, int port) {
+  memset(out, 0, sizeof *out);
+  if (family == AF_INET) {
+    struct sockaddr_in where = at("127.0.0.1", port);
+    memcpy(out, &where, sizeof where);
+    return sizeof where;
+  }
+  struct sockaddr_in6 where = {
+      .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port), .sin6_addr = in6addr_loopback};
+  memcpy(out, &where, sizeof where);
+  return sizeof where;
+}
+
+static int bound_here(int port) {
+  struct sockaddr_storage where;
+  const socklen_t size = loopback(&where, port);
+  const int fd = socket(family, SOCK_DGRAM, 0);
+  if (bind(fd, (struct sockaddr*)&where, size) != 0) abort();
+  return fd;
+}
+
+static int set(int fd, int level, int name, int value) { return setsockopt(fd, level, name, &value, sizeof value); }
+static int get(int fd, int level, int name) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return getsockopt(fd, level, name, &value, &size) == 0 ? value : -1;
+}
+
+/* A control message of `length` bytes on a send to a port (0: to the connected peer). */
+static ssize_t send_with(int fd, int port, size_t size, int type, const void* value, size_t length, int flags) {
+  struct sockaddr_storage to;
+  union {
+    char bytes[64];
+    struct cmsghdr align;
+  } control = {0};
+  struct iovec data = {room, size};
+  struct msghdr m = {.msg_iov = &data, .msg_iovlen = 1};
+  if (port != 0) {
+    m.msg_name = &to;
+    m.msg_namelen = loopback(&to, port);
+  }
+  if (value != NULL) {
+    m.msg_control = &control;
+    m.msg_controllen = CMSG_SPACE(length);
+    struct cmsghdr* c = CMSG_FIRSTHDR(&m);
+    *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(length), .cmsg_level = SOL_UDP, .cmsg_type = type};
+    memcpy(CMSG_DATA(c), value, length);
+  }
+  return sendmsg(fd, &m, flags);
+}
+static ssize_t send_segments(int fd, int port, size_t size, int segment) {
+  const uint16_t value = (uint16_t)segment;
+  return send_with(fd, port, size, UDP_SEGMENT, &value, sizeof value, 0);
+}
+
+/* Everything that waits: sizes, flags, and what comes with it but for numbers of interfaces. */
+static void show_received(int fd, size_t size, int flags) {
+  for (int n = 0; n < 200; ++n) {
+    struct iovec place = {room, size};
+    char control[512];
+    struct msghdr m = {.msg_iov = &place, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    const ssize_t got = recvmsg(fd, &m, MSG_DONTWAIT | flags);
+    if (got < 0) break;
+    printf("  received %zd flags %x", got, m.msg_flags);
+    for (struct cmsghdr* c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c)) {
+      printf(", %d %d len %zu value %d", c->cmsg_level, c->cmsg_type, c->cmsg_len, *(int*)CMSG_DATA(c));
+    }
+    printf("\n");
+    if (flags & MSG_PEEK) break;
+  }
+}
+
+static void options(void) {
+  const int s = socket(family, SOCK_DGRAM, 0);
+  const int values[] = {-1, 0, 1, 2, 65535, 65536}, names[] = {UDP_SEGMENT, UDP_GRO};
+  for (int i = 0; i < 2; ++i) {
+    for (int v = 0; v < 6; ++v) {
+      SHOW(set(s, IPPROTO_UDP, names[i], values[v]));
+      SHOW(get(s, IPPROTO_UDP, names[i]));
+    }
+    SHOW(setsockopt(s, IPPROTO_UDP, names[i], room, 3));
+    SHOW(setsockopt(s, IPPROTO_UDP, names[i], NULL, 4));
+    socklen_t size = 2;
+    SHOW(getsockopt(s, IPPROTO_UDP, names[i], room, &size));
+    printf("  size %u\n", size);
+  }
+  SHOW(get(s, SOL_SOCKET, SO_DOMAIN));
+}
+
+static void segments(int port) {
+  const int a = bound_here(port), b = bound_here(port + 1);
+  const int tries[][2] = {{1000, 300}, {900, 300},     {300, 300},     {200, 300},     {0, 300},      {1000, 0},
+                          {128, 1},    {129, 1},       {65507, 512},   {65507, 511},   {65508, 1000}, {65535, 1000},
+                          {70000, 10}, {65507, 65507}, {65507, 65488}, {65507, 65489}, {65507, 1000}};
+  for (int round = 0; round < 2; ++round) {
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; ++i) {
+      printf("%d bytes by %d\n", tries[i][0], tries[i][1]);
+      if (round == 0) SHOW(send_segments(b, port, (size_t)tries[i][0], tries[i][1]));
+      if (round == 1) set(b, IPPROTO_UDP, UDP_SEGMENT, tries[i][1]);
+      if (round == 1) SHOW(send_with(b, port, (size_t)tries[i][0], 0, NULL, 0, 0));
+      show_received(a, sizeof room, 0);
+    }
+  }
+  /* The message's own size goes before the socket's. */
+  SHOW(send_segments(b, port, 1000, 400));
+  show_received(a, sizeof room, 0);
+  SHOW(send_segments(b, port, 1000, 0));
+  show_received(a, sizeof room, 0);
+  for (size_t length = 0; length < 5; ++length) {
+    SHOW(send_with(b, port, 10, UDP_SEGMENT, "\5\0\0\0\0", length, 0));
+    show_received(a, sizeof room, 0);
+  }
+  SHOW(send_with(b, port, 10, UDP_GRO, "\5\0\0\0", 4, 0));
+  SHOW(send_with(b, 0, 10, UDP_SEGMENT, "\5\0\0\0", 4, 0));
+  SHOW(send_segments(b, 0, 10, 5));
+  SHOW(shutdown(b, SHUT_RDWR));
+  SHOW(send_segments(b, port, 1000, 1));
+}
+
+static void joined(int port) {
+  const int a = bound_here(port), b = bound_here(port + 1);
+  struct sockaddr_storage to;
+  const socklen_t size = loopback(&to, port);
+  SHOW(send_segments(b, port, 1000, 300));
+  SHOW(set(a, IPPROTO_UDP, UDP_GRO, 1));
+  show_received(a, sizeof room, 0);
+  const int tries[][2] = {{1000, 300}, {900, 300}, {300, 300}, {128, 1}, {65507, 512}, {65485, 512}, {65486, 512}};
+  for (size_t i = 0; i < sizeof tries / sizeof *tries; ++i) {
+    printf("%d bytes by %d\n", tries[i][0], tries[i][1]);
+    SHOW(send_segments(b, port, (size_t)tries[i][0], tries[i][1]));
+    SHOW(send_segments(b, port, 10, 5));
+    int there = 0;
+    SHOW(ioctl(a, FIONREAD, &there));
+    printf("  readable %d\n", there);
+    show_received(a, sizeof room, MSG_PEEK);
+    show_received(a, sizeof room, 0);
+  }
+  if (family == AF_INET) set(a, IPPROTO_IP, IP_RECVTTL, 1);
+  if (family == AF_INET6) set(a, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
+  for (int i = 0; i < 3; ++i) SHOW(sendto(b, room, 300, 0, (struct sockaddr*)&to, size));
+  SHOW(send_segments(b, port, 1000, 300));
+  SHOW(send_segments(b, port, 900, 300));
+  show_received(a, sizeof room, 0);
+  SHOW(send_segments(b, port, 1000, 300));
+  show_received(a, 500, 0);
+  SHOW(send_segments(b, port, 1000, 300));
+  show_received(a, 500, MSG_TRUNC);
+  SHOW(send_segments(b, port, 1000, 300));
+  SHOW(set(a, IPPROTO_UDP, UDP_GRO, 0));
+  show_received(a, sizeof room, 0);
+  /* What is told as one is kept, or lost, as one. */
+  SHOW(set(a, IPPROTO_UDP, UDP_GRO, 1));
+  SHOW(set(a, SOL_SOCKET, SO_RCVBUF, 0));
+  for (int i = 0; i < 4; ++i) SHOW(send_segments(b, port, 4000, 100));
+  show_received(a, sizeof room, 0);
+  show_received(a, sizeof room, 0);
+}
+
+int main(void) {
+  begin();
+  family = AF_INET;
+  options();
+  segments(5100);
+  joined(5110);
+  family = AF_INET6;
+  options();
+  segments(5120);
+  joined(5130);
+  return 0;
+}
