@@ -77,6 +77,7 @@ typedef struct fastudp_msg {
 #define FASTUDP_CONFIRM 0x800      /* send: the peer is known to be alive, don't probe it */
 #define FASTUDP_ERRQUEUE 0x2000    /* receive: from the error queue (IP_RECVERR) */
 #define FASTUDP_NOSIGNAL 0x4000    /* accepted; UDP raises no signal */
+#define FASTUDP_MORE 0x8000        /* send: a piece of a datagram; what follows goes with it (UDP_CORK) */
 #define FASTUDP_WAITFORONE 0x10000 /* accepted; receiving never waits for a second datagram */
 
 /* Events of fastudp_socket_poll and fastudp_socket_wait: Linux's POLL values. */
@@ -340,7 +341,11 @@ FASTUDP_API int fastudp_socket_get_option(fastudp_socket* socket, int level, int
  * is parked. -EDESTADDRREQ: no destination; -EMSGSIZE: longer than a datagram, or than the path takes under
  * IP_PMTUDISC_DO, or a segment longer than the path takes; -ENETUNREACH: no route; -EACCES: broadcast without
  * SO_BROADCAST; -EINVAL: port 0, a control message that isn't known, or more than 128 segments; -EPIPE: shut down;
- * -ENOBUFS: the link took no more; -EOPNOTSUPP: a flag; or a pending ICMP error (-ECONNREFUSED, …). */
+ * -ENOBUFS: the link took no more; -EOPNOTSUPP: a flag; or a pending ICMP error (-ECONNREFUSED, …).
+ *
+ * Flags: FASTUDP_DONTWAIT and FASTUDP_NOSIGNAL change nothing; FASTUDP_CONFIRM; FASTUDP_MORE: this is a piece of a
+ * datagram, which is held back until a send without it, or until UDP_CORK is taken out; what the first piece said of
+ * peer and control holds for all. */
 FASTUDP_API int fastudp_send(fastudp_socket* socket, const fastudp_msg* msgs, size_t count, int flags);
 
 /* Receives a burst by copy: fills data[0..size), length, peer, flags and control of up to `count` messages, and sets

@@ -1,6 +1,7 @@
 // Addresses, options and shutdown: fastudp asks the kernel first where the kernel owns the address.
 
 #include <netinet/in.h>
+#include <netinet/udp.h>
 
 #include "address.h"
 #include "call.h"
@@ -104,6 +105,7 @@ int hook::setsockopt(int fd, int level, int name, const void* value, socklen_t l
   if (!c || static_cast<int>(length) < 0 || (value == nullptr && length != 0)) {
     return real.setsockopt(fd, level, name, value, length);
   }
+  if (level == IPPROTO_UDP && name == UDP_CORK) c->sends_pieces.store(true, std::memory_order_relaxed);
   const int outcome = fastudp_socket_set_option(c.handle(), level, name, value, length);
   if (is_unknown(outcome, level, name)) return real.setsockopt(fd, level, name, value, length);
   return give_int(outcome);

@@ -15,11 +15,10 @@ using namespace preload;
 
 namespace {
 
-constexpr int known_flags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CONFIRM;
+constexpr int known_flags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CONFIRM | MSG_MORE;
 
-// MSG_MORE holds a datagram back that a later call completes, so all of the socket's must go one way.
 bool flags_translate(const call& c, int flags) {
-  if (flags & MSG_MORE) c.hand_over(cause::option);
+  if (flags & MSG_MORE) c->sends_pieces.store(true, std::memory_order_relaxed);
   return (flags & ~known_flags) == 0;
 }
 
@@ -54,6 +53,8 @@ bool translate(const msghdr& m, payload& body, fastudp_msg& out) {
 
 template <typename Otherwise>
 ssize_t counted(const call& c, const Otherwise& otherwise) {
+  // All pieces of a datagram must go one way.
+  if (c->sends_pieces.load(std::memory_order_relaxed)) c.hand_over(cause::option);
   const ssize_t sent = otherwise();
   c.count(0, sent < 0 ? 0 : 1);
   return sent;

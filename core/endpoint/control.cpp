@@ -4,6 +4,7 @@
 #include <netinet/udp.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstdint>
 
@@ -102,6 +103,28 @@ void control_writer::put_bytes(int level, int type, const void* value, std::size
   std::memcpy(room_.data() + used_, &header, sizeof header);
   std::memcpy(room_.data() + used_ + sizeof header, value, written - sizeof header);
   used_ += std::min(CMSG_SPACE(size), left);
+}
+
+std::span<std::byte> write_control(const send_choices& choices, ip_family over, std::span<std::byte> room) {
+  control_writer out(room);
+  if (choices.segment >= 0) out.put(IPPROTO_UDP, UDP_SEGMENT, static_cast<std::uint16_t>(choices.segment));
+  const bool is_v4 = over == ip_family::v4;
+  if (is_v4 && (choices.interface != 0 || !choices.source.is_any())) {
+    in_pktinfo info{};
+    info.ipi_ifindex = choices.interface;
+    if (!choices.source.is_any()) info.ipi_spec_dst = std::bit_cast<in_addr>(choices.source.ipv4());
+    out.put(IPPROTO_IP, IP_PKTINFO, info);
+  }
+  if (is_v4 && choices.ttl >= 0) out.put(IPPROTO_IP, IP_TTL, choices.ttl);
+  if (is_v4 && choices.tos >= 0) out.put(IPPROTO_IP, IP_TOS, choices.tos);
+  if (!is_v4 && (choices.interface != 0 || !choices.source.is_any())) {
+    out.put(IPPROTO_IPV6, IPV6_PKTINFO,
+            in6_pktinfo{.ipi6_addr = std::bit_cast<in6_addr>(choices.source.bytes),
+                        .ipi6_ifindex = static_cast<unsigned>(choices.interface)});
+  }
+  if (!is_v4 && choices.hops >= 0) out.put(IPPROTO_IPV6, IPV6_HOPLIMIT, choices.hops);
+  if (!is_v4 && choices.traffic_class >= 0) out.put(IPPROTO_IPV6, IPV6_TCLASS, choices.traffic_class);
+  return room.first(out.size());
 }
 
 int joined_size(std::span<const std::byte> control) {

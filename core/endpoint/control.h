@@ -36,6 +36,9 @@ class control_writer {
 // the first two also by RFC 2292's numbers. Refused with EINVAL: a message that UDP doesn't know, or of a wrong size.
 send_choices read_control(std::span<const std::byte> control, ip_family family);
 
+// The same to be read by Linux: what was chosen for a datagram over one of the families.
+std::span<std::byte> write_control(const send_choices& choices, ip_family over, std::span<std::byte> room);
+
 // Of received control messages: what UDP_GRO says that each of several datagrams has; 0: there is one.
 int joined_size(std::span<const std::byte> control);
 

@@ -25,7 +25,8 @@ constexpr int known_borrow_flags =
 constexpr int known_receive_flags = message_flag::continued | message_flag::peek | message_flag::truncated |
                                     message_flag::dont_wait | message_flag::error_queue | message_flag::no_signal |
                                     message_flag::wait_for_one;
-constexpr int known_send_flags = message_flag::dont_wait | message_flag::confirm | message_flag::no_signal;
+constexpr int known_send_flags =
+    message_flag::dont_wait | message_flag::confirm | message_flag::no_signal | message_flag::more;
 constexpr std::uint32_t all_headers = ethernet_size + ipv6_size + fixed_size<ipv6_fragment> + udp_size;
 
 // The next of those that a program gets as one with it.
@@ -126,6 +127,7 @@ status endpoint::bind(endpoint_address where) {
 
 status endpoint::connect(endpoint_address peer) {
   own_turn t(*this);
+  socket_.held().redirect(peer);
   return refuse("connect", kernel_ ? connect_both(t, peer) : socket_.connect(peer, t.now()), peer);
 }
 
@@ -172,6 +174,7 @@ status endpoint::set_option(int level, int name, std::span<const std::byte> valu
   const auto set =
       kernel_ ? set_both(t, level, name, value) : fastudp::set_option(socket_, level, name, value, t.now());
   if (is_group_option(level, name)) engine_.finish_sending(t);  // what was joined or left is reported
+  if (level == IPPROTO_UDP && name == UDP_CORK && !socket_.settings().corked) take_cork_out(t);
   settle_descriptor();
   return refuse_option(level, name, set);
 }
@@ -190,13 +193,18 @@ result<std::size_t> endpoint::get_option(int level, int name, std::span<std::byt
 status endpoint::send_one(const message& m, int flags, time_point now) {
   send_choices choices = read_control(m.control, socket_.family());
   choices.confirm = (flags & message_flag::confirm) != 0;
-  const endpoint_address* to = m.has_peer ? &m.peer : nullptr;
-  if (m.frame == nullptr) return socket_.send(m.data, to, choices, now);
-  packet* p = m.frame;
-  p->begin = static_cast<std::uint32_t>(m.data.data() - p->frame);
-  p->length = static_cast<std::uint32_t>(m.data.size());
-  auto* holder = static_cast<endpoint*>(p->holder);
-  const auto sent = socket_.send_packet(p, to, choices, now);
+  const bool more = has_more(flags);
+  if (more || socket_.held().is_holding()) [[unlikely]]
+    return send_piece(m, choices, more, now);
+  if (m.frame != nullptr) return send_frame(m.frame, m, choices, now);
+  return socket_.send(m.data, m.has_peer ? &m.peer : nullptr, choices, now);
+}
+
+status endpoint::send_frame(packet* frame, const message& m, const send_choices& choices, time_point now) {
+  frame->begin = static_cast<std::uint32_t>(m.data.data() - frame->frame);
+  frame->length = static_cast<std::uint32_t>(m.data.size());
+  auto* holder = static_cast<endpoint*>(frame->holder);
+  const auto sent = socket_.send_packet(frame, m.has_peer ? &m.peer : nullptr, choices, now);
   if (sent) holder->frames_out_.fetch_sub(1, std::memory_order_release);
   return sent;
 }
@@ -229,8 +237,11 @@ result<std::size_t> endpoint::send(std::span<message> messages, int flags) {
   std::size_t sent = 0;
   do {
     const auto rest = messages.subspan(sent);
-    bool to_kernel = !is_fast() || !is_known || (kernel_ && engine_.is_undecided());
-    kernel_reason why = !is_fast() ? handed_over_for_ : !is_known ? kernel_reason::option : kernel_reason::forked;
+    const bool is_held_there = kernel_holds_.load(std::memory_order_relaxed);
+    bool to_kernel = !is_fast() || !is_known || is_held_there || (kernel_ && engine_.is_undecided());
+    kernel_reason why = !is_fast()                   ? handed_over_for_
+                        : !is_known || is_held_there ? kernel_reason::option
+                                                     : kernel_reason::forked;
     result<std::size_t> went = std::size_t{0};
     if (!to_kernel) {
       went = send_fast(rest, flags, to_kernel);

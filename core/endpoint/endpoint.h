@@ -147,6 +147,12 @@ class endpoint {
   void fill_control(message& m, const packet& datagram) const;
   status fill_error(message& m);
   status send_one(const message& m, int flags, time_point now);
+  status send_frame(packet* frame, const message& m, const send_choices& choices, time_point now);
+  // In pieces.cpp.
+  bool has_more(int flags) const { return (flags & message_flag::more) != 0 || socket_.settings().corked; }
+  status send_piece(const message& m, const send_choices& choices, bool more, time_point now);
+  status send_held_by_kernel(int flags);
+  void take_cork_out(engine::turn& t);
   status check_frame(const message& m) const;
 
   engine& engine_;
@@ -161,6 +167,7 @@ class endpoint {
   // The fast queue may hold something, also when the socket is the kernel's by now.
   std::atomic<bool> has_leftovers_{true};
   std::atomic<bool> is_seen_{false};
+  std::atomic<bool> kernel_holds_{false};  // a datagram in pieces, of which it has had the first
   bool diverted_ = false, kernel_first_ = false;
   kernel_reason handed_over_for_{};
 };

@@ -239,6 +239,7 @@ void endpoint::move_input_to_kernel() {
 // The claim goes first; what the fast queue holds then stays to be received.
 void endpoint::leave_to_kernel(kernel_reason why) {
   stop_diverting();
+  if (socket_.held().is_holding()) (void)send_held_by_kernel(message_flag::more);  // for what is still to come
   if (why == kernel_reason::forked || why == kernel_reason::unseen_reader) move_input_to_kernel();
   become_kernels(why, has_fast_input());
   socket_.follow({}, nullptr);
@@ -409,8 +410,10 @@ result<std::size_t> endpoint::send_by_kernel(std::span<message> messages, int fl
   kernel_->expect_answer(engine_.time().coarse());
   const auto sent = kernel_->send(messages, flags);
   if (!sent) return sent;
+  const bool is_held_there = has_more(flags);
+  kernel_holds_.store(is_held_there, std::memory_order_relaxed);
   for (message& m : messages.first(*sent)) {
-    count_kernel(0, count_segments(m), why);
+    if (!is_held_there) count_kernel(0, count_segments(m), why);
     if (m.frame != nullptr) give_back(m.frame);
   }
   return sent;

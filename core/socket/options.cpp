@@ -172,6 +172,8 @@ constexpr option_row options[] = {
        s.settings().segment = static_cast<std::uint16_t>(value);
        return {};
      }},
+    // Whoever takes the cork out pushes what is held.
+    flag<&socket_settings::corked>(IPPROTO_UDP, UDP_CORK),
     {IPPROTO_UDP, UDP_GRO, [](udp_socket& s, time_point) -> result<int> { return s.settings().receive_joined; },
      [](udp_socket& s, int value) -> status {
        s.receive_joined(value != 0);

@@ -192,7 +192,7 @@ status udp_socket::check_size(const path& way, const ip_choices& ip, bool in_seg
 }
 
 result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoint_address* to,
-                                                  const send_choices& choices, time_point now) {
+                                                  const send_choices& choices, time_point now, extent of) {
   // Linux binds before it looks at anything else.
   if (auto bound = bind_ephemeral(); !bound) return bound.failure();
   const bool is_v4 = family_ == ip_family::v4 || (to != nullptr ? to->address : entry_.remote.address).is_v4();
@@ -220,9 +220,11 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   ip_choices ip = choices_for(**way, choices, headers + size);
   ip.ports = std::uint32_t{entry_.local.port} << 16 | destination.port;
   if (auto fits = check_size(**way, ip, segment != 0, headers + size, destination); !fits) return fits.failure();
-  if (const int pending = take_error()) return error{pending};
-  if (shut_writing_) return error{EPIPE};
-  if (segment != 0) {
+  if (of != extent::all_pieces) {
+    if (const int pending = take_error()) return error{pending};
+    if (shut_writing_) return error{EPIPE};
+  }
+  if (segment != 0 && of != extent::first_piece) {
     if (auto fits = check_segments(**way, ip, size, segment); !fits) return fits.failure();
   }
   if (choices.confirm) layer_.below().neighbours().confirm((*way)->next_hop, now);

@@ -7,11 +7,13 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "socket/cork.h"
 #include "socket/datagram_row.h"
 #include "socket/error_queue.h"
 #include "socket/memberships.h"
 #include "socket/port_table.h"
 #include "socket/receive_queue.h"
+#include "socket/send_choices.h"
 #include "socket/settings.h"
 #include "stack/path.h"
 
@@ -21,17 +23,6 @@ class udp_layer;
 
 // Instead of an errno, from sending on a socket that has a companion: this datagram is the kernel's to send.
 inline constexpr int left_to_kernel = 4096;  // beyond the last errno
-
-// What one datagram may have of its own, instead of the socket's settings.
-struct send_choices {
-  ip_address source{};                // any: the socket's
-  int interface = 0;                  // to leave by; 0: the one that the route says
-  int ttl = -1, tos = -1;             // of IPv4; -1: the socket's
-  int hops = -1, traffic_class = -1;  // of IPv6, likewise
-  int segment = -1;                   // UDP_SEGMENT; -1: the socket's
-  bool confirm = false;               // the peer is known to be alive (MSG_CONFIRM)
-  int refusal = 0;  // errno: they can't be had, which Linux says after it has looked at the destination
-};
 
 class udp_socket {
  public:
@@ -66,6 +57,15 @@ class udp_socket {
               time_point now);
   // Sends a packet that holds the payload already, with headroom for all headers. Takes ownership when it succeeds.
   status send_packet(packet* payload, const endpoint_address* to, const send_choices& choices, time_point now);
+
+  // A piece of a datagram that is held back while there is `more` to come. left_to_kernel: of the first, the kernel has
+  // to hold it; of the last, all of it is still held, and the kernel's to send.
+  status send_piece(std::span<const std::byte> payload, const endpoint_address* to, const send_choices& choices,
+                    bool more, time_point now);
+  // What is held goes.
+  status push(time_point now);
+  cork& held() { return cork_; }
+  const cork& held() const { return cork_; }
 
   // The oldest datagram, or null; behind it those that are read together with it. pop() gives it alone to the caller.
   packet* front() const { return received_.front(); }
@@ -111,7 +111,12 @@ class udp_socket {
     ip_choices ip;
     std::uint32_t segment;  // bytes of each datagram but the last; 0: there is but one
   };
-  result<departure> prepare(std::size_t size, const endpoint_address* to, const send_choices& choices, time_point now);
+  // Linux checks the pieces of one datagram as they come, and the whole when it goes.
+  enum class extent : std::uint8_t { whole, first_piece, all_pieces };
+  result<departure> prepare(std::size_t size, const endpoint_address* to, const send_choices& choices, time_point now,
+                            extent of = extent::whole);
+  status check_next_piece(std::size_t size, time_point now);
+  send_choices choices_to_hold(const departure& by, const send_choices& choices) const;
   status bind_ephemeral();
   bool keep(packet* datagram);
   bool is_by_another_interface(const send_choices& choices) const;
@@ -137,6 +142,7 @@ class udp_socket {
   datagram_row row_;  // the last of received_
   error_queue errors_;
   memberships groups_;
+  cork cork_;
   path path_;
   ip_address source_;  // to send from; any: the path's choice
   ip_family family_;

@@ -24,6 +24,7 @@ from ._fastudp import (  # noqa: F401
     FAILED,
     HANGUP,
     INCOMPLETE,
+    MORE,
     NOSIGNAL,
     PEEK,
     PERMANENT,

@@ -14,6 +14,7 @@ DONTWAIT: int
 CONFIRM: int
 ERRQUEUE: int
 NOSIGNAL: int
+MORE: int
 WAITFORONE: int
 READABLE: int
 WRITABLE: int

@@ -162,15 +162,170 @@ static void joined(int port) {
   show_received(a, sizeof room, 0);
 }
 
+static ssize_t to_port(int fd, int port, const char* data, size_t size, int flags) {
+  struct sockaddr_storage to;
+  const socklen_t length = loopback(&to, port);
+  return sendto(fd, data, size, flags, (struct sockaddr*)&to, length);
+}
+static int connect_to(int fd, int port) {
+  struct sockaddr_storage to;
+  const socklen_t length = loopback(&to, port);
+  return connect(fd, (struct sockaddr*)&to, length);
+}
+
+/* What waits at either of two sockets. */
+static void show_both(int a, int b) {
+  for (int i = 0; i < 2; ++i) {
+    for (ssize_t got; (got = recv(i == 0 ? a : b, room, sizeof room, MSG_DONTWAIT)) >= 0;) {
+      printf("  %s got %zd", i == 0 ? "first" : "second", got);
+      show_data(room, got < 20 ? got : 20);
+    }
+  }
+}
+
+static void pieces(int port) {
+  const int a = bound_here(port), b = bound_here(port + 1), more = MSG_MORE;
+  int s = socket(family, SOCK_DGRAM, 0);
+  SHOW(to_port(s, port, "ab", 2, more));
+  show_both(a, b);
+  SHOW(to_port(s, port + 1, "cd", 2, more));
+  SHOW(to_port(s, 0, "ef", 2, more));
+  SHOW(send(s, "gh", 2, more));
+  SHOW(to_port(s, port, "", 0, 0));
+  show_both(a, b);
+  SHOW(send(s, "nobody", 6, more));
+  SHOW(to_port(s, 0, "x", 1, more));
+  SHOW(to_port(s, port, "", 0, more));
+  SHOW(to_port(s, port + 1, "after nothing", 13, 0));
+  show_both(a, b);
+  SHOW(set(s, IPPROTO_UDP, UDP_CORK, 7));
+  SHOW(get(s, IPPROTO_UDP, UDP_CORK));
+  SHOW(to_port(s, port, "one", 3, 0));
+  SHOW(to_port(s, port + 1, "two", 3, 0));
+  SHOW(get(s, IPPROTO_UDP, UDP_CORK));
+  show_both(a, b);
+  SHOW(set(s, IPPROTO_UDP, UDP_CORK, 0));
+  SHOW(get(s, IPPROTO_UDP, UDP_CORK));
+  show_both(a, b);
+  SHOW(to_port(s, port, "more", 4, more));
+  SHOW(set(s, IPPROTO_UDP, UDP_CORK, 1));
+  SHOW(to_port(s, port, "corked", 6, 0));
+  show_both(a, b);
+  SHOW(set(s, IPPROTO_UDP, UDP_CORK, 0));
+  show_both(a, b);
+  SHOW(set(s, IPPROTO_UDP, UDP_CORK, 0));
+  struct iovec parts[2] = {{"x", 1}, {"yz", 2}};
+  struct mmsghdr many[2] = {{{.msg_iov = parts, .msg_iovlen = 1}, 0}, {{.msg_iov = parts, .msg_iovlen = 2}, 0}};
+  SHOW(connect_to(s, port));
+  SHOW(sendmmsg(s, many, 2, more));
+  show_both(a, b);
+  SHOW(write(s, "!", 1));
+  show_both(a, b);
+  SHOW(send(s, "untranslatable", 14, more));
+  SHOW(send_with(s, port, 1, 99, "", 0, more));
+  SHOW(send(s, "", 0, 0));
+  show_both(a, b);
+
+  static const size_t sizes[] = {65507, 65508, 65527, 65528};
+  s = socket(family, SOCK_DGRAM, 0);
+  for (int i = 0; i < 4; ++i) {
+    printf("%zu bytes\n", sizes[i]);
+    SHOW(to_port(s, port, room, sizes[i] - 10, more));
+    SHOW(to_port(s, port, room, 10, more));
+    SHOW(to_port(s, port + 1, "", 0, 0));
+    show_both(a, b);
+  }
+  SHOW(to_port(s, port, room, 10, more));
+  SHOW(to_port(s, port, room, 65536, more));
+  SHOW(to_port(s, port, room, 70000, 0));
+  SHOW(to_port(s, port + 1, "", 0, 0));
+  show_both(a, b);
+  SHOW(send_with(s, port, 100, UDP_SEGMENT, &(uint16_t){30}, 2, more));
+  SHOW(send_with(s, port + 1, 50, UDP_SEGMENT, &(uint16_t){7}, 2, 0));
+  show_both(a, b);
+  SHOW(send_with(s, port, 100, UDP_SEGMENT, &(uint16_t){1}, 2, more));
+  SHOW(to_port(s, port, room, 50, 0));
+  show_both(a, b);
+  SHOW(set(s, IPPROTO_UDP, UDP_SEGMENT, 10));
+  SHOW(to_port(s, port, room, 25, more));
+  SHOW(set(s, IPPROTO_UDP, UDP_SEGMENT, 0));
+  SHOW(to_port(s, port, room, 25, 0));
+  show_both(a, b);
+}
+
+static void pieces_and_calls(int port) {
+  const int a = bound_here(port), b = bound_here(port + 1), more = MSG_MORE;
+  const int names[][2] = {{IPPROTO_IP, IP_TTL}, {IPPROTO_IPV6, IPV6_UNICAST_HOPS}};
+  const int tos[][2] = {{IPPROTO_IP, IP_TOS}, {IPPROTO_IPV6, IPV6_TCLASS}};
+  const int told[][4] = {{IPPROTO_IP, IP_RECVTTL, IPPROTO_IP, IP_RECVTOS},
+                         {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, IPPROTO_IPV6, IPV6_RECVTCLASS}};
+  const int v6 = family == AF_INET6;
+  int s = socket(family, SOCK_DGRAM, 0);
+  set(a, told[v6][0], told[v6][1], 1);
+  SHOW(set(s, names[v6][0], names[v6][1], 7));
+  SHOW(to_port(s, port, "a", 1, more));
+  SHOW(set(s, names[v6][0], names[v6][1], 9));
+  SHOW(to_port(s, port, "b", 1, 0));
+  show_received(a, sizeof room, 0);
+  set(a, told[v6][0], told[v6][1], 0);
+  SHOW(to_port(s, port, "a", 1, more));
+  SHOW(connect_to(s, port + 1));
+  SHOW(send(s, "b", 1, 0));
+  show_both(a, b);
+  SHOW(send(s, "a", 1, more));
+  SHOW(connect_to(s, port));
+  SHOW(send(s, "b", 1, 0));
+  show_both(a, b);
+  SHOW(send(s, "a", 1, more));
+  struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+  SHOW(connect(s, &nobody, sizeof nobody));
+  SHOW(send(s, "b", 1, 0));
+  show_both(a, b);
+  SHOW(send(s, "b", 1, 0));
+  SHOW(connect_to(s, port));
+  SHOW(send(s, "a", 1, more));
+  SHOW(shutdown(s, SHUT_WR));
+  SHOW(send(s, "b", 1, 0));
+  show_both(a, b);
+  SHOW(send(s, "c", 1, 0));
+  SHOW(set(s, IPPROTO_UDP, UDP_CORK, 0));
+  show_both(a, b);
+  s = socket(family, SOCK_DGRAM, 0);
+  SHOW(connect_to(s, port));
+  SHOW(send(s, "a", 1, more));
+  SHOW(shutdown(s, SHUT_WR));
+  SHOW(set(s, IPPROTO_UDP, UDP_CORK, 0));
+  show_both(a, b);
+  s = socket(family, SOCK_DGRAM, 0);
+  SHOW(to_port(s, port, "closed", 6, more));
+  struct pollfd p = {s, POLLIN | POLLOUT, 0};
+  SHOW(poll(&p, 1, 0));
+  printf("  events %x\n", p.revents);
+  SHOW(close(s));
+  show_both(a, b);
+  /* Nobody is there. */
+  s = socket(family, SOCK_DGRAM, 0);
+  SHOW(connect_to(s, port + 2));
+  SHOW(send(s, "a", 1, 0));
+  SHOW(send(s, "a", 1, more));
+  SHOW(send(s, "a", 1, more));
+  SHOW(send(s, "a", 1, 0));
+  SHOW(get(s, SOL_SOCKET, SO_ERROR));
+}
+
 int main(void) {
   begin();
   family = AF_INET;
   options();
   segments(5100);
   joined(5110);
+  pieces(5140);
+  pieces_and_calls(5150);
   family = AF_INET6;
   options();
   segments(5120);
   joined(5130);
+  pieces(5160);
+  pieces_and_calls(5170);
   return 0;
 }
