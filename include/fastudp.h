@@ -78,6 +78,7 @@ typedef struct fastudp_msg {
 #define FASTUDP_ERRQUEUE 0x2000    /* receive: from the error queue (IP_RECVERR) */
 #define FASTUDP_NOSIGNAL 0x4000    /* accepted; UDP raises no signal */
 #define FASTUDP_MORE 0x8000        /* send: a piece of a datagram; what follows goes with it (UDP_CORK) */
+#define FASTUDP_ZEROCOPY 0x4000000 /* send: say on the error queue when `data` is no longer needed (SO_ZEROCOPY) */
 #define FASTUDP_WAITFORONE 0x10000 /* accepted; receiving never waits for a second datagram */
 
 /* Events of fastudp_socket_poll and fastudp_socket_wait: Linux's POLL values. */
@@ -345,7 +346,8 @@ FASTUDP_API int fastudp_socket_get_option(fastudp_socket* socket, int level, int
  *
  * Flags: FASTUDP_DONTWAIT and FASTUDP_NOSIGNAL change nothing; FASTUDP_CONFIRM; FASTUDP_MORE: this is a piece of a
  * datagram, which is held back until a send without it, or until UDP_CORK is taken out; what the first piece said of
- * peer and control holds for all. */
+ * peer and control holds for all; FASTUDP_ZEROCOPY: with SO_ZEROCOPY set, the error queue says that `data` is no longer
+ * needed, which is so when the call returns, as it was copied. */
 FASTUDP_API int fastudp_send(fastudp_socket* socket, const fastudp_msg* msgs, size_t count, int flags);
 
 /* Receives a burst by copy: fills data[0..size), length, peer, flags and control of up to `count` messages, and sets

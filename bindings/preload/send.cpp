@@ -15,7 +15,7 @@ using namespace preload;
 
 namespace {
 
-constexpr int known_flags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CONFIRM | MSG_MORE;
+constexpr int known_flags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CONFIRM | MSG_MORE | MSG_ZEROCOPY;
 
 bool flags_translate(const call& c, int flags) {
   if (flags & MSG_MORE) c->sends_pieces.store(true, std::memory_order_relaxed);

@@ -25,8 +25,8 @@ constexpr int known_borrow_flags =
 constexpr int known_receive_flags = message_flag::continued | message_flag::peek | message_flag::truncated |
                                     message_flag::dont_wait | message_flag::error_queue | message_flag::no_signal |
                                     message_flag::wait_for_one;
-constexpr int known_send_flags =
-    message_flag::dont_wait | message_flag::confirm | message_flag::no_signal | message_flag::more;
+constexpr int known_send_flags = message_flag::dont_wait | message_flag::confirm | message_flag::no_signal |
+                                 message_flag::more | message_flag::zero_copy;
 constexpr std::uint32_t all_headers = ethernet_size + ipv6_size + fixed_size<ipv6_fragment> + udp_size;
 
 // The next of those that a program gets as one with it.
@@ -44,12 +44,13 @@ sock_extended_err describe(const queued_error& e) {
   out.ee_type = e.type;
   out.ee_code = e.icmp_code;
   out.ee_info = e.info;
+  out.ee_data = e.data;
   return out;
 }
 
 // IP_RECVERR's control message, or IPV6_RECVERR's: the error, then the address of whoever reported it.
 void put_report(control_writer& out, const queued_error& e, ip_family family) {
-  const bool is_reported = e.origin != SO_EE_ORIGIN_LOCAL;
+  const bool is_reported = e.is_icmp();
   if (family == ip_family::v4) {
     struct {
       sock_extended_err what;
@@ -193,6 +194,10 @@ result<std::size_t> endpoint::get_option(int level, int name, std::span<std::byt
 status endpoint::send_one(const message& m, int flags, time_point now) {
   send_choices choices = read_control(m.control, socket_.family());
   choices.confirm = (flags & message_flag::confirm) != 0;
+  if (completes_here(flags)) [[unlikely]] {
+    choices.completes = true;
+    has_completed_.store(true, std::memory_order_relaxed);
+  }
   const bool more = has_more(flags);
   if (more || socket_.held().is_holding()) [[unlikely]]
     return send_piece(m, choices, more, now);
@@ -397,13 +402,13 @@ status endpoint::fill_error(message& m) {
   m.data = m.data.first(stored);
   m.length = quoted->length;
   m.peer = e.destination;
-  m.has_peer = true;
+  m.has_peer = !e.is_completion();
   m.flags = message_flag::error_queue | (stored < quoted->length ? message_flag::truncated : 0);
   control_writer out(m.control);
   // Linux has no local address there, that is, none for an answer.
   const ip_address nowhere = ip_address::any(ip_family::v4);
-  if (e.origin != SO_EE_ORIGIN_LOCAL) put_facts(out, e.message, interface(), nowhere, socket_.settings());
-  put_report(out, e, e.destination.address.family());
+  if (e.is_icmp()) put_facts(out, e.message, interface(), nowhere, socket_.settings());
+  put_report(out, e, e.is_completion() ? family() : e.destination.address.family());
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;
   release(quoted);
@@ -415,10 +420,21 @@ result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
   if (messages.empty()) return std::size_t{0};
   note_look();
   const bool errors_are_kernels = kernel_ && engine_.with_host() != sharing::none;
-  if ((flags & message_flag::error_queue) != 0 && errors_are_kernels) return receive_kernel_only(messages, flags);
+  if ((flags & message_flag::error_queue) != 0 && errors_are_kernels) {
+    const auto completions = receive_completions(messages);
+    return completions && *completions != 0 ? completions : receive_kernel_only(messages, flags);
+  }
   if (!is_fast() && !has_leftovers_.load(std::memory_order_acquire)) return receive_kernel_only(messages, flags);
   const auto got = receive_here(messages, flags);
   return got.code() == left_to_kernel ? receive_kernel_only(messages, flags) : got;
+}
+
+result<std::size_t> endpoint::receive_completions(std::span<message> messages) {
+  if (!has_completed_.load(std::memory_order_relaxed)) return std::size_t{0};
+  own_turn t(*this);
+  const auto got = take_fast(messages, message_flag::error_queue);
+  settle_descriptor();
+  return got;
 }
 
 // left_to_kernel: the socket was handed over, and its fast queue is empty.

@@ -406,12 +406,29 @@ std::size_t endpoint::count_segments(const message& m) const {
   return segment == 0 || m.data.empty() ? 1 : (m.data.size() + segment - 1) / segment;
 }
 
+// Sends with MSG_ZEROCOPY are numbered on one half of the socket only: here, from the first on that wasn't the
+// kernel's.
+bool endpoint::completes_here(int flags) const {
+  if ((flags & message_flag::zero_copy) == 0 || !socket_.settings().zero_copy) return false;
+  return is_fast() || has_completed_.load(std::memory_order_relaxed);
+}
+
+void endpoint::complete_sends(std::uint32_t count) {
+  if (count == 0) return;
+  own_turn t(*this);
+  has_completed_.store(true, std::memory_order_relaxed);
+  socket_.complete_sends(count);
+}
+
 result<std::size_t> endpoint::send_by_kernel(std::span<message> messages, int flags, kernel_reason why) {
   kernel_->expect_answer(engine_.time().coarse());
-  const auto sent = kernel_->send(messages, flags);
+  const bool completes = completes_here(flags);
+  const auto sent = kernel_->send(messages, completes ? flags & ~message_flag::zero_copy : flags);
   if (!sent) return sent;
   const bool is_held_there = has_more(flags);
   kernel_holds_.store(is_held_there, std::memory_order_relaxed);
+  const auto done = kernel_pieces_.exchange(0) + (completes ? static_cast<std::uint32_t>(*sent) : 0);
+  is_held_there ? kernel_pieces_.store(done) : complete_sends(done);
   for (message& m : messages.first(*sent)) {
     if (!is_held_there) count_kernel(0, count_segments(m), why);
     if (m.frame != nullptr) give_back(m.frame);

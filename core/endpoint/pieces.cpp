@@ -28,6 +28,7 @@ status endpoint::send_held_by_kernel(int flags) {
   kernel_holds_.store(flags != 0, std::memory_order_relaxed);
   if (sent && flags == 0) count_kernel(0, count_segments(m), socket_.why_kernel());
   held.discard();
+  flags != 0 ? kernel_pieces_.store(held.completes()) : socket_.complete_sends(held.completes());
   return sent ? status{} : sent.failure();
 }
 
@@ -35,6 +36,7 @@ status endpoint::send_held_by_kernel(int flags) {
 void endpoint::take_cork_out(engine::turn& t) {
   if (kernel_holds_.exchange(false, std::memory_order_relaxed))
     count_kernel(0, 1, is_fast() ? kernel_reason::option : handed_over_for_);
+  socket_.complete_sends(kernel_pieces_.exchange(0));
   if (!socket_.held().is_holding()) return;
   if (socket_.push(t.now()).code() == left_to_kernel) (void)send_held_by_kernel(0);
   engine_.finish_sending(t);

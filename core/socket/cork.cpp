@@ -18,6 +18,7 @@ status cork::begin(const endpoint_address& to, const send_choices& choices, fram
   if (held_ == nullptr) return error{ENOBUFS};
   to_ = to;
   choices_ = choices;
+  completes_ = 0;
   return {};
 }
 
@@ -27,12 +28,10 @@ void cork::redirect(const endpoint_address& to) {
   choices_.source = {};
 }
 
-status cork::add(std::span<const std::byte> piece) {
+status cork::add(std::span<const std::byte> piece, bool completes) {
   const std::uint32_t longest = to_.address.is_v4() ? longest_v4 : longest_v6;
-  if (piece.size() > longest - held_->length) {
-    discard();
-    return error{EMSGSIZE};
-  }
+  if (piece.size() > longest - held_->length) return error{EMSGSIZE};
+  completes_ += completes ? 1 : 0;
   if (!piece.empty()) std::memcpy(held_->data() + held_->length, piece.data(), piece.size());
   held_->length += static_cast<std::uint32_t>(piece.size());
   return {};

@@ -25,8 +25,10 @@ class cork {
   status begin(const endpoint_address& to, const send_choices& choices, frame_store& store);
   // Linux: connecting over IPv4 moves the goal of what is held, from whatever address goes with it.
   void redirect(const endpoint_address& to);
-  // EMSGSIZE: more than a datagram takes; nothing is held then.
-  status add(std::span<const std::byte> piece);
+  // EMSGSIZE: more than a datagram takes.
+  status add(std::span<const std::byte> piece, bool completes);
+  // How many pieces of the datagram that is or was held are to be told as done (MSG_ZEROCOPY).
+  std::uint32_t completes() const { return completes_; }
   // The caller sends and releases it.
   packet* take() { return std::exchange(held_, nullptr); }
   void discard();
@@ -39,6 +41,7 @@ class cork {
   packet* held_ = nullptr;
   endpoint_address to_;
   send_choices choices_;
+  std::uint32_t completes_ = 0;
 };
 
 }  // namespace fastudp

@@ -113,6 +113,8 @@ constexpr option_row options[] = {
     port_flag<&port_entry::reuse_address>(SO_REUSEADDR),
     port_flag<&port_entry::reuse_port>(SO_REUSEPORT),
     flag<&socket_settings::broadcast>(SOL_SOCKET, SO_BROADCAST),
+    {SOL_SOCKET, SO_ZEROCOPY, [](udp_socket& s, time_point) -> result<int> { return s.settings().zero_copy; },
+     [](udp_socket& s, int value) -> status { return set_bit(s.settings().zero_copy, value); }},
     {IPPROTO_IP, IP_TTL,
      [](udp_socket& s, time_point) -> result<int> { return s.settings().ttl < 0 ? default_ttl : s.settings().ttl; },
      [](udp_socket& s, int value) -> status {

@@ -12,6 +12,7 @@ send_choices udp_socket::choices_to_hold(const departure& by, const send_choices
   send_choices out = choices;
   out.source = by.way->source;
   if (out.segment < 0) out.segment = settings_.segment;
+  out.completes = false;  // each piece for itself
   if (!by.way->is_v4()) {
     out.hops = by.ip.ttl;
     out.traffic_class = by.ip.tos;
@@ -25,15 +26,13 @@ status udp_socket::check_next_piece(std::size_t size, time_point now) {
   const auto way = path_to(to.address, source_for(to.address, cork_.choices()), now);
   if (!way || (*way)->kind == path_kind::kernel) return {};
   const std::size_t total = cork_.payload().size() + size + udp_size + (*way)->ip_size();
-  const auto fits =
-      check_size(**way, choices_for(**way, cork_.choices(), total), cork_.choices().segment != 0, total, to);
-  if (!fits) cork_.discard();
-  return fits;
+  return check_size(**way, choices_for(**way, cork_.choices(), total), cork_.choices().segment != 0, total, to);
 }
 
 status udp_socket::send_piece(std::span<const std::byte> payload, const endpoint_address* to,
                               const send_choices& choices, bool more, time_point now) {
   constexpr std::size_t longest = 65'535;
+  status fits;
   if (!cork_.is_holding()) {
     const auto by = prepare(payload.size(), to, choices, now, extent::first_piece);
     if (!by) return by.failure();
@@ -43,14 +42,26 @@ status udp_socket::send_piece(std::span<const std::byte> payload, const endpoint
     return error{EINVAL};
   } else if (cork_.to().address.is_v4() && payload.size() > longest) {
     return error{EMSGSIZE};  // which Linux says before it looks at what is held
-  } else if (auto fits = check_next_piece(payload.size(), now); !fits) {
+  } else {
+    fits = check_next_piece(payload.size(), now);
+  }
+  if (fits) fits = cork_.add(payload, choices.completes);
+  if (!fits) {
+    cork_.discard();
+    complete_sends(cork_.completes());
     return fits;
   }
-  if (auto added = cork_.add(payload); !added) return added;
   return more ? status{} : push(now);
 }
 
+// The frames that Linux would have lent are done with, whatever becomes of the datagram.
 status udp_socket::push(time_point now) {
+  const auto sent = push_held(now);
+  if (!cork_.is_holding()) complete_sends(cork_.completes());
+  return sent;
+}
+
+status udp_socket::push_held(time_point now) {
   const auto by = prepare(cork_.payload().size(), &cork_.to(), cork_.choices(), now, extent::all_pieces);
   if (by.code() == left_to_kernel) return by.failure();
   packet* p = cork_.take();

@@ -12,6 +12,7 @@ struct send_choices {
   int hops = -1, traffic_class = -1;  // of IPv6, likewise
   int segment = -1;                   // UDP_SEGMENT; -1: the socket's
   bool confirm = false;               // the peer is known to be alive (MSG_CONFIRM)
+  bool completes = false;             // MSG_ZEROCOPY: when it is done, the error queue says so
   int refusal = 0;  // errno: they can't be had, which Linux says after it has looked at the destination
 };
 

@@ -44,6 +44,7 @@ struct socket_settings {
   std::uint16_t segment = 0;    // UDP_SEGMENT; 0: a send is one datagram
   bool receive_joined = false;  // UDP_GRO
   bool corked = false;          // UDP_CORK
+  bool zero_copy = false;       // SO_ZEROCOPY
 
   // Of IPv6 sockets, for datagrams over IPv6; what is above holds for those over IPv4.
   struct ipv6 {

@@ -225,7 +225,9 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
     if (shut_writing_) return error{EPIPE};
   }
   if (segment != 0 && of != extent::first_piece) {
-    if (auto fits = check_segments(**way, ip, size, segment); !fits) return fits.failure();
+    const auto fits = check_segments(**way, ip, size, segment);
+    if (!fits && choices.completes) complete_sends(1, false);  // Linux has made the datagram by now
+    if (!fits) return fits.failure();
   }
   if (choices.confirm) layer_.below().neighbours().confirm((*way)->next_hop, now);
   return departure{destination, *way, ip, segment < size ? static_cast<std::uint32_t>(segment) : 0};
@@ -281,6 +283,13 @@ void udp_socket::write_header(const departure& by, packet* p, std::span<const st
 
 status udp_socket::send(std::span<const std::byte> payload, const endpoint_address* to, const send_choices& choices,
                         time_point now) {
+  const auto sent = send_whole(payload, to, choices, now);
+  if (sent && choices.completes) complete_sends(1);
+  return sent;
+}
+
+status udp_socket::send_whole(std::span<const std::byte> payload, const endpoint_address* to,
+                              const send_choices& choices, time_point now) {
   const auto by = prepare(payload.size(), to, choices, now);
   if (!by) return by.failure();
   if (by->segment != 0) return send_segments(*by, payload, now);
@@ -303,6 +312,7 @@ status udp_socket::send_packet(packet* payload, const endpoint_address* to, cons
   if (!by) return by.failure();
   if (by->segment != 0) {
     if (auto sent = send_segments(*by, payload->bytes(), now); !sent) return sent;
+    if (choices.completes) complete_sends(1);
     release(payload);
     return {};
   }
@@ -311,6 +321,7 @@ status udp_socket::send_packet(packet* payload, const endpoint_address* to, cons
   write_header(*by, payload, {});
   // From here on the packet is gone, and so a full link is a loss, as on Linux.
   (void)depart(*by, payload, now);
+  if (choices.completes) complete_sends(1);
   return {};
 }
 
@@ -323,13 +334,20 @@ status udp_socket::depart(const departure& by, packet* datagram, time_point now)
 packet* udp_socket::pop_error(queued_error& what) {
   packet* p = errors_.pop(what);
   queued_error next;
-  const auto is_reported = [](const queued_error& e) { return e.origin != SO_EE_ORIGIN_LOCAL; };
-  if (errors_.peek(next) && is_reported(next)) {
+  if (errors_.peek(next) && next.is_icmp()) {
     pending_error_ = next.code;
-  } else if (p != nullptr && is_reported(what)) {
+  } else if (p != nullptr && what.is_icmp()) {
     pending_error_ = 0;
   }
   return p;
+}
+
+void udp_socket::complete_sends(std::uint32_t count, bool copied) {
+  if (count == 0) return;
+  const std::uint32_t first = completed_sends_;
+  completed_sends_ += count;
+  errors_.complete(first, completed_sends_ - 1, copied, settings_.receive_buffer, layer_.below().store());
+  layer_.events().became_ready(*this);
 }
 
 bool udp_socket::hears(const ip_address& group, const ip_address& source) const {

@@ -76,7 +76,9 @@ class udp_socket {
   // The oldest of the error queue, as error_queue::pop gives it. As on Linux, the pending error is then that of the
   // next, or none.
   packet* pop_error(queued_error& what);
-  // The pending error, as a positive errno or 0; it is cleared.
+  // So many sends with MSG_ZEROCOPY are done. They are numbered in their order.
+  void complete_sends(std::uint32_t count,
+                      bool copied = true);  // The pending error, as a positive errno or 0; it is cleared.
   int take_error();
   bool has_pending_error() const { return pending_error_ != 0; }
   bool errors_waiting() const { return !errors_.empty(); }
@@ -115,6 +117,9 @@ class udp_socket {
   enum class extent : std::uint8_t { whole, first_piece, all_pieces };
   result<departure> prepare(std::size_t size, const endpoint_address* to, const send_choices& choices, time_point now,
                             extent of = extent::whole);
+  status send_whole(std::span<const std::byte> payload, const endpoint_address* to, const send_choices& choices,
+                    time_point now);
+  status push_held(time_point now);
   status check_next_piece(std::size_t size, time_point now);
   send_choices choices_to_hold(const departure& by, const send_choices& choices) const;
   status bind_ephemeral();
@@ -147,6 +152,7 @@ class udp_socket {
   ip_address source_;  // to send from; any: the path's choice
   ip_family family_;
   int pending_error_ = 0;
+  std::uint32_t completed_sends_ = 0;
   kernel_reason why_kernel_{};
   bool has_companion_ = false;
   bool address_is_chosen_ = false, port_is_chosen_ = false;  // by bind, so that disconnecting keeps them

@@ -37,6 +37,7 @@ from ._fastudp import (  # noqa: F401
     STALE,
     TRUNC,
     WAITFORONE,
+    ZEROCOPY,
     WRITABLE,
     Frame,
     Info,

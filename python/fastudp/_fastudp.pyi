@@ -16,6 +16,7 @@ ERRQUEUE: int
 NOSIGNAL: int
 MORE: int
 WAITFORONE: int
+ZEROCOPY: int
 READABLE: int
 WRITABLE: int
 ERROR: int

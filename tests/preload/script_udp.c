@@ -313,6 +313,85 @@ static void pieces_and_calls(int port) {
   SHOW(get(s, SOL_SOCKET, SO_ERROR));
 }
 
+/* All that the error queue holds. */
+static void show_completions(int fd, size_t room_for_control) {
+  struct pollfd p = {fd, POLLIN | POLLOUT, 0};
+  poll(&p, 1, 0);
+  printf("  events %x\n", p.revents);
+  for (int n = 0; n < 10; ++n) {
+    char control[512];
+    struct iovec place = {room, 100};
+    struct sockaddr_storage from;
+    struct msghdr m = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &place, .msg_iovlen = 1};
+    m.msg_control = control;
+    m.msg_controllen = room_for_control;
+    const ssize_t got = recvmsg(fd, &m, MSG_ERRQUEUE);
+    printf("  got %zd %s name %u flags %x", got, got < 0 ? strerrorname_np(errno) : "", m.msg_namelen, m.msg_flags);
+    const struct cmsghdr* c = got < 0 ? NULL : CMSG_FIRSTHDR(&m);
+    if (c != NULL) printf(" control %d %d len %zu", c->cmsg_level, c->cmsg_type, c->cmsg_len);
+    if (c != NULL && c->cmsg_len >= CMSG_LEN(sizeof(struct sock_extended_err))) {
+      const struct sock_extended_err* e = (const void*)CMSG_DATA(c);
+      printf(" errno %u origin %u type %u code %u: %u to %u", e->ee_errno, e->ee_origin, e->ee_type, e->ee_code,
+             e->ee_info, e->ee_data);
+    }
+    printf("\n");
+    if (got < 0) break;
+  }
+}
+
+static void zero_copy(int port) {
+  const int a = bound_here(port), s = socket(family, SOCK_DGRAM, 0), zc = MSG_ZEROCOPY;
+  SHOW(to_port(s, port, "abc", 3, zc));
+  show_completions(s, 512);
+  for (int value = -1; value < 3; ++value) {
+    SHOW(set(s, SOL_SOCKET, SO_ZEROCOPY, value));
+    SHOW(get(s, SOL_SOCKET, SO_ZEROCOPY));
+  }
+  SHOW(setsockopt(s, SOL_SOCKET, SO_ZEROCOPY, "\1", 1));
+  SHOW(to_port(s, port, "abc", 3, zc));
+  SHOW(get(s, SOL_SOCKET, SO_ERROR));
+  show_completions(s, 512);
+  SHOW(to_port(s, port, "", 0, zc));
+  SHOW(to_port(s, port, "abc", 3, zc));
+  SHOW(to_port(s, port, "abc", 3, 0));
+  SHOW(to_port(s, port, "abc", 3, zc));
+  show_both(a, a);
+  show_completions(s, 512);
+  SHOW(to_port(s, port, "abc", 3, zc));
+  show_completions(s, 20);
+  SHOW(to_port(s, port, "abc", 3, zc));
+  show_completions(s, 0);
+  SHOW(to_port(s, 0, "abc", 3, zc));
+  SHOW(to_port(s, port, room, 65536, zc));
+  SHOW(send_with(s, port, 1000, UDP_SEGMENT, &(uint16_t){300}, 2, zc));
+  SHOW(send_with(s, port, 1000, UDP_SEGMENT, &(uint16_t){1}, 2, zc));
+  show_completions(s, 512);
+  SHOW(to_port(s, port, "a", 1, zc | MSG_MORE));
+  show_completions(s, 512);
+  SHOW(to_port(s, port, "b", 1, zc | MSG_MORE));
+  SHOW(to_port(s, port, "c", 1, 0));
+  show_completions(s, 512);
+  SHOW(to_port(s, port, "a", 1, MSG_MORE));
+  SHOW(to_port(s, port, "b", 1, zc));
+  show_completions(s, 512);
+  SHOW(set(s, SOL_SOCKET, SO_ZEROCOPY, 0));
+  SHOW(to_port(s, port, "abc", 3, zc));
+  show_completions(s, 512);
+  SHOW(set(s, SOL_SOCKET, SO_ZEROCOPY, 1));
+  SHOW(connect_to(s, port));
+  struct iovec part = {"mm", 2};
+  struct mmsghdr many[3] = {{{.msg_iov = &part, .msg_iovlen = 1}, 0},
+                            {{.msg_iov = &part, .msg_iovlen = 1}, 0},
+                            {{.msg_iov = &part, .msg_iovlen = 1}, 0}};
+  SHOW(sendmmsg(s, many, 3, zc));
+  show_both(a, a);
+  SHOW(recv(s, room, 1, MSG_DONTWAIT));
+  show_completions(s, 512);
+  SHOW(shutdown(s, SHUT_WR));
+  SHOW(send(s, "x", 1, zc));
+  show_completions(s, 512);
+}
+
 int main(void) {
   begin();
   family = AF_INET;
@@ -321,11 +400,13 @@ int main(void) {
   joined(5110);
   pieces(5140);
   pieces_and_calls(5150);
+  zero_copy(5155);
   family = AF_INET6;
   options();
   segments(5120);
   joined(5130);
   pieces(5160);
   pieces_and_calls(5170);
+  zero_copy(5175);
   return 0;
 }
