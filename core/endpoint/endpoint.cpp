@@ -432,6 +432,7 @@ result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
 result<std::size_t> endpoint::receive_completions(std::span<message> messages) {
   if (!has_completed_.load(std::memory_order_relaxed)) return std::size_t{0};
   own_turn t(*this);
+  if (engine_.is_guest()) return std::size_t{0};
   const auto got = take_fast(messages, message_flag::error_queue);
   settle_descriptor();
   return got;

@@ -270,6 +270,7 @@ void endpoint::let_go() {
   if (socket_.local().port == 0) return;
   diverted_ = false;
   move_input_to_kernel();
+  if (socket_.held().is_holding()) (void)send_held_by_kernel(message_flag::more);
   become_kernels(kernel_reason::forked, has_fast_input());
   socket_.follow({}, nullptr);
   engine_.wake(*this);
@@ -409,13 +410,14 @@ std::size_t endpoint::count_segments(const message& m) const {
 // Sends with MSG_ZEROCOPY are numbered on one half of the socket only: here, from the first on that wasn't the
 // kernel's.
 bool endpoint::completes_here(int flags) const {
-  if ((flags & message_flag::zero_copy) == 0 || !socket_.settings().zero_copy) return false;
+  if ((flags & message_flag::zero_copy) == 0 || !socket_.settings().zero_copy || engine_.is_guest()) return false;
   return is_fast() || has_completed_.load(std::memory_order_relaxed);
 }
 
 void endpoint::complete_sends(std::uint32_t count) {
   if (count == 0) return;
   own_turn t(*this);
+  if (engine_.is_guest()) return;
   has_completed_.store(true, std::memory_order_relaxed);
   socket_.complete_sends(count);
 }

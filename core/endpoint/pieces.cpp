@@ -36,6 +36,7 @@ status endpoint::send_held_by_kernel(int flags) {
 void endpoint::take_cork_out(engine::turn& t) {
   if (kernel_holds_.exchange(false, std::memory_order_relaxed))
     count_kernel(0, 1, is_fast() ? kernel_reason::option : handed_over_for_);
+  if (engine_.is_guest()) return;  // what is held is the owner's
   socket_.complete_sends(kernel_pieces_.exchange(0));
   if (!socket_.held().is_holding()) return;
   if (socket_.push(t.now()).code() == left_to_kernel) (void)send_held_by_kernel(0);
