@@ -9,7 +9,7 @@
 
 namespace preload {
 
-enum class fate { fast, here, nothing, kernel, socket };
+enum class fate { fast, here, nothing, kernel };
 
 struct flag_row {
   int flag;

@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,10 +21,9 @@ using namespace preload;
 namespace {
 
 constexpr int known_flags = flags_with(send_flags, fate::fast);
-constexpr int flags_of_sockets = flags_with(send_flags, fate::socket);
 
 bool flags_translate(const call& c, int flags) {
-  if (flags & flags_of_sockets) c.hand_over(cause::option);
+  if (flags & MSG_MORE) c->sends_pieces.store(true, std::memory_order_relaxed);
   return (flags & ~known_flags) == 0;
 }
 
@@ -66,6 +66,8 @@ void bind_as_sending_does(const call& c) {
 template <typename Otherwise>
 ssize_t counted(const call& c, const Otherwise& otherwise, cause why = cause::option) {
   bind_as_sending_does(c);
+  // All pieces of a datagram must go one way.
+  if (c->sends_pieces.load(std::memory_order_relaxed)) c.hand_over(cause::option);
   const ssize_t sent = otherwise();
   c.count(0, sent < 0 ? 0 : 1, why);
   return sent;

@@ -221,6 +221,7 @@ void endpoint::move_input_to_kernel() {
 // The claim goes first; what the fast queue holds then stays to be received.
 void endpoint::leave_to_kernel(kernel_reason why) {
   stop_diverting();
+  if (socket_.held().is_holding()) (void)send_held_by_kernel(message_flag::more);  // for what is still to come
   if (why == kernel_reason::forked || why == kernel_reason::unseen_reader) move_input_to_kernel();
   become_kernels(why, has_fast_input());
   socket_.follow({}, nullptr);
@@ -251,6 +252,7 @@ void endpoint::let_go() {
   if (socket_.local().port == 0) return;
   diverted_ = false;
   move_input_to_kernel();
+  if (socket_.held().is_holding()) (void)send_held_by_kernel(message_flag::more);
   become_kernels(kernel_reason::forked, has_fast_input());
   socket_.follow({}, nullptr);
   engine_.wake(*this);
@@ -272,7 +274,8 @@ status endpoint::set_both(engine::turn& t, int level, int name, std::span<const 
   }
   if (is_group_option(level, name) && is_fast()) return set_group_option(t, level, name, value);
   if (auto set = kernel_->socket().set_option(level, name, value); !set) return set;
-  if (!is_fast()) return {};
+  // UDP_SEGMENT says how many datagrams a send counts for, whoever sends.
+  if (!is_fast() && level != IPPROTO_UDP) return {};
   const auto here = fastudp::set_option(socket_, level, name, value, t.now());
   if (here || here.code() != ENOPROTOOPT || is_harmless(level, name, value)) return {};
   return hand_over(t, kernel_reason::option);
@@ -309,7 +312,13 @@ void endpoint::count_kernel(std::uint64_t received, std::uint64_t sent, kernel_r
 void endpoint::count_received(std::span<const message> messages) {
   for (const message& m : messages) {
     const bool is_local = m.peer.address.is_loopback() || engine_.stack().addresses().contains(m.peer.address);
-    count_kernel(1, 0, !is_fast() ? handed_over_for_ : is_local ? kernel_reason::loopback : kernel_reason::elsewhere);
+    const int segment = joined_size(m.control);
+    const auto size = static_cast<int>(m.length);
+    const auto datagrams = static_cast<std::uint64_t>(segment > 0 ? (size + segment - 1) / segment : 1);
+    count_kernel(datagrams, 0,
+                 !is_fast() ? handed_over_for_
+                 : is_local ? kernel_reason::loopback
+                            : kernel_reason::elsewhere);
   }
 }
 
@@ -380,13 +389,40 @@ status endpoint::bind_to_send() {
   return is_fast() ? ensure_bound(t) : status{};
 }
 
+// How many datagrams the kernel makes of it.
+std::size_t endpoint::count_segments(const message& m) const {
+  const int own = read_control(m.control, family()).segment;
+  const std::size_t segment = own >= 0 ? static_cast<std::size_t>(own) : socket_.settings().segment;
+  return segment == 0 || m.data.empty() ? 1 : (m.data.size() + segment - 1) / segment;
+}
+
+// Sends with MSG_ZEROCOPY are numbered on one half of the socket only: here, from the first on that wasn't the
+// kernel's.
+bool endpoint::completes_here(int flags) const {
+  if ((flags & message_flag::zero_copy) == 0 || !socket_.settings().zero_copy || engine_.is_guest()) return false;
+  return is_fast() || has_completed_.load(std::memory_order_relaxed);
+}
+
+void endpoint::complete_sends(std::uint32_t count) {
+  if (count == 0) return;
+  own_turn t(*this);
+  if (engine_.is_guest()) return;
+  has_completed_.store(true, std::memory_order_relaxed);
+  socket_.complete_sends(count);
+}
+
 result<std::size_t> endpoint::send_by_kernel(std::span<message> messages, int flags, kernel_reason why) {
   if (auto bound = bind_to_send(); !bound) return bound.failure();
   kernel_->expect_answer(engine_.time().coarse());
-  const auto sent = kernel_->send(messages, flags);
+  const bool completes = completes_here(flags);
+  const auto sent = kernel_->send(messages, completes ? flags & ~message_flag::zero_copy : flags);
   if (!sent) return sent;
-  count_kernel(0, *sent, why);
+  const bool is_held_there = has_more(flags);
+  kernel_holds_.store(is_held_there, std::memory_order_relaxed);
+  const auto done = kernel_pieces_.exchange(0) + (completes ? static_cast<std::uint32_t>(*sent) : 0);
+  is_held_there ? kernel_pieces_.store(done) : complete_sends(done);
   for (message& m : messages.first(*sent)) {
+    if (!is_held_there) count_kernel(0, count_segments(m), why);
     if (m.frame != nullptr) give_back(m.frame);
   }
   return sent;

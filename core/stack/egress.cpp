@@ -236,8 +236,10 @@ status egress::send(const path& way, packet* payload, const ip_choices& choices,
     return emit(way, payload, choices, now);
   }
   // RFC 6864 4.1: the identification of a datagram that can't be fragmented has no meaning.
-  const std::uint16_t identification =
-      choices.dont_fragment ? std::uint16_t{0} : static_cast<std::uint16_t>(random_.next());
+  const std::uint16_t identification = choices.dont_fragment ? std::uint16_t{0}
+                                       : choices.identification >= 0
+                                           ? static_cast<std::uint16_t>(choices.identification)
+                                           : static_cast<std::uint16_t>(random_.next());
   push_ipv4(way, payload, choices, choices.dont_fragment ? dont_fragment : std::uint16_t{0}, identification);
   return emit(way, payload, choices, now);
 }
