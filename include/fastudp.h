@@ -239,6 +239,11 @@ FASTUDP_API int fastudp_stack_get_neighbour(fastudp_stack* stack, const fastudp_
  * transmits. Returns how many frames it took. */
 FASTUDP_API int fastudp_stack_poll(fastudp_stack* stack, unsigned budget);
 
+/* The caller has changed the host's network (addresses, routes, an interface's MTU), and what is known of it is looked
+ * at again at once. Without it, what changes is seen some milliseconds later. Returns 0; nothing happens where the
+ * stack has its own addresses. */
+FASTUDP_API int fastudp_stack_host_changed(fastudp_stack* stack);
+
 /* May block: sleeps until polling may find work or `timeout_ns` has passed (negative: no limit). Returns 1 or 0.
  * -EINTR: a signal was handled. With a hand-held clock it looks and returns at once. */
 FASTUDP_API int fastudp_stack_wait(fastudp_stack* stack, int64_t timeout_ns);

@@ -129,6 +129,21 @@ int set_nonblocking(const call& c, int fd, unsigned long argument) {
   return outcome;
 }
 
+bool changes_network(unsigned long request) {
+  return request == SIOCSIFMTU || request == SIOCSIFADDR || request == SIOCSIFNETMASK || request == SIOCSIFBRDADDR ||
+         request == SIOCSIFFLAGS || request == SIOCSIFHWADDR || request == SIOCADDRT || request == SIOCDELRT ||
+         request == SIOCSARP || request == SIOCDARP;
+}
+
+// What comes next in this program relies on it.
+int change_network(int fd, unsigned long request, unsigned long argument) {
+  const int outcome = real.ioctl(fd, request, argument);
+  fastudp_stack* stack = outcome == 0 ? library::stack() : nullptr;
+  const inside outermost(nullptr);
+  if (stack != nullptr && outermost) (void)fastudp_stack_host_changed(stack);
+  return outcome;
+}
+
 // What fastudp has open stays open.
 int close_around_ours(unsigned first, unsigned last, int flags) {
   int outcome = 0;
@@ -218,6 +233,7 @@ int hook::fcntl(int fd, int command, unsigned long argument) { return control(fd
 int hook::fcntl64(int fd, int command, unsigned long argument) { return control(fd, command, argument, CALLER); }
 
 int hook::ioctl(int fd, unsigned long request, unsigned long argument) {
+  if (changes_network(request)) return change_network(fd, request, argument);
   if (request != FIONBIO && request != FIONREAD && request != FIOASYNC) return real.ioctl(fd, request, argument);
   const call c(fd);
   if (!c) return real.ioctl(fd, request, argument);

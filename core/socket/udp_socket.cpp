@@ -14,8 +14,6 @@
 namespace fastudp {
 namespace {
 
-constexpr std::uint32_t longest_ip_datagram = 65'535;
-
 // What IP_MTU_DISCOVER says: whether DF is set, whether we fragment, whose MTU counts.
 struct discovery {
   bool always_df, df_when_it_fits, may_fragment, ignore_path;
