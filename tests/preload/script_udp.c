@@ -390,6 +390,17 @@ static void zero_copy(int port) {
   SHOW(shutdown(s, SHUT_WR));
   SHOW(send(s, "x", 1, zc));
   show_completions(s, 512);
+  /* An option by which the kernel gets the socket, amid all that. */
+  const int k = socket(family, SOCK_DGRAM, 0);
+  SHOW(set(k, SOL_SOCKET, SO_ZEROCOPY, 1));
+  SHOW(to_port(k, port, "before", 6, zc));
+  show_completions(k, 512);
+  SHOW(to_port(k, port, "a piece ", 8, zc | MSG_MORE));
+  SHOW(set(k, SOL_SOCKET, SO_MARK, 7));
+  SHOW(to_port(k, port, "and another", 11, zc));
+  SHOW(to_port(k, port, "after", 5, zc));
+  show_both(a, a);
+  show_completions(k, 512);
 }
 
 int main(void) {
