@@ -227,13 +227,27 @@ int hook::ioctl(int fd, unsigned long request, unsigned long argument) {
   return real.ioctl(fd, request, argument);
 }
 
+// libc closes the descriptor out of our sight.
+int hook::fclose(FILE* file) {
+  const int fd = file != nullptr ? ::fileno(file) : -1;
+  if (fd < 0 || !table.load(fd).is_object()) return real.fclose(file);
+  const int outcome = real.fclose(file);
+  const int error = errno;
+  forget(fd);
+  errno = error;
+  return outcome;
+}
+
 #define PRELOAD_CALL(...)
 #define PRELOAD_LIST(...)
+#define PRELOAD_ALIAS(result, name, of, parameters, arguments) \
+  result hook::name parameters { return hook::of arguments; }
 #define PRELOAD_CREATOR(result, name, parameters, arguments, number) \
   result hook::name parameters { return created(real.name arguments, CALLER); }
 #include "calls.def"
 #undef PRELOAD_CALL
 #undef PRELOAD_LIST
+#undef PRELOAD_ALIAS
 #undef PRELOAD_CREATOR
 
 int hook::pipe(int* fds) {

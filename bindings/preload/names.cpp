@@ -6,6 +6,7 @@
 #include "address.h"
 #include "call.h"
 #include "real.h"
+#include "user_rules.h"
 
 using namespace preload;
 
@@ -72,6 +73,7 @@ int hook::bind(int fd, const sockaddr* address, socklen_t length) {
   if (!c || !translate_to_bind(address, length, to) || to.family != family_of(c)) {
     return real.bind(fd, address, length);
   }
+  if (!user_rules::before_binding(c, to)) return -1;
   return give_int(fastudp_socket_bind(c.handle(), &to));
 }
 
@@ -80,6 +82,7 @@ int hook::connect(int fd, const sockaddr* address, socklen_t length) {
   fastudp_addr to;
   const bool is_refused = c && family_of(c) == FASTUDP_IPV4 && is_family(address, length, AF_INET6);
   if (!c || is_refused || !translate_to_connect(address, length, to)) return real.connect(fd, address, length);
+  if (!user_rules::before_connecting(c, to)) return -1;
   return give_int(fastudp_socket_connect(c.handle(), &to));
 }
 

@@ -90,6 +90,16 @@ int hook::execle(const char* path, const char* first, ...) {
   return outcome;
 }
 
+// libc's own fork and exec, which handlers of forks don't hear of.
+int hook::posix_spawn(pid_t* child, const char* path, const posix_spawn_file_actions_t* actions,
+                      const posix_spawnattr_t* attributes, char* const* arguments, char* const* environment) {
+  return before_exec() ? real.posix_spawn(child, path, actions, attributes, arguments, environment) : errno;
+}
+int hook::posix_spawnp(pid_t* child, const char* file, const posix_spawn_file_actions_t* actions,
+                       const posix_spawnattr_t* attributes, char* const* arguments, char* const* environment) {
+  return before_exec() ? real.posix_spawnp(child, file, actions, attributes, arguments, environment) : errno;
+}
+
 // What libuv and others call by number.
 long hook::syscall(long number, long a, long b, long c, long d, long e, long f) {
   switch (number) {

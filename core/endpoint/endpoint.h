@@ -131,7 +131,8 @@ class endpoint {
   std::size_t borrow_fast(std::span<message> messages);
   result<std::size_t> receive_here(std::span<message> messages, int flags);
   error no_leftovers();
-  result<std::size_t> send_by_kernel(std::span<message> messages, int flags, kernel_reason why);  // without a turn
+  status bind_to_send();  // without a turn, and so is the next
+  result<std::size_t> send_by_kernel(std::span<message> messages, int flags, kernel_reason why);
   std::size_t count_segments(const message& m) const;
   void count_received(std::span<const message> messages);
   result<std::size_t> take_fast(std::span<message> messages, int flags);

@@ -12,35 +12,16 @@
 #include "endpoint/endpoint.h"
 #include "host/ports.h"
 #include "socket/group_options.h"
+#include "socket/option_fate.h"
 #include "socket/options.h"
 
 namespace fastudp {
 namespace {
 
-struct option_number {
-  int level, name;
-};
-
-// What the kernel does for the companion and the fast path needn't know: it is about sending through the kernel, or
-// without any effect on what a program sees.
-constexpr option_number harmless_options[] = {{SOL_SOCKET, SO_DEBUG},
-                                              {SOL_SOCKET, SO_KEEPALIVE},
-                                              {SOL_SOCKET, SO_OOBINLINE},
-                                              {SOL_SOCKET, SO_LINGER},
-                                              {SOL_SOCKET, SO_INCOMING_CPU},
-                                              {SOL_SOCKET, SO_BUSY_POLL},
-                                              {SOL_SOCKET, SO_PREFER_BUSY_POLL},
-                                              {SOL_SOCKET, SO_BUSY_POLL_BUDGET},
-                                              {SOL_SOCKET, SO_SNDBUFFORCE},
-                                              {IPPROTO_IP, IP_FREEBIND},
-                                              {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
-                                              {IPPROTO_IPV6, IPV6_FREEBIND}};
-
+// Whether the fast path goes on as before.
 bool is_harmless(int level, int name, std::span<const std::byte> value) {
   const bool switches_off = std::ranges::all_of(value, [](std::byte b) { return b == std::byte{}; });
-  return switches_off || std::ranges::any_of(harmless_options, [&](const option_number& o) {
-           return o.level == level && o.name == name;
-         });
+  return switches_off || fate_of(level, name) != option_fate::kernel;
 }
 
 // Sockets that may have to share their port with another process.
@@ -215,7 +196,8 @@ status endpoint::hand_over(kernel_reason why) {
 }
 
 status endpoint::hand_over(engine::turn& t, kernel_reason why) {
-  if (!kernel_ || engine_.is_strict()) return error{EOPNOTSUPP};
+  // What the user wants isn't what strictness is against.
+  if (!kernel_ || (engine_.is_strict() && why != kernel_reason::rule)) return error{EOPNOTSUPP};
   if (!is_fast()) return {};
   engine_.work(t);
   leave_to_kernel(why);
@@ -428,7 +410,15 @@ void endpoint::complete_sends(std::uint32_t count) {
   socket_.complete_sends(count);
 }
 
+// What the kernel would bind by itself, both halves are bound to.
+status endpoint::bind_to_send() {
+  if (!is_fast() || engine_.is_undecided()) return {};
+  own_turn t(*this);
+  return is_fast() ? ensure_bound(t) : status{};
+}
+
 result<std::size_t> endpoint::send_by_kernel(std::span<message> messages, int flags, kernel_reason why) {
+  if (auto bound = bind_to_send(); !bound) return bound.failure();
   kernel_->expect_answer(engine_.time().coarse());
   const bool completes = completes_here(flags);
   const auto sent = kernel_->send(messages, completes ? flags & ~message_flag::zero_copy : flags);

@@ -108,8 +108,10 @@ constexpr option_row options[] = {
        return {};
      }},
     constant<1>(SO_SNDLOWAT),
-    {SOL_SOCKET, SO_RCVTIMEO, nullptr, nullptr, &socket_settings::receive_timeout},
-    {SOL_SOCKET, SO_SNDTIMEO, nullptr, nullptr, &socket_settings::send_timeout},
+    {SOL_SOCKET, SO_RCVTIMEO_OLD, nullptr, nullptr, &socket_settings::receive_timeout},
+    {SOL_SOCKET, SO_RCVTIMEO_NEW, nullptr, nullptr, &socket_settings::receive_timeout},
+    {SOL_SOCKET, SO_SNDTIMEO_OLD, nullptr, nullptr, &socket_settings::send_timeout},
+    {SOL_SOCKET, SO_SNDTIMEO_NEW, nullptr, nullptr, &socket_settings::send_timeout},
     port_flag<&port_entry::reuse_address>(SO_REUSEADDR),
     port_flag<&port_entry::reuse_port>(SO_REUSEPORT),
     flag<&socket_settings::broadcast>(SOL_SOCKET, SO_BROADCAST),
