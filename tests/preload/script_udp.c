@@ -282,6 +282,14 @@ static void pieces_and_calls(int port) {
   SHOW(send(s, "b", 1, 0));
   show_both(a, b);
   SHOW(send(s, "b", 1, 0));
+  struct sockaddr_in nowhere4 = at("240.0.0.1", port);
+  struct sockaddr_in6 nowhere6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+  inet_pton(AF_INET6, "fd77::1", &nowhere6.sin6_addr);
+  SHOW(to_port(s, port, "lost?", 5, more));
+  SHOW(v6 ? connect(s, (struct sockaddr*)&nowhere6, sizeof nowhere6)
+          : connect(s, (struct sockaddr*)&nowhere4, sizeof nowhere4));
+  SHOW(send(s, "b", 1, 0));
+  show_both(a, b);
   SHOW(connect_to(s, port));
   SHOW(send(s, "a", 1, more));
   SHOW(shutdown(s, SHUT_WR));
