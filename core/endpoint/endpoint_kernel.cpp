@@ -388,6 +388,13 @@ result<std::size_t> endpoint::borrow_from_kernel(std::span<message> messages) {
 
 // ---- Sending
 
+// What the kernel would bind by itself, both halves are bound to.
+status endpoint::bind_to_send() {
+  if (!is_fast() || engine_.is_undecided()) return {};
+  own_turn t(*this);
+  return is_fast() ? ensure_bound(t) : status{};
+}
+
 // How many datagrams the kernel makes of it.
 std::size_t endpoint::count_segments(const message& m) const {
   const int own = read_control(m.control, family()).segment;
@@ -408,13 +415,6 @@ void endpoint::complete_sends(std::uint32_t count) {
   if (engine_.is_guest()) return;
   has_completed_.store(true, std::memory_order_relaxed);
   socket_.complete_sends(count);
-}
-
-// What the kernel would bind by itself, both halves are bound to.
-status endpoint::bind_to_send() {
-  if (!is_fast() || engine_.is_undecided()) return {};
-  own_turn t(*this);
-  return is_fast() ? ensure_bound(t) : status{};
 }
 
 result<std::size_t> endpoint::send_by_kernel(std::span<message> messages, int flags, kernel_reason why) {
