@@ -2,7 +2,6 @@
 
 #include <limits.h>
 #include <netinet/in.h>
-#include <netinet/udp.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -57,17 +56,17 @@ bool translate(const msghdr& m, payload& body, fastudp_msg& out) {
   return true;
 }
 
-// Linux binds a socket that sends, which both halves have to know of.
-void bind_as_sending_does(const call& c) {
+// Before libc sends. All pieces of a datagram must go one way; and Linux binds a socket that sends, which both halves
+// have to know of.
+void prepare_kernel(const call& c, cause why) {
+  if (c->sends_pieces.load(std::memory_order_relaxed)) c.hand_over(why);
   fastudp_addr here{};
   if (fastudp_socket_local_addr(c.handle(), &here) == 0 && here.port == 0) (void)fastudp_socket_bind(c.handle(), &here);
 }
 
 template <typename Otherwise>
 ssize_t counted(const call& c, const Otherwise& otherwise, cause why = cause::option) {
-  bind_as_sending_does(c);
-  // All pieces of a datagram must go one way.
-  if (c->sends_pieces.load(std::memory_order_relaxed)) c.hand_over(cause::option);
+  prepare_kernel(c, why);
   const ssize_t sent = otherwise();
   c.count(0, sent < 0 ? 0 : 1, why);
   return sent;
@@ -156,7 +155,7 @@ int send_many(int fd, mmsghdr* messages, unsigned count, int flags) {
   if (c && messages != nullptr && flags_translate(c, flags)) {
     return send_all(c, fd, messages, std::min(count, 1024u), flags);
   }
-  if (c) bind_as_sending_does(c);
+  if (c) prepare_kernel(c, cause::option);
   for (unsigned i = 0; !c && messages != nullptr && i < std::min(count, 1024u); ++i) {
     if (!before_passing(&messages[i].msg_hdr)) return -1;
   }

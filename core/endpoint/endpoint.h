@@ -55,8 +55,9 @@ class endpoint {
   status hand_over(kernel_reason why);
   // Datagrams that the caller moved through the companion himself.
   void count_kernel(std::uint64_t received, std::uint64_t sent, kernel_reason why);
-  // Datagrams that came before the socket was handed over lie in its fast queue.
-  bool has_leftovers() const { return has_leftovers_.load(std::memory_order_acquire); }
+  // Of a socket that was handed over: datagrams that came before lie in its fast queue, and the error queue here has
+  // something that the kernel doesn't know of.
+  int leftovers() const;
   int readiness(time_point now, int asked);
   void let_go();
   void become_guest();

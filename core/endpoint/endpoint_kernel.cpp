@@ -258,6 +258,12 @@ void endpoint::let_go() {
   engine_.wake(*this);
 }
 
+int endpoint::leftovers() const {
+  const bool has_datagrams = has_leftovers_.load(std::memory_order_acquire);
+  const bool has_completions = !engine_.is_guest() && socket_.errors_waiting();
+  return (has_datagrams ? ready::readable : 0) | (has_completions ? ready::error : 0);
+}
+
 error endpoint::no_leftovers() {
   has_leftovers_.store(false, std::memory_order_release);
   return error{left_to_kernel};

@@ -29,7 +29,7 @@ status endpoint::send_held_by_kernel(int flags) {
   if (sent && flags == 0) count_kernel(0, count_segments(m), socket_.why_kernel());
   held.discard();
   flags != 0 ? kernel_pieces_.store(held.completes()) : socket_.complete_sends(held.completes());
-  return sent ? status{} : sent.failure();
+  return sent ? status{} : held.excuse(sent.failure());
 }
 
 // What that sends, and whether it can, isn't the option's affair.

@@ -19,6 +19,7 @@ status cork::begin(const endpoint_address& to, const send_choices& choices, fram
   to_ = to;
   choices_ = choices;
   completes_ = 0;
+  is_redirected_ = false;
   return {};
 }
 
@@ -26,7 +27,10 @@ void cork::redirect(const endpoint_address& to) {
   if (!is_holding() || !to_.address.is_v4() || !to.address.is_v4()) return;
   to_ = to;
   choices_.source = {};
+  is_redirected_ = true;
 }
+
+status cork::excuse(status sent) const { return is_redirected_ && sent.code() == ENETUNREACH ? status{} : sent; }
 
 status cork::add(std::span<const std::byte> piece, bool completes) {
   const std::uint32_t longest = to_.address.is_v4() ? longest_v4 : longest_v6;

@@ -25,6 +25,8 @@ class cork {
   status begin(const endpoint_address& to, const send_choices& choices, frame_store& store);
   // Linux: connecting over IPv4 moves the goal of what is held, from whatever address goes with it.
   void redirect(const endpoint_address& to);
+  // What Linux says of sending to a goal that can't be reached: nothing, as it found its way before that was set.
+  status excuse(status sent) const;
   // EMSGSIZE: more than a datagram takes.
   status add(std::span<const std::byte> piece, bool completes);
   // How many pieces of the datagram that is or was held are to be told as done (MSG_ZEROCOPY).
@@ -41,6 +43,7 @@ class cork {
   packet* held_ = nullptr;
   endpoint_address to_;
   send_choices choices_;
+  bool is_redirected_ = false;
   std::uint32_t completes_ = 0;
 };
 

@@ -58,7 +58,7 @@ status udp_socket::send_piece(std::span<const std::byte> payload, const endpoint
 status udp_socket::push(time_point now) {
   const auto sent = push_held(now);
   if (!cork_.is_holding()) complete_sends(cork_.completes());
-  return sent;
+  return cork_.excuse(sent);
 }
 
 status udp_socket::push_held(time_point now) {

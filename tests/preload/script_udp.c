@@ -282,6 +282,14 @@ static void pieces_and_calls(int port) {
   SHOW(send(s, "b", 1, 0));
   show_both(a, b);
   SHOW(send(s, "b", 1, 0));
+  struct sockaddr_in nowhere4 = at("240.0.0.1", port);
+  struct sockaddr_in6 nowhere6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+  inet_pton(AF_INET6, "fd77::1", &nowhere6.sin6_addr);
+  SHOW(to_port(s, port, "lost?", 5, more));
+  SHOW(v6 ? connect(s, (struct sockaddr*)&nowhere6, sizeof nowhere6)
+          : connect(s, (struct sockaddr*)&nowhere4, sizeof nowhere4));
+  SHOW(send(s, "b", 1, 0));
+  show_both(a, b);
   SHOW(connect_to(s, port));
   SHOW(send(s, "a", 1, more));
   SHOW(shutdown(s, SHUT_WR));
@@ -390,6 +398,17 @@ static void zero_copy(int port) {
   SHOW(shutdown(s, SHUT_WR));
   SHOW(send(s, "x", 1, zc));
   show_completions(s, 512);
+  /* An option by which the kernel gets the socket, amid all that. */
+  const int k = socket(family, SOCK_DGRAM, 0);
+  SHOW(set(k, SOL_SOCKET, SO_ZEROCOPY, 1));
+  SHOW(to_port(k, port, "before", 6, zc));
+  show_completions(k, 512);
+  SHOW(to_port(k, port, "a piece ", 8, zc | MSG_MORE));
+  SHOW(set(k, SOL_SOCKET, SO_MARK, 7));
+  SHOW(to_port(k, port, "and another", 11, zc));
+  SHOW(to_port(k, port, "after", 5, zc));
+  show_both(a, a);
+  show_completions(k, 512);
 }
 
 int main(void) {
