@@ -30,7 +30,10 @@ bool control_translates(const msghdr& m) {
     const bool is_v4 = each->cmsg_level == IPPROTO_IP && (type == IP_PKTINFO || type == IP_TTL || type == IP_TOS);
     const bool is_v6 =
         each->cmsg_level == IPPROTO_IPV6 && (type == IPV6_PKTINFO || type == IPV6_HOPLIMIT || type == IPV6_TCLASS);
-    if (!is_v4 && !is_v6) return false;
+    const bool is_stamp =
+        each->cmsg_level == SOL_SOCKET &&
+        (type == SO_TIMESTAMPING_OLD || type == SO_TIMESTAMPING_NEW || type == 81 /* SCM_TS_OPT_ID */);
+    if (!is_v4 && !is_v6 && !is_stamp) return false;
   }
   return true;
 }

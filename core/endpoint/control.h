@@ -32,8 +32,12 @@ class control_writer {
   bool truncated_ = false;
 };
 
-// IP_PKTINFO, IP_TTL and IP_TOS; for a socket of IPv6 IPV6_PKTINFO, IPV6_HOPLIMIT and IPV6_TCLASS as well, the first
-// two also by RFC 2292's numbers. Refused with EINVAL: a message that UDP doesn't know, or of a wrong size.
+// SO_TIMESTAMPING and SCM_TS_OPT_ID; IP_PKTINFO, IP_TTL and IP_TOS; for a socket of IPv6 IPV6_PKTINFO, IPV6_HOPLIMIT
+// and IPV6_TCLASS as well, the first two also by RFC 2292's numbers. Refused with EINVAL: a message that UDP doesn't
+// know, or of a wrong size.
 send_choices read_control(std::span<const std::byte> control, ip_family family);
+
+// A copy with the number by which the datagram's stamps are told added; as it is when `room` is too small.
+std::span<std::byte> with_stamp_id(std::span<std::byte> control, std::uint32_t id, std::span<std::byte> room);
 
 }  // namespace fastudp

@@ -13,6 +13,7 @@
 
 #include "endpoint/control.h"
 #include "endpoint/explain.h"
+#include "endpoint/stamps.h"
 #include "socket/group_options.h"
 #include "socket/options.h"
 
@@ -37,12 +38,12 @@ sock_extended_err describe(const queued_error& e) {
   out.ee_type = e.type;
   out.ee_code = e.icmp_code;
   out.ee_info = e.info;
+  out.ee_data = e.data;
   return out;
 }
 
 // IP_RECVERR's control message, or IPV6_RECVERR's: the error, then the address of whoever reported it.
-void put_report(control_writer& out, const queued_error& e, ip_family family) {
-  const bool is_reported = e.origin != SO_EE_ORIGIN_LOCAL;
+void put_report(control_writer& out, const queued_error& e, ip_family family, bool is_reported) {
   if (family == ip_family::v4) {
     struct {
       sock_extended_err what;
@@ -335,7 +336,7 @@ void endpoint::fill(message& m, packet& datagram) {
 }
 
 // All but the payload.
-void endpoint::describe(message& m, const packet& datagram) const {
+void endpoint::describe(message& m, packet& datagram) const {
   m.length = datagram.length;
   m.flags = m.data.size() < datagram.length ? message_flag::truncated : 0;
   m.peer = sender_of(datagram);
@@ -350,16 +351,47 @@ int endpoint::interface() const {
   return engine_.with_host() == sharing::loopback ? loopback : engine_.device().interface;
 }
 
-void endpoint::fill_control(message& m, const packet& datagram) const {
-  if (!socket_.settings().wants_facts()) {
+void endpoint::fill_control(message& m, packet& datagram) const {
+  const socket_settings& wanted = socket_.settings();
+  if (!wanted.wants_control()) {
     m.control = m.control.first(0);
     return;
   }
   control_writer out(m.control);
-  const ip_facts facts = facts_of(datagram);
-  put_facts(out, facts, interface(), facts.destination, socket_.settings());
+  put_stamps(out, wanted.stamps, stamp_of(datagram), false);
+  if (wanted.wants_facts()) {
+    const ip_facts facts = facts_of(datagram);
+    put_facts(out, facts, interface(), facts.destination, wanted);
+  }
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;
+}
+
+// When the packet socket, or whoever looked at the clock, saw it; whatever came before anybody asked came just now.
+std::int64_t endpoint::stamp_of(packet& datagram) const {
+  const bool is_asked_for = socket_.settings().stamps.wanted;
+  if (datagram.stamp == 0 && is_asked_for) datagram.stamp = engine_.time().wall();
+  return is_asked_for || socket_.layer().stamps() ? datagram.stamp : 0;
+}
+
+// Linux has no local address there, that is, none for an answer.
+void endpoint::put_icmp(control_writer& out, const queued_error& e) const {
+  const ip_address nowhere = ip_address::any(ip_family::v4);
+  const bool is_reported = e.origin != SO_EE_ORIGIN_LOCAL;
+  if (is_reported) put_facts(out, e.message, interface(), nowhere, socket_.settings());
+  put_report(out, e, e.destination.address.family(), is_reported);
+}
+
+// The stamp of what was sent. Of the datagram itself Linux tells a socket of IPv6 always, and one of IPv4 with
+// SOF_TIMESTAMPING_OPT_CMSG.
+void endpoint::put_departure(control_writer& out, queued_error e, bool has_frame) const {
+  const socket_settings& own = socket_.settings();
+  put_stamps(out, own.stamps, e.stamp, true);
+  const bool is_v6 = family() == ip_family::v6;
+  const bool tells_facts = has_frame && (is_v6 || (own.stamps.flags & stamping::with_facts) != 0);
+  if (tells_facts) put_facts(out, e.message, interface(), e.message.source, own);
+  e.offender = e.message.source;
+  put_report(out, e, family(), tells_facts);
 }
 
 // As Linux: the payload that was quoted, where the datagram was going, and who reported it in a control message.
@@ -367,18 +399,16 @@ status endpoint::fill_error(message& m) {
   queued_error e;
   packet* quoted = socket_.pop_error(e);
   if (quoted == nullptr) return error{EAGAIN};
+  const bool is_stamp = e.origin == SO_EE_ORIGIN_TIMESTAMPING;
   const std::size_t stored = std::min<std::size_t>(m.data.size(), quoted->length);
   if (stored != 0) std::memcpy(m.data.data(), quoted->data(), stored);
   m.data = m.data.first(stored);
   m.length = quoted->length;
   m.peer = e.destination;
-  m.has_peer = true;
+  m.has_peer = !is_stamp;
   m.flags = message_flag::error_queue | (stored < quoted->length ? message_flag::truncated : 0);
   control_writer out(m.control);
-  // Linux has no local address there, that is, none for an answer.
-  const ip_address nowhere = ip_address::any(ip_family::v4);
-  if (e.origin != SO_EE_ORIGIN_LOCAL) put_facts(out, e.message, interface(), nowhere, socket_.settings());
-  put_report(out, e, e.destination.address.family());
+  is_stamp ? put_departure(out, e, quoted->length != 0) : put_icmp(out, e);
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;
   release(quoted);
@@ -390,10 +420,23 @@ result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
   if (messages.empty()) return std::size_t{0};
   note_look();
   const bool errors_are_kernels = kernel_ && engine_.with_host() != sharing::none;
-  if ((flags & message_flag::error_queue) != 0 && errors_are_kernels) return receive_kernel_only(messages, flags);
+  if ((flags & message_flag::error_queue) != 0 && errors_are_kernels) {
+    const std::size_t own = receive_reports(messages);
+    return own != 0 ? result<std::size_t>(own) : receive_kernel_only(messages, flags);
+  }
   if (!is_fast() && !has_leftovers_.load(std::memory_order_acquire)) return receive_kernel_only(messages, flags);
   const auto got = receive_here(messages, flags);
   return got.code() == left_to_kernel ? receive_kernel_only(messages, flags) : got;
+}
+
+// Stamps of what was sent from here, where ICMP errors are the kernel's.
+std::size_t endpoint::receive_reports(std::span<message> messages) {
+  own_turn t(*this);
+  if (engine_.is_guest()) return 0;
+  std::size_t count = 0;
+  while (count < messages.size() && fill_error(messages[count])) ++count;
+  if (count != 0) settle_descriptor();
+  return count;
 }
 
 // left_to_kernel: the socket was handed over, and its fast queue is empty.

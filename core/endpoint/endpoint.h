@@ -16,6 +16,8 @@
 
 namespace fastudp {
 
+class control_writer;
+
 class endpoint {
  public:
   explicit endpoint(engine& h, ip_family family = ip_family::v4) : engine_(h), socket_(h.sockets(), family) {
@@ -129,8 +131,11 @@ class endpoint {
   result<std::size_t> borrow_from_kernel(std::span<message> messages);
   std::size_t borrow_fast(std::span<message> messages);
   result<std::size_t> receive_here(std::span<message> messages, int flags);
+  std::size_t receive_reports(std::span<message> messages);  // without a turn
   error no_leftovers();
-  result<std::size_t> send_by_kernel(std::span<message> messages, int flags, kernel_reason why);  // without a turn
+  result<std::size_t> send_by_kernel(std::span<message> messages, int flags, kernel_reason why);    // without a turn
+  result<std::size_t> send_numbered(std::span<message> messages, int flags, std::uint32_t stamps);  // likewise
+  status number_sends(engine::turn& t);
   void count_received(std::span<const message> messages);
   result<std::size_t> take_fast(std::span<message> messages, int flags);
   result<std::size_t> take(std::span<message> messages, int flags, time_point now);
@@ -141,9 +146,12 @@ class endpoint {
   void settle_descriptor();
   void end_of_input();
   void fill(message& m, packet& datagram);
-  void describe(message& m, const packet& datagram) const;
+  void describe(message& m, packet& datagram) const;
   int interface() const;
-  void fill_control(message& m, const packet& datagram) const;
+  void fill_control(message& m, packet& datagram) const;
+  std::int64_t stamp_of(packet& datagram) const;
+  void put_icmp(control_writer& out, const queued_error& e) const;
+  void put_departure(control_writer& out, queued_error e, bool has_frame) const;
   status fill_error(message& m);
   status send_one(const message& m, int flags, time_point now);
   status check_frame(const message& m) const;
@@ -160,6 +168,8 @@ class endpoint {
   // The fast queue may hold something, also when the socket is the kernel's by now.
   std::atomic<bool> has_leftovers_{true};
   std::atomic<bool> is_seen_{false};
+  // SO_TIMESTAMPING's, while what the kernel sends is numbered together with what we send.
+  std::atomic<std::uint32_t> numbered_stamps_{0};
   bool diverted_ = false, kernel_first_ = false;
   kernel_reason handed_over_for_{};
 };

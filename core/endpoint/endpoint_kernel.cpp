@@ -13,6 +13,7 @@
 #include "host/ports.h"
 #include "socket/group_options.h"
 #include "socket/options.h"
+#include "socket/timestamps.h"
 
 namespace fastudp {
 namespace {
@@ -86,6 +87,7 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
     }
   } options(kernel_->socket());
   copy_options(socket_, options, t.now());
+  if (auto numbered = number_sends(t); !numbered) return numbered;
   engine_.work(t);  // what came before isn't its
   if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
   if (is_fast()) settle(t);
@@ -290,8 +292,10 @@ status endpoint::set_both(engine::turn& t, int level, int name, std::span<const 
   }
   if (is_group_option(level, name) && is_fast()) return set_group_option(t, level, name, value);
   if (auto set = kernel_->socket().set_option(level, name, value); !set) return set;
-  if (!is_fast()) return {};
+  const bool is_stamps = is_stamp_option(level, name);
+  if (!is_fast() && !is_stamps) return {};
   const auto here = fastudp::set_option(socket_, level, name, value, t.now());
+  if (here && is_stamps) return number_sends(t);
   if (here || here.code() != ENOPROTOOPT || is_harmless(level, name, value)) return {};
   return hand_over(t, kernel_reason::option);
 }
@@ -391,9 +395,36 @@ result<std::size_t> endpoint::borrow_from_kernel(std::span<message> messages) {
 
 // ---- Sending
 
+// Stamps of what was sent are told by a number (SOF_TIMESTAMPING_OPT_ID), which we give, so that none is given twice.
+result<std::size_t> endpoint::send_numbered(std::span<message> messages, int flags, std::uint32_t stamps) {
+  std::size_t sent = 0;
+  for (message& m : messages) {
+    const send_choices choices = read_control(m.control, family());
+    const std::uint32_t wanted = choices.stamps >= 0 ? static_cast<std::uint32_t>(choices.stamps) : stamps;
+    alignas(cmsghdr) std::byte room[512];
+    message numbered = m;
+    if (choices.refusal == 0 && choices.stamp_id < 0 && (wanted & stamping::numbered) != 0)
+      numbered.control = with_stamp_id(m.control, next_stamp_id(socket_), room);
+    const auto went = kernel_->send({&numbered, 1}, flags);
+    if (!went) return sent != 0 ? result<std::size_t>(sent) : went;
+    ++sent;
+  }
+  return sent;
+}
+
+// A kernel that can't be told the numbers has to count alone.
+status endpoint::number_sends(engine::turn& t) {
+  const std::uint32_t flags = socket_.settings().stamps.flags;
+  const bool is_numbered = kernel_ && (flags & stamping::with_id) != 0;
+  const bool can_be = is_numbered && kernel_->socket().takes_stamp_ids();
+  numbered_stamps_.store(can_be ? flags : 0, std::memory_order_release);
+  return is_numbered && !can_be && is_fast() ? hand_over(t, kernel_reason::option) : status{};
+}
+
 result<std::size_t> endpoint::send_by_kernel(std::span<message> messages, int flags, kernel_reason why) {
   kernel_->expect_answer(engine_.time().coarse());
-  const auto sent = kernel_->send(messages, flags);
+  const std::uint32_t stamps = numbered_stamps_.load(std::memory_order_acquire);
+  const auto sent = stamps != 0 ? send_numbered(messages, flags, stamps) : kernel_->send(messages, flags);
   if (!sent) return sent;
   count_kernel(0, *sent, why);
   for (message& m : messages.first(*sent)) {

@@ -210,6 +210,7 @@ class engine final : public own_sockets, private socket_events, private host_vie
   status add_address(std::string_view text, reason& why);
   status add_gateway(std::string_view text, reason& why);
   void became_ready(udp_socket& socket) override;
+  std::int64_t wall_time() override { return clock_.wall(); }
   // After every sleep: the time has passed, and the host may have news.
   void woke_up(turn& t, const waiter& w);
   // EAGAIN when the limit has passed, or would never: a hand-held clock stands still.

@@ -144,6 +144,26 @@ result<std::size_t> companion::get_option(int level, int name, std::span<std::by
   return std::size_t{size};
 }
 
+// A socket without SO_BROADCAST sends nothing to everybody, and says so after it has read the control messages.
+bool companion::takes_stamp_ids() const {
+  constexpr int id_message = 81, ids = 1 << 7;
+  const descriptor probe(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP));
+  if (!probe || ::setsockopt(probe.number(), SOL_SOCKET, SO_TIMESTAMPING, &ids, sizeof ids) != 0) return false;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(std::uint32_t))] = {};
+  const cmsghdr header{.cmsg_len = CMSG_LEN(sizeof(std::uint32_t)), .cmsg_level = SOL_SOCKET, .cmsg_type = id_message};
+  std::memcpy(control, &header, sizeof header);
+  sockaddr_in everybody{};
+  everybody.sin_family = AF_INET;
+  everybody.sin_port = htons(9);
+  everybody.sin_addr.s_addr = INADDR_BROADCAST;
+  msghdr m{};
+  m.msg_name = &everybody;
+  m.msg_namelen = sizeof everybody;
+  m.msg_control = control;
+  m.msg_controllen = sizeof control;
+  return ::sendmsg(probe.number(), &m, MSG_DONTWAIT) < 0 && errno != EINVAL;
+}
+
 status companion::allow_foreign_address() {
   const int on = 1;
   if (family_ == ip_family::v4) return outcome(::setsockopt(number_, IPPROTO_IP, IP_FREEBIND, &on, sizeof on));

@@ -45,6 +45,8 @@ class companion {
   result<endpoint_address> peer() const;
   status set_option(int level, int name, std::span<const std::byte> value);
   result<std::size_t> get_option(int level, int name, std::span<std::byte> value) const;
+  // Whether a control message may say by which number stamps of a datagram are told (SCM_TS_OPT_ID, Linux 6.13).
+  bool takes_stamp_ids() const;
   // Lets it bind to and hold an address that isn't the host's (IP_FREEBIND).
   status allow_foreign_address();
 

@@ -33,6 +33,7 @@ struct alignas(64) packet {
   std::uint32_t transport = 0;  // offset of the transport header, once known
   checksum_state checksum = checksum_state::unknown;
   std::uint8_t priority = 0;  // to be sent with, 0 to 7, for a link that tags (802.1Q)
+  std::int64_t stamp = 0;     // when it arrived, in nanoseconds of CLOCK_REALTIME; 0: nobody has looked
 
   std::byte* data() { return frame + begin; }
   std::span<std::byte> bytes() { return {data(), length}; }
@@ -70,6 +71,7 @@ struct alignas(64) packet {
     network = transport = 0;
     checksum = checksum_state::unknown;
     priority = 0;
+    stamp = 0;
   }
 };
 

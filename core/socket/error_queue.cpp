@@ -1,8 +1,12 @@
 #include "socket/error_queue.h"
 
+#include <linux/errqueue.h>
+
 #include <cstring>
 
 namespace fastudp {
+
+bool queued_error::is_icmp() const { return origin == SO_EE_ORIGIN_ICMP || origin == SO_EE_ORIGIN_ICMP6; }
 
 // The record itself stands in the packet's headroom.
 static_assert(sizeof(queued_error) <= default_headroom);

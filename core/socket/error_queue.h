@@ -11,12 +11,16 @@ namespace fastudp {
 
 struct queued_error {
   int code = 0;             // errno
-  std::uint8_t origin = 0;  // SO_EE_ORIGIN_ICMP, _ICMP6 or _LOCAL
+  std::uint8_t origin = 0;  // SO_EE_ORIGIN_ICMP, _ICMP6, _LOCAL or _TIMESTAMPING
   std::uint8_t type = 0, icmp_code = 0;
-  std::uint32_t info = 0;        // the MTU of "too big" errors
+  std::uint32_t info = 0;        // the MTU of "too big" errors; which stamp it is
+  std::uint32_t data = 0;        // of a stamp: the datagram's number
   endpoint_address destination;  // of the datagram
   ip_address offender;
-  ip_facts message{};  // of the ICMP error
+  ip_facts message{};      // of the ICMP error; of a stamp: of the datagram itself, if it is there
+  std::int64_t stamp = 0;  // when a datagram was sent
+
+  bool is_icmp() const;
 };
 
 class error_queue {

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "socket/group_options.h"
+#include "socket/timestamps.h"
 #include "socket/udp_layer.h"
 #include "socket/udp_socket.h"
 
@@ -268,6 +269,7 @@ status set_option(udp_socket& socket, int level, int name, std::span<const std::
   // Options of sockets and of IPv6 are whole integers at least, whether they are known or not.
   if ((level == SOL_SOCKET || level == IPPROTO_IPV6) && value.size() < sizeof(int)) return error{EINVAL};
   if (is_group_option(level, name)) return set_group_option(socket, level, name, value, now);
+  if (is_stamp_option(level, name)) return set_stamp_option(socket, name, value);
   const option_row* row = find(level, name);
   if (row != nullptr && row->timeout != nullptr) {
     const auto timeout = timeout_of(value);
@@ -287,6 +289,7 @@ status set_option(udp_socket& socket, int level, int name, std::span<const std::
 result<std::size_t> get_option(udp_socket& socket, int level, int name, std::span<std::byte> value, time_point now) {
   if (level == IPPROTO_IPV6 && socket.family() == ip_family::v4) return error{ENOPROTOOPT};
   if (is_group_option(level, name)) return get_group_option(socket, level, name, value);
+  if (is_stamp_option(level, name)) return get_stamp_option(socket, name, value);
   const option_row* row = find(level, name);
   if (row == nullptr) return error{ENOPROTOOPT};
   if (row->timeout != nullptr) return write_timeout(socket.settings().*row->timeout, value);
@@ -302,6 +305,7 @@ void copy_options(udp_socket& socket, option_source& from, time_point now) {
     const auto size = from.get_option(row.level, row.name, value);
     if (size) (void)set_option(socket, row.level, row.name, {value, *size}, now);
   }
+  copy_stamp_options(socket, from);
   // As they are, not doubled once more and cut to the administrator's limit.
   for (auto [name, field] :
        {std::pair{SO_RCVBUF, &socket_settings::receive_buffer}, std::pair{SO_SNDBUF, &socket_settings::send_buffer}}) {

@@ -5,6 +5,7 @@
 
 #include "base/address.h"
 #include "base/time.h"
+#include "socket/timestamps.h"
 
 namespace fastudp {
 
@@ -41,6 +42,7 @@ struct socket_settings {
   int mtu_discover = 1;  // IP_PMTUDISC_WANT
   bool receive_errors = false;
   bool receive_packet_info = false, receive_ttl = false, receive_tos = false;
+  stamp_settings stamps;
 
   // Of IPv6 sockets, for datagrams over IPv6; what is above holds for those over IPv4.
   struct ipv6 {
@@ -61,6 +63,7 @@ struct socket_settings {
     return receive_packet_info || receive_ttl || receive_tos || v6.receive_packet_info || v6.receive_hops ||
            v6.receive_traffic_class || v6.receive_packet_info_2292 || v6.receive_hops_2292;
   }
+  bool wants_control() const { return stamps.any() || wants_facts(); }
 };
 
 inline constexpr std::uint8_t default_ttl = 64;

@@ -17,7 +17,19 @@ packet* udp_layer::keep(packet* datagram) {
   return copy;
 }
 
+// What the link has no stamp for came just now.
+void udp_layer::stamp(std::span<arrival> arrivals) {
+  std::int64_t now = 0;
+  for (arrival& each : arrivals) {
+    if (each.datagram->stamp != 0) continue;
+    if (now == 0) now = events_.wall_time();
+    each.datagram->stamp = now;
+  }
+}
+
 void udp_layer::deliver(std::span<arrival> arrivals, time_point) {
+  if (stamps()) [[unlikely]]
+    stamp(arrivals);
   for (arrival& each : arrivals) {
     if (each.group) {
       each.taken = deliver_to_group(each);

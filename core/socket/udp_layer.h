@@ -17,6 +17,8 @@ class socket_events {
   virtual void became_ready(udp_socket& socket) = 0;
   // An ICMP error came in for a socket whose errors are the kernel's to tell.
   virtual void kernel_has_error(udp_socket&) {}
+  // Nanoseconds of CLOCK_REALTIME, for time stamps: asked once for a burst, and only when somebody wants them.
+  virtual std::int64_t wall_time() { return 0; }
 
  protected:
   ~socket_events() = default;
@@ -43,10 +45,15 @@ class udp_layer final : public datagram_sink {
   socket_events& events() { return events_; }
   const buffer_limits& limits() const { return limits_; }
 
+  // One socket more wants to know when its datagrams come, or one less.
+  void want_stamps(bool more) { more ? ++stamp_users_ : --stamp_users_; }
+  bool stamps() const { return stamp_users_ != 0; }
+
  private:
   bool deliver_to_group(const arrival& datagram);
   port_entry* next_of_group(const arrival& datagram, const port_entry* previous) const;
   packet* keep(packet* datagram);
+  void stamp(std::span<arrival> arrivals);
 
   counters& count_;
   socket_events& events_;
@@ -54,6 +61,7 @@ class udp_layer final : public datagram_sink {
   stack* below_ = nullptr;
   port_table ports_;
   udp_socket* members_ = nullptr;
+  std::uint32_t stamp_users_ = 0;
 };
 
 }  // namespace fastudp

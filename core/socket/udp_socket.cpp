@@ -55,6 +55,7 @@ udp_socket::udp_socket(udp_layer& layer, ip_family family) : layer_(layer), fami
 
 udp_socket::~udp_socket() {
   layer_.forget_member(*this);
+  if (settings_.stamps.is_counted) layer_.want_stamps(false);
   layer_.ports().unbind(entry_);
   received_.release_all();
   errors_.release_all();
@@ -199,6 +200,13 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   if (to != nullptr && to->port == 0) return error{EINVAL};
   if (to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
   if (choices.refusal != 0) return error{choices.refusal};
+  if (choices.stamp_id >= 0 && (settings_.stamps.flags & stamping::with_id) == 0) return error{EINVAL};
+  // The device may have a clock, which is out of reach here.
+  const bool may_have_hardware = layer_.below().with_host() == sharing::interface;
+  if (may_have_hardware && (stamps_for(choices) & stamping::tx_hardware) != 0) {
+    why_kernel_ = kernel_reason::option;
+    return error{left_to_kernel};
+  }
   if (is_by_another_interface(choices)) {
     why_kernel_ = kernel_reason::route;
     return error{has_companion_ ? left_to_kernel : ENODEV};
@@ -219,7 +227,7 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   if (const int pending = take_error()) return error{pending};
   if (shut_writing_) return error{EPIPE};
   if (choices.confirm) layer_.below().neighbours().confirm((*way)->next_hop, now);
-  return departure{destination, *way, ip};
+  return departure{destination, *way, ip, stamps_for(choices), choices.stamp_id};
 }
 
 // The loopback interface's number is 1 on every Linux.
@@ -292,7 +300,44 @@ status udp_socket::send_packet(packet* payload, const endpoint_address* to, cons
   return {};
 }
 
+std::uint32_t udp_socket::stamps_for(const send_choices& choices) const {
+  const std::uint32_t wanted =
+      choices.stamps >= 0 ? static_cast<std::uint32_t>(choices.stamps) : settings_.stamps.flags;
+  return wanted & stamping::numbered;
+}
+
+// When it went is told in the error queue, with the frame as it is on the wire.
+status udp_socket::depart_stamped(const departure& by, packet* datagram, time_point now) {
+  const std::uint32_t flags = settings_.stamps.flags;
+  const bool is_numbered = (flags & stamping::with_id) != 0;
+  queued_error what{.code = ENOMSG, .origin = SO_EE_ORIGIN_TIMESTAMPING, .destination = {}, .offender = {}};
+  if (is_numbered) what.data = by.stamp_id >= 0 ? static_cast<std::uint32_t>(by.stamp_id) : next_stamp_id(*this);
+  packet* frame = nullptr;
+  ip_choices ip = by.ip;
+  if ((flags & stamping::stamp_only) == 0) ip.keep = &frame;
+  const auto sent = layer_.below().out().send(*by.way, datagram, ip, now);
+  if (sent) {
+    layer_.count().tx_datagrams.add();
+    what.stamp = layer_.events().wall_time();
+    if (frame != nullptr) what.message = facts_of(*frame);
+    what.info = SCM_TSTAMP_SCHED;
+    if ((by.stamps & stamping::tx_scheduled) != 0) report_departure(what, frame);
+    what.info = SCM_TSTAMP_SND;
+    if ((by.stamps & stamping::tx_software) != 0) report_departure(what, frame);
+  }
+  if (frame != nullptr) release(frame);
+  return sent;
+}
+
+void udp_socket::report_departure(const queued_error& what, packet* frame) {
+  frame_store& store = layer_.below().store();
+  const std::span<const std::byte> content = frame != nullptr ? frame->bytes() : std::span<const std::byte>();
+  if (errors_.push(what, content, settings_.receive_buffer, store)) layer_.events().became_ready(*this);
+}
+
 status udp_socket::depart(const departure& by, packet* datagram, time_point now) {
+  if (by.stamps != 0) [[unlikely]]
+    return depart_stamped(by, datagram, now);
   const auto sent = layer_.below().out().send(*by.way, datagram, by.ip, now);
   if (sent) layer_.count().tx_datagrams.add();
   return sent;
@@ -301,10 +346,9 @@ status udp_socket::depart(const departure& by, packet* datagram, time_point now)
 packet* udp_socket::pop_error(queued_error& what) {
   packet* p = errors_.pop(what);
   queued_error next;
-  const auto is_reported = [](const queued_error& e) { return e.origin != SO_EE_ORIGIN_LOCAL; };
-  if (errors_.peek(next) && is_reported(next)) {
+  if (errors_.peek(next) && next.is_icmp()) {
     pending_error_ = next.code;
-  } else if (p != nullptr && is_reported(what)) {
+  } else if (p != nullptr && what.is_icmp()) {
     pending_error_ = 0;
   }
   return p;

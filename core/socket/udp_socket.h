@@ -27,6 +27,8 @@ struct send_choices {
   int interface = 0;                  // to leave by; 0: the one that the route says
   int ttl = -1, tos = -1;             // of IPv4; -1: the socket's
   int hops = -1, traffic_class = -1;  // of IPv6, likewise
+  std::int64_t stamps = -1;           // SOF_TIMESTAMPING_TX_*; -1: the socket's
+  std::int64_t stamp_id = -1;         // the number to tell it by; -1: the next one
   bool confirm = false;               // the peer is known to be alive (MSG_CONFIRM)
   int refusal = 0;  // errno: they can't be had, which Linux says after it has looked at the destination
 };
@@ -96,6 +98,7 @@ class udp_socket {
   port_entry& entry() { return entry_; }
   const port_entry& entry() const { return entry_; }
   udp_layer& layer() { return layer_; }
+  const udp_layer& layer() const { return layer_; }
   void* tag = nullptr;  // the endpoint's own
 
  private:
@@ -103,6 +106,8 @@ class udp_socket {
     endpoint_address to;
     path* way;
     ip_choices ip;
+    std::uint32_t stamps;  // to be reported when it is gone
+    std::int64_t stamp_id;
   };
   result<departure> prepare(std::size_t size, const endpoint_address* to, const send_choices& choices, time_point now);
   status bind_ephemeral();
@@ -116,6 +121,9 @@ class udp_socket {
   ip_choices choices_for(const path& way, const send_choices& choices, std::size_t total) const;
   status check_size(const path& way, const ip_choices& ip, std::size_t total, const endpoint_address& to);
   status depart(const departure& by, packet* datagram, time_point now);
+  status depart_stamped(const departure& by, packet* datagram, time_point now);
+  void report_departure(const queued_error& what, packet* frame);
+  std::uint32_t stamps_for(const send_choices& choices) const;
   void write_header(const departure& by, packet* p, std::span<const std::byte> payload_to_copy);
 
   udp_layer& layer_;

@@ -97,6 +97,7 @@ class egress final : public frame_output, public neighbour_events {
                                    std::uint32_t identification);
   status send_fragments(const path& way, packet* whole, const ip_choices& choices, time_point now);
   status emit(const path& way, packet* datagram, const ip_choices& choices, time_point now);
+  void keep_copy(const path& way, const packet& datagram, packet*& kept);
   void send_copy_to_ourselves(const packet& datagram);
   status park(const path& way, packet* frame, time_point now);
   status try_transmit(packet* frame);

@@ -13,6 +13,8 @@
 
 namespace fastudp {
 
+struct packet;
+
 // `kernel`: not ours to send; the host's kernel does it, for the reason that stands beside.
 enum class path_kind : std::uint8_t { unicast, broadcast, multicast, local, kernel };
 
@@ -54,6 +56,7 @@ struct ip_choices {
   bool ignore_path_mtu = false;  // only the interface's MTU counts (IP_PMTUDISC_PROBE and _INTERFACE)
   bool loop = true;              // to a group that this host is in: a copy for ourselves
   std::uint32_t ports = 0;       // both, so that a flow has a label of its own (RFC 6437)
+  packet** keep = nullptr;       // gets a copy of the frame, of fragments the first one's; null: there was no memory
 };
 
 }  // namespace fastudp

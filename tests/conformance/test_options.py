@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 
+import fastudp
 import pytest
 from nets import IP_MTU_DISCOVER, IP_RECVERR, PMTUDISC_DONT
 from packets import HOST, PEER, datagram, packed, quoting, sent, with_identification
@@ -62,6 +63,28 @@ def told_with_a_datagram(net, opened):
     return without_interface(opened.recvmsg(100, 512).control)
 
 
+def kinds_told_with_a_datagram(net, opened):
+    first = net.socket()
+    first.set_option(SOL, socket_number("SO_TIMESTAMP"), 1)  # Linux begins to stamp for the first that asks
+    opened.bind((HOST, 1000))
+    net.inject(datagram(b"x"))
+    return [(level, kind, len(data)) for level, kind, data in opened.recvmsg(100, 512).control]
+
+
+def kinds_reported(net, opened):
+    opened.bind((HOST, 1000))
+    opened.sendto(b"x", (PEER, 2000))
+    try:
+        report = opened.recvmsg(2000, 512, fastudp.ERRQUEUE)
+    except OSError as failure:
+        return errno.errorcode[failure.errno]
+    return len(report.data), [(level, kind, len(what)) for level, kind, what in report.control]
+
+
+def socket_number(name):
+    return {"SO_TIMESTAMP": 29, "SO_TIMESTAMPNS": 35, "SO_TIMESTAMPING": 37}[name]
+
+
 def multicast(**changes):
     return sent(b"x", destination=GROUP, via="01:00:5e:01:02:03", **changes)
 
@@ -80,6 +103,10 @@ SEEN = {
     "IP_PKTINFO": (IP_LEVEL, IP_PKTINFO, 1, told_with_a_datagram, [],
                    [(IP_LEVEL, IP_PKTINFO, packed(HOST) + packed(HOST))]),
     "IP_RECVTTL": (IP_LEVEL, IP_RECVTTL, 1, told_with_a_datagram, [], [(IP_LEVEL, IP_TTL, struct.pack("=i", 9))]),
+    "SO_TIMESTAMP": (SOL, 29, 1, kinds_told_with_a_datagram, [], [(SOL, 29, 16)]),
+    "SO_TIMESTAMPNS": (SOL, 35, 1, kinds_told_with_a_datagram, [], [(SOL, 35, 16)]),
+    # Sent by software, told without the frame.
+    "SO_TIMESTAMPING": (SOL, 37, 2 | 16 | 2048, kinds_reported, "EAGAIN", (0, [(SOL, 37, 48), (IP_LEVEL, 11, 32)])),
     "IP_RECVTOS": (IP_LEVEL, IP_RECVTOS, 1, told_with_a_datagram, [], [(IP_LEVEL, IP_TOS, b"\x2e")]),
 }
 # Waiting: on a clock of its own only. A send never waits, and a datagram is ready whatever its size.
