@@ -58,8 +58,7 @@ int get_name(int fd, sockaddr* address, socklen_t* length, name_getter get, real
 bool is_for_the_kernel(int level, int name) {
   if (level == IPPROTO_UDP) return name != UDP_GRO;
   if (level != SOL_SOCKET) return true;
-  return name != SO_ATTACH_FILTER && name != SO_DETACH_FILTER && name != SO_LOCK_FILTER && name != SO_ATTACH_BPF &&
-         name != SO_RXQ_OVFL;
+  return name != SO_ATTACH_FILTER && name != SO_DETACH_FILTER && name != SO_LOCK_FILTER && name != SO_ATTACH_BPF;
 }
 
 bool is_unknown(int outcome, int level, int name) { return outcome == -ENOPROTOOPT && is_for_the_kernel(level, name); }

@@ -18,7 +18,7 @@ using namespace preload;
 namespace {
 
 // To UDP the other flags mean nothing, or are about the answer; one is forbidden.
-constexpr int known_flags = MSG_PEEK | MSG_DONTWAIT | MSG_ERRQUEUE;
+constexpr int known_flags = MSG_PEEK | MSG_DONTWAIT | MSG_ERRQUEUE | MSG_TRUNC;
 constexpr int forbidden_flag = INT_MIN;  // MSG_CMSG_COMPAT
 
 bool flags_translate(int flags) { return (flags & forbidden_flag) == 0; }

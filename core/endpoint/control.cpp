@@ -140,4 +140,22 @@ std::span<std::byte> with_stamp_id(std::span<std::byte> control, std::uint32_t i
   return room.first(before + CMSG_SPACE(sizeof id));
 }
 
+std::span<std::byte> with_more_drops(std::span<std::byte> control, std::uint32_t more, std::span<std::byte> room) {
+  for (auto rest = control; rest.size() >= CMSG_LEN(sizeof more);) {
+    cmsghdr header;
+    std::memcpy(&header, rest.data(), sizeof header);
+    if (header.cmsg_level == SOL_SOCKET && header.cmsg_type == SO_RXQ_OVFL) {
+      std::uint32_t said;
+      std::memcpy(&said, rest.data() + sizeof header, sizeof said);
+      said += more;
+      std::memcpy(rest.data() + sizeof header, &said, sizeof said);
+      return control;
+    }
+    rest = rest.subspan(std::min<std::size_t>(CMSG_ALIGN(std::max<std::size_t>(header.cmsg_len, 1)), rest.size()));
+  }
+  control_writer out(room.subspan(control.size()));
+  out.put(SOL_SOCKET, SO_RXQ_OVFL, more);
+  return room.first(control.size() + out.size());
+}
+
 }  // namespace fastudp

@@ -37,6 +37,9 @@ class control_writer {
 // know, or of a wrong size.
 send_choices read_control(std::span<const std::byte> control, ip_family family);
 
+// Adds to what SO_RXQ_OVFL's message says has been lost, or says it; `room` is what `control` is the used part of.
+std::span<std::byte> with_more_drops(std::span<std::byte> control, std::uint32_t more, std::span<std::byte> room);
+
 // A copy with the number by which the datagram's stamps are told added; as it is when `room` is too small.
 std::span<std::byte> with_stamp_id(std::span<std::byte> control, std::uint32_t id, std::span<std::byte> room);
 

@@ -9,6 +9,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "endpoint/control.h"
@@ -63,8 +64,16 @@ void put_report(control_writer& out, const queued_error& e, ip_family family, bo
   }
 }
 
+using port = std::optional<std::uint16_t>;
+
+// The destination's, behind the source's; Linux looks there whatever it is.
+std::uint16_t port_at(const std::byte* ports) { return load_network<std::uint16_t>(ports + sizeof(std::uint16_t)); }
+port port_at(std::span<const std::byte> ports) {
+  return ports.size() >= 2 * sizeof(std::uint16_t) ? port(port_at(ports.data())) : std::nullopt;
+}
+
 void put_v4_facts(control_writer& out, const ip_facts& facts, int interface, const ip_address& answer_from,
-                  const socket_settings& wanted) {
+                  const socket_settings& wanted, port destination_port) {
   if (wanted.receive_packet_info) {
     out.put(
         IPPROTO_IP, IP_PKTINFO,
@@ -72,19 +81,33 @@ void put_v4_facts(control_writer& out, const ip_facts& facts, int interface, con
   }
   if (wanted.receive_ttl) out.put(IPPROTO_IP, IP_TTL, static_cast<int>(facts.ttl));
   if (wanted.receive_tos) out.put(IPPROTO_IP, IP_TOS, facts.tos);
+  if (wanted.receive_original && destination_port) {
+    out.put(IPPROTO_IP, IP_ORIGDSTADDR, sockaddr_in{AF_INET, htons(*destination_port), to_in(facts.destination), {}});
+  }
+}
+
+void put_original_v6(control_writer& out, const ip_facts& facts, int interface, std::uint16_t destination_port) {
+  constexpr int original_destination = 74;  // IPV6_ORIGDSTADDR
+  sockaddr_in6 original{};
+  original.sin6_family = AF_INET6;
+  original.sin6_port = htons(destination_port);
+  original.sin6_addr = to_in6(facts.destination);
+  if (facts.destination.is_link_local()) original.sin6_scope_id = static_cast<std::uint32_t>(interface);
+  out.put(IPPROTO_IPV6, original_destination, original);
 }
 
 // The control messages that the socket asked for, in Linux's order; `answer_from` is where an answer should come from.
 // An IPv6 socket that gets a datagram over IPv4 is told of both families.
 void put_facts(control_writer& out, const ip_facts& facts, int interface, const ip_address& answer_from,
-               const socket_settings& wanted) {
+               const socket_settings& wanted, port destination_port) {
   const in6_pktinfo where{.ipi6_addr = to_in6(facts.destination), .ipi6_ifindex = static_cast<unsigned>(interface)};
   if (wanted.v6.receive_packet_info) out.put(IPPROTO_IPV6, IPV6_PKTINFO, where);
-  if (facts.destination.is_v4()) return put_v4_facts(out, facts, interface, answer_from, wanted);
+  if (facts.destination.is_v4()) return put_v4_facts(out, facts, interface, answer_from, wanted, destination_port);
   if (wanted.v6.receive_hops) out.put(IPPROTO_IPV6, IPV6_HOPLIMIT, static_cast<int>(facts.ttl));
   if (wanted.v6.receive_traffic_class) out.put(IPPROTO_IPV6, IPV6_TCLASS, static_cast<int>(facts.tos));
   if (wanted.v6.receive_packet_info_2292) out.put(IPPROTO_IPV6, IPV6_2292PKTINFO, where);
   if (wanted.v6.receive_hops_2292) out.put(IPPROTO_IPV6, IPV6_2292HOPLIMIT, static_cast<int>(facts.ttl));
+  if (wanted.v6.receive_original && destination_port) put_original_v6(out, facts, interface, *destination_port);
 }
 
 }  // namespace
@@ -293,8 +316,14 @@ void endpoint::give_back(packet* borrowed) {
 
 // ---- Receiving
 
-bool endpoint::has_input(time_point now) {
-  if (socket_.has_datagram() || socket_.has_pending_error() || socket_.is_shut_for_reading()) return true;
+// For who only looks, that is what lies where he looks.
+bool endpoint::has_datagram(int flags) const {
+  std::uint32_t offset;
+  return (flags & message_flag::peek) != 0 ? socket_.peek(offset) != nullptr : socket_.has_datagram();
+}
+
+bool endpoint::has_input(time_point now, int flags) {
+  if (has_datagram(flags) || socket_.has_pending_error() || socket_.is_shut_for_reading()) return true;
   return kernel_ && (!is_fast() || kernel_->may_have_something(now));
 }
 
@@ -307,11 +336,11 @@ status endpoint::wait_for_input(engine::turn& t, int flags, time_point& limit) {
   if (timeout == 0) {
     engine_.work(t);
     // Linux looks for data first: without any, even a socket that is shut down says to try again.
-    const bool found = from_errors ? socket_.errors_waiting() : socket_.has_datagram() || socket_.has_pending_error();
+    const bool found = from_errors ? socket_.errors_waiting() : has_datagram(flags) || socket_.has_pending_error();
     return found || (kernel_ && kernel_->may_have_something(t.now())) ? status{} : error{EAGAIN};
   }
   if (limit == never && timeout != never) limit = engine_.time().precise() + timeout;
-  return engine_.wait_until(t, {.interest = this}, limit, [&] { return has_input(t.now()); });
+  return engine_.wait_until(t, {.interest = this}, limit, [&] { return has_input(t.now(), flags); });
 }
 
 // The descriptor is readable exactly while there is something.
@@ -333,6 +362,22 @@ void endpoint::fill(message& m, packet& datagram) {
   if (stored != 0) std::memcpy(m.data.data(), datagram.data(), stored);
   m.data = m.data.first(stored);
   describe(m, datagram);
+}
+
+// Whoever only looks may do so at a place (SO_PEEK_OFF), which then moves on.
+bool endpoint::peek(message& m, int flags) {
+  std::uint32_t offset;
+  packet* p = socket_.peek(offset);
+  if (p == nullptr) return false;
+  const std::size_t room = m.data.size(), left = p->length - offset, stored = std::min(room, left);
+  if (stored != 0) std::memcpy(m.data.data(), p->data() + offset, stored);
+  m.data = m.data.first(stored);
+  if (p->length == 0) p->peeked = true;
+  describe(m, *p);
+  // Linux: room for all that is left of it is enough.
+  if (room > left) m.flags &= ~message_flag::truncated;
+  socket_.moved_by((flags & message_flag::truncated) != 0 ? p->length : stored);
+  return true;
 }
 
 // All but the payload.
@@ -359,9 +404,13 @@ void endpoint::fill_control(message& m, packet& datagram) const {
   }
   control_writer out(m.control);
   put_stamps(out, wanted.stamps, stamp_of(datagram), false);
+  const std::uint32_t lost = wanted.receive_drops ? datagram.drops + kernels_drops_ : 0;
+  if (lost != 0) out.put(SOL_SOCKET, SO_RXQ_OVFL, lost);
+  // What somebody marks is sent, and so received, by the kernel.
+  if (wanted.receive_mark) out.put(SOL_SOCKET, SO_MARK, std::uint32_t{0});
   if (wanted.wants_facts()) {
     const ip_facts facts = facts_of(datagram);
-    put_facts(out, facts, interface(), facts.destination, wanted);
+    put_facts(out, facts, interface(), facts.destination, wanted, port_at(datagram.frame + datagram.transport));
   }
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;
@@ -375,21 +424,24 @@ std::int64_t endpoint::stamp_of(packet& datagram) const {
 }
 
 // Linux has no local address there, that is, none for an answer.
-void endpoint::put_icmp(control_writer& out, const queued_error& e) const {
+void endpoint::put_icmp(control_writer& out, const queued_error& e, std::span<const std::byte> quoted) const {
   const ip_address nowhere = ip_address::any(ip_family::v4);
   const bool is_reported = e.origin != SO_EE_ORIGIN_LOCAL;
-  if (is_reported) put_facts(out, e.message, interface(), nowhere, socket_.settings());
+  if (is_reported) put_facts(out, e.message, interface(), nowhere, socket_.settings(), port_at(quoted));
   put_report(out, e, e.destination.address.family(), is_reported);
 }
 
 // The stamp of what was sent. Of the datagram itself Linux tells a socket of IPv6 always, and one of IPv4 with
 // SOF_TIMESTAMPING_OPT_CMSG.
-void endpoint::put_departure(control_writer& out, queued_error e, bool has_frame) const {
+void endpoint::put_departure(control_writer& out, queued_error e, std::span<const std::byte> frame) const {
   const socket_settings& own = socket_.settings();
   put_stamps(out, own.stamps, e.stamp, true);
   const bool is_v6 = family() == ip_family::v6;
-  const bool tells_facts = has_frame && (is_v6 || (own.stamps.flags & stamping::with_facts) != 0);
-  if (tells_facts) put_facts(out, e.message, interface(), e.message.source, own);
+  const bool tells_facts = !frame.empty() && (is_v6 || (own.stamps.flags & stamping::with_facts) != 0);
+  if (tells_facts) {
+    const std::size_t ip_header = e.message.source.is_v4() ? ipv4_size : ipv6_size;
+    put_facts(out, e.message, interface(), e.message.source, own, port_at(frame.subspan(ethernet_size + ip_header)));
+  }
   e.offender = e.message.source;
   put_report(out, e, family(), tells_facts);
 }
@@ -408,7 +460,7 @@ status endpoint::fill_error(message& m) {
   m.has_peer = !is_stamp;
   m.flags = message_flag::error_queue | (stored < quoted->length ? message_flag::truncated : 0);
   control_writer out(m.control);
-  is_stamp ? put_departure(out, e, quoted->length != 0) : put_icmp(out, e);
+  is_stamp ? put_departure(out, e, quoted->bytes()) : put_icmp(out, e, quoted->bytes());
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;
   release(quoted);
@@ -465,12 +517,14 @@ result<std::size_t> endpoint::take_fast(std::span<message> messages, int flags) 
   } else if (const int pending = socket_.take_error()) {
     return error{pending};
   } else if (flags & message_flag::peek) {
-    if (packet* first = socket_.front()) fill(messages[count++], *first);
+    if (peek(messages[0], flags)) ++count;
   } else {
     while (count < messages.size()) {
       packet* p = socket_.pop();
       if (p == nullptr) break;
-      fill(messages[count++], *p);
+      message& m = messages[count++];
+      fill(m, *p);
+      socket_.moved_by(-static_cast<std::int64_t>((flags & message_flag::truncated) != 0 ? m.length : m.data.size()));
       release(p);
     }
   }
@@ -506,6 +560,7 @@ std::size_t endpoint::borrow_fast(std::span<message> messages) {
     if (p == nullptr) break;
     message& m = messages[count++];
     m.data = p->bytes();
+    socket_.moved_by(-static_cast<std::int64_t>(p->length));
     describe(m, *p);
     p->holder = this;
     m.frame = p;
@@ -524,6 +579,7 @@ int endpoint::fast_readiness() const {
   int out = ready::writable;
   if (socket_.has_datagram() || socket_.is_shut_for_reading()) out |= ready::readable;
   if (socket_.has_pending_error() || socket_.errors_waiting()) out |= ready::error;
+  if (socket_.settings().select_error_queue && socket_.errors_waiting()) out |= ready::priority;
   if (socket_.is_shut_for_reading() && socket_.is_shut_for_writing()) out |= ready::hang_up;
   return out;
 }

@@ -105,7 +105,8 @@ class endpoint {
   int fast_readiness() const;
   bool has_something();
   bool has_fast_input() const { return socket_.has_datagram() || socket_.has_pending_error(); }
-  bool has_input(time_point now);
+  bool has_datagram(int flags) const;
+  bool has_input(time_point now, int flags);
   // The parts that deal with the companion are in endpoint_kernel.cpp. Within a turn, unless said otherwise.
   status bind_both(engine::turn& t, const endpoint_address& where);
   status bind_companion(const endpoint_address& where);
@@ -127,6 +128,7 @@ class endpoint {
   result<std::size_t> get_both(engine::turn& t, int level, int name, std::span<std::byte> value);
   result<std::size_t> receive_from_kernel(std::span<message> messages, int flags);
   result<std::size_t> receive_from_peer(message& m, int flags);
+  result<std::size_t> receive_and_count_drops(std::span<message> messages, int flags);
   result<std::size_t> receive_kernel_only(std::span<message> messages, int flags);  // without a turn
   result<std::size_t> borrow_from_kernel(std::span<message> messages);
   std::size_t borrow_fast(std::span<message> messages);
@@ -146,12 +148,15 @@ class endpoint {
   void settle_descriptor();
   void end_of_input();
   void fill(message& m, packet& datagram);
+  bool peek(message& m, int flags);
   void describe(message& m, packet& datagram) const;
   int interface() const;
+  // The companion has a filter that keeps from it what the link brings.
+  bool is_filtered() const { return engine_.with_host() == sharing::interface && !engine_.is_steered(); }
   void fill_control(message& m, packet& datagram) const;
   std::int64_t stamp_of(packet& datagram) const;
-  void put_icmp(control_writer& out, const queued_error& e) const;
-  void put_departure(control_writer& out, queued_error e, bool has_frame) const;
+  void put_icmp(control_writer& out, const queued_error& e, std::span<const std::byte> quoted) const;
+  void put_departure(control_writer& out, queued_error e, std::span<const std::byte> frame) const;
   status fill_error(message& m);
   status send_one(const message& m, int flags, time_point now);
   status check_frame(const message& m) const;
@@ -172,6 +177,7 @@ class endpoint {
   std::atomic<std::uint32_t> numbered_stamps_{0};
   bool diverted_ = false, kernel_first_ = false;
   kernel_reason handed_over_for_{};
+  std::uint32_t kernels_drops_ = 0;  // as of this call
 };
 
 }  // namespace fastudp

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "endpoint/conditional_options.h"
 #include "endpoint/control.h"
 #include "endpoint/endpoint.h"
 #include "host/ports.h"
@@ -24,18 +25,38 @@ struct option_number {
 
 // What the kernel does for the companion and the fast path needn't know: it is about sending through the kernel, or
 // without any effect on what a program sees.
-constexpr option_number harmless_options[] = {{SOL_SOCKET, SO_DEBUG},
-                                              {SOL_SOCKET, SO_KEEPALIVE},
-                                              {SOL_SOCKET, SO_OOBINLINE},
-                                              {SOL_SOCKET, SO_LINGER},
-                                              {SOL_SOCKET, SO_INCOMING_CPU},
-                                              {SOL_SOCKET, SO_BUSY_POLL},
-                                              {SOL_SOCKET, SO_PREFER_BUSY_POLL},
-                                              {SOL_SOCKET, SO_BUSY_POLL_BUDGET},
-                                              {SOL_SOCKET, SO_SNDBUFFORCE},
-                                              {IPPROTO_IP, IP_FREEBIND},
-                                              {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
-                                              {IPPROTO_IPV6, IPV6_FREEBIND}};
+constexpr option_number harmless_options[] = {
+    {SOL_SOCKET, SO_DEBUG},
+    {SOL_SOCKET, SO_KEEPALIVE},
+    {SOL_SOCKET, SO_OOBINLINE},
+    {SOL_SOCKET, SO_LINGER},
+    {SOL_SOCKET, SO_INCOMING_CPU},
+    {SOL_SOCKET, SO_BUSY_POLL},
+    {SOL_SOCKET, SO_PREFER_BUSY_POLL},
+    {SOL_SOCKET, SO_BUSY_POLL_BUDGET},
+    {SOL_SOCKET, SO_NOFCS},
+    {SOL_SOCKET, SO_CNX_ADVICE},
+    {SOL_SOCKET, 72},  // SO_BUF_LOCK: Linux doesn't tune UDP's buffers
+    {IPPROTO_IP, IP_FREEBIND},
+    {IPPROTO_IP, IP_TRANSPARENT},
+    {IPPROTO_IP, IP_MINTTL},  // TCP's
+    // Datagrams with options, and fragments, are the kernel's.
+    {IPPROTO_IP, IP_RECVOPTS},
+    {IPPROTO_IP, IP_RETOPTS},
+    {IPPROTO_IP, IP_RECVFRAGSIZE},
+    {IPPROTO_IP, 51},  // IP_LOCAL_PORT_RANGE: the kernel picks the port
+    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+    {IPPROTO_IPV6, IPV6_FREEBIND},
+    {IPPROTO_IPV6, IPV6_TRANSPARENT},
+    {IPPROTO_IPV6, IPV6_MINHOPCOUNT},
+    {IPPROTO_IPV6, IPV6_ADDR_PREFERENCES},  // with a choice it is the kernel's
+    {IPPROTO_IPV6, IPV6_RECVHOPOPTS},
+    {IPPROTO_IPV6, IPV6_RECVDSTOPTS},
+    {IPPROTO_IPV6, IPV6_RECVRTHDR},
+    {IPPROTO_IPV6, IPV6_2292HOPOPTS},
+    {IPPROTO_IPV6, IPV6_2292DSTOPTS},
+    {IPPROTO_IPV6, IPV6_2292RTHDR},
+    {IPPROTO_IPV6, 77}};  // IPV6_RECVFRAGSIZE
 
 bool is_harmless(int level, int name, std::span<const std::byte> value) {
   const bool switches_off = std::ranges::all_of(value, [](std::byte b) { return b == std::byte{}; });
@@ -294,7 +315,15 @@ status endpoint::set_both(engine::turn& t, int level, int name, std::span<const 
   if (auto set = kernel_->socket().set_option(level, name, value); !set) return set;
   const bool is_stamps = is_stamp_option(level, name);
   if (!is_fast() && !is_stamps) return {};
+  if (const auto effect = effect_of(level, name, value, kernel_->socket(), interface());
+      effect != option_effect::unknown) {
+    return effect == option_effect::none ? status{} : hand_over(t, kernel_reason::option);
+  }
   const auto here = fastudp::set_option(socket_, level, name, value, t.now());
+  // Where filters keep ours from the kernel, it counts them as lost.
+  if (here && name == SO_RXQ_OVFL && level == SOL_SOCKET && socket_.settings().receive_drops && is_filtered()) {
+    return hand_over(t, kernel_reason::option);
+  }
   if (here && is_stamps) return number_sends(t);
   if (here || here.code() != ENOPROTOOPT || is_harmless(level, name, value)) return {};
   return hand_over(t, kernel_reason::option);
@@ -343,7 +372,17 @@ result<std::size_t> endpoint::receive_kernel_only(std::span<message> messages, i
 
 result<std::size_t> endpoint::receive_from_kernel(std::span<message> messages, int flags) {
   const bool only_we_know_the_peer = engine_.with_host() == sharing::none && socket_.is_connected();
-  return only_we_know_the_peer ? receive_from_peer(messages[0], flags) : kernel_->receive(messages, flags);
+  if (only_we_know_the_peer) return receive_from_peer(messages[0], flags);
+  const bool tells_ours = socket_.settings().receive_drops && socket_.drops() != 0;
+  return tells_ours ? receive_and_count_drops(messages, flags) : kernel_->receive(messages, flags);
+}
+
+// The kernel tells what it has lost; the rest is ours to tell.
+result<std::size_t> endpoint::receive_and_count_drops(std::span<message> messages, int flags) {
+  const std::span<std::byte> room = messages[0].control;
+  const auto got = kernel_->receive(messages.first(1), flags);
+  if (got && *got != 0) messages[0].control = with_more_drops(messages[0].control, socket_.drops(), room);
+  return got;
 }
 
 // The companion isn't connected: what strangers have sent to it is passed over, one by one.
@@ -363,6 +402,7 @@ result<std::size_t> endpoint::take(std::span<message> messages, int flags, time_
   const bool from_errors = (flags & message_flag::error_queue) != 0;
   const bool is_read = !is_peek && !from_errors;
   const bool has_here = from_errors ? socket_.errors_waiting() : has_fast_input();
+  if (is_read && socket_.settings().receive_drops) kernels_drops_ = kernel_->socket().drops();
   const bool kernel_now = kernel_has && (kernel_first_ || !has_here);
   if (is_read && kernel_has) kernel_first_ = !kernel_now;
   if (!kernel_now) {

@@ -2,12 +2,14 @@
 
 #include <linux/filter.h>
 #include <linux/if_packet.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -135,13 +137,25 @@ result<endpoint_address> companion::peer() const {
 }
 
 status companion::set_option(int level, int name, std::span<const std::byte> value) {
-  return outcome(::setsockopt(number_, level, name, value.data(), static_cast<socklen_t>(value.size())));
+  const auto set = outcome(::setsockopt(number_, level, name, value.data(), static_cast<socklen_t>(value.size())));
+  if (set && level == SOL_SOCKET && name == SO_PEEK_OFF) {
+    int offset;
+    std::memcpy(&offset, value.data(), sizeof offset);
+    std::atomic_ref(moves_by_bytes_).store(offset >= 0, std::memory_order_relaxed);
+  }
+  return set;
 }
 
 result<std::size_t> companion::get_option(int level, int name, std::span<std::byte> value) const {
   auto size = static_cast<socklen_t>(value.size());
   if (::getsockopt(number_, level, name, value.data(), &size) != 0) return error{errno};
   return std::size_t{size};
+}
+
+std::uint32_t companion::drops() const {
+  std::array<std::uint32_t, SK_MEMINFO_VARS> counts{};
+  const auto got = get_option(SOL_SOCKET, SO_MEMINFO, std::as_writable_bytes(std::span(counts)));
+  return got ? counts[SK_MEMINFO_DROPS] : 0;
 }
 
 // A socket without SO_BROADCAST sends nothing to everybody, and says so after it has read the control messages.
@@ -194,9 +208,10 @@ result<std::size_t> companion::receive(std::span<kernel_message> messages, int f
     h.all[i].msg_hdr.msg_namelen = sizeof h.peers[i];
     h.peers[i] = {};
   }
-  // MSG_TRUNC: the datagram's own length, whatever fits.
+  // The datagram's own length, whatever fits; by which SO_PEEK_OFF would move.
+  const int length = std::atomic_ref(moves_by_bytes_).load(std::memory_order_relaxed) ? 0 : MSG_TRUNC;
   const int got =
-      ::recvmmsg(number_, h.all.data(), static_cast<unsigned>(count), flags | MSG_TRUNC | MSG_WAITFORONE, nullptr);
+      ::recvmmsg(number_, h.all.data(), static_cast<unsigned>(count), flags | length | MSG_WAITFORONE, nullptr);
   if (got < 0) return error{errno};
   for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
     const msghdr& header = h.all[i].msg_hdr;

@@ -20,7 +20,7 @@ struct kernel_message {
   std::span<std::byte> control;  // likewise
   endpoint_address peer;         // to send: where to, if has_peer; received: from whom
   bool has_peer = false;         // received: false at the end after a shutdown
-  std::uint32_t length = 0;      // received: the datagram's own
+  std::uint32_t length = 0;      // received: the datagram's own; with SO_PEEK_OFF only if `flags` ask for it
   int flags = 0;                 // received: msg_flags
 };
 
@@ -45,6 +45,8 @@ class companion {
   result<endpoint_address> peer() const;
   status set_option(int level, int name, std::span<const std::byte> value);
   result<std::size_t> get_option(int level, int name, std::span<std::byte> value) const;
+  // How many datagrams the kernel has lost for it.
+  std::uint32_t drops() const;
   // Whether a control message may say by which number stamps of a datagram are told (SCM_TS_OPT_ID, Linux 6.13).
   bool takes_stamp_ids() const;
   // Lets it bind to and hold an address that isn't the host's (IP_FREEBIND).
@@ -63,6 +65,7 @@ class companion {
   descriptor owned_;
   int number_ = -1;
   ip_family family_ = ip_family::v4;
+  bool moves_by_bytes_ = false;  // SO_PEEK_OFF is set
 };
 
 }  // namespace fastudp

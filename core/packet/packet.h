@@ -33,6 +33,8 @@ struct alignas(64) packet {
   std::uint32_t transport = 0;  // offset of the transport header, once known
   checksum_state checksum = checksum_state::unknown;
   std::uint8_t priority = 0;  // to be sent with, 0 to 7, for a link that tags (802.1Q)
+  bool peeked = false;        // of one without a byte: a reader who counts bytes has seen it
+  std::uint32_t drops = 0;    // what its socket had lost when it was queued, if that is to be told
   std::int64_t stamp = 0;     // when it arrived, in nanoseconds of CLOCK_REALTIME; 0: nobody has looked
 
   std::byte* data() { return frame + begin; }
@@ -71,6 +73,8 @@ struct alignas(64) packet {
     network = transport = 0;
     checksum = checksum_state::unknown;
     priority = 0;
+    peeked = false;
+    drops = 0;
     stamp = 0;
   }
 };

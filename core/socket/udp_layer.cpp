@@ -61,6 +61,7 @@ bool udp_layer::deliver_to_group(const arrival& datagram) {
       entry->owner->accept(copy);
     } else {
       count_.dropped(drop::no_memory);
+      entry->owner->lose();
     }
     entry = next;
   }

@@ -2,6 +2,7 @@
 
 #include <linux/errqueue.h>
 #include <netinet/in.h>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -276,6 +277,8 @@ void udp_socket::write_header(const departure& by, packet* p, std::span<const st
     sum.add_copy(p->data() + udp_size, payload_to_copy);
   }
   header.set<&udp::checksum>(as_udp_checksum(sum.finish()));
+  // RFC 768: none. Over IPv6 Linux has an option of UDP for that.
+  if (settings_.no_checksum && by.way->is_v4()) header.set<&udp::checksum>(0);
 }
 
 status udp_socket::send(std::span<const std::byte> payload, const endpoint_address* to, const send_choices& choices,
@@ -363,15 +366,34 @@ void udp_socket::leave_groups(time_point now) {
   groups_.leave_all([&](const ip_address& group) { (void)layer_.listen(*this, group, now); });
 }
 
+packet* udp_socket::peek(std::uint32_t& offset) const {
+  offset = static_cast<std::uint32_t>(std::max(settings_.peek_offset, 0));
+  packet* p = received_.front();
+  const bool counts = settings_.peek_offset >= 0;
+  while (counts && p != nullptr && offset >= p->length && (offset != 0 || p->peeked)) {
+    offset -= p->length;
+    p = p->next;
+  }
+  return p;
+}
+
+void udp_socket::moved_by(std::int64_t bytes) {
+  if (settings_.peek_offset < 0) return;
+  settings_.peek_offset = static_cast<int>(std::max<std::int64_t>(settings_.peek_offset + bytes, 0));
+}
+
 int udp_socket::take_error() { return std::exchange(pending_error_, 0); }
 
 void udp_socket::accept(packet* datagram) {
   const bool was_empty = received_.empty();
   if (!received_.push(datagram, settings_.receive_buffer)) {
     layer_.count().dropped(drop::queue_full);
+    lose();
     release(datagram);
     return;
   }
+  datagram->drops = settings_.receive_drops ? drops_ : 0;
+  datagram->peeked = false;
   layer_.count().rx_datagrams.add();
   if (was_empty) layer_.events().became_ready(*this);
 }

@@ -70,6 +70,11 @@ class udp_socket {
   // The oldest datagram, or null. pop() gives it to the caller.
   packet* front() const { return received_.front(); }
   packet* pop() { return received_.pop(); }
+  // The one that a reader who only looks gets: with SO_PEEK_OFF the one that so many bytes into the queue lies in, and
+  // how far in. Null: none.
+  packet* peek(std::uint32_t& offset) const;
+  // So many bytes were read, or only looked at: SO_PEEK_OFF moves with them.
+  void moved_by(std::int64_t bytes);
   error_queue& errors() { return errors_; }
   // The oldest of the error queue, as error_queue::pop gives it. As on Linux, the pending error is then that of the
   // next, or none.
@@ -82,6 +87,9 @@ class udp_socket {
 
   // From the layer. A datagram that is not wanted after all is dropped with its reason.
   void accept(packet* datagram);
+  void lose() { ++drops_; }
+  // How many datagrams this socket has lost.
+  std::uint32_t drops() const { return drops_; }
   void report(const icmp_report& what);
 
   // Whether a datagram to a group, of which other sockets may be the members, is for this one too.
@@ -136,6 +144,7 @@ class udp_socket {
   ip_address source_;  // to send from; any: the path's choice
   ip_family family_;
   int pending_error_ = 0;
+  std::uint32_t drops_ = 0;
   kernel_reason why_kernel_{};
   bool has_companion_ = false;
   bool address_is_chosen_ = false, port_is_chosen_ = false;  // by bind, so that disconnecting keeps them
