@@ -53,13 +53,9 @@ int get_name(int fd, sockaddr* address, socklen_t* length, name_getter get, real
   return 0;
 }
 
-// What may be passed to the kernel's half when fastudp doesn't know it. Filters there are fastudp's own tool; the rest
-// changes what arrives, so that the two halves would differ.
-bool is_for_the_kernel(int level, int name) {
-  if (level == IPPROTO_UDP) return name != UDP_GRO;
-  if (level != SOL_SOCKET) return true;
-  return name != SO_ATTACH_FILTER && name != SO_DETACH_FILTER && name != SO_LOCK_FILTER && name != SO_ATTACH_BPF;
-}
+// What may be passed to the kernel's half when fastudp doesn't know it: but for what changes what arrives, so that the
+// two halves would differ.
+bool is_for_the_kernel(int level, int name) { return level != IPPROTO_UDP || name != UDP_GRO; }
 
 bool is_unknown(int outcome, int level, int name) { return outcome == -ENOPROTOOPT && is_for_the_kernel(level, name); }
 

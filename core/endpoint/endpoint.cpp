@@ -32,6 +32,13 @@ constexpr std::uint32_t all_headers = ethernet_size + ipv6_size + fixed_size<ipv
 in_addr to_in(const ip_address& from) { return std::bit_cast<in_addr>(from.ipv4()); }
 in6_addr to_in6(const ip_address& from) { return std::bit_cast<in6_addr>(from.bytes); }
 
+result<std::size_t> write_flag(bool flag, std::span<std::byte> value) {
+  const int out = flag;
+  const std::size_t written = std::min(sizeof out, value.size());
+  std::memcpy(value.data(), &out, written);
+  return written;
+}
+
 sock_extended_err describe(const queued_error& e) {
   sock_extended_err out{};
   out.ee_errno = static_cast<std::uint32_t>(e.code);
@@ -187,8 +194,11 @@ status endpoint::refuse_option(int level, int name, status outcome) {
 
 status endpoint::set_option(int level, int name, std::span<const std::byte> value) {
   own_turn t(*this);
-  const auto set =
-      kernel_ ? set_both(t, level, name, value) : fastudp::set_option(socket_, level, name, value, t.now());
+  const bool is_filter = is_filter_option(level, name);
+  const auto set = is_filter && kernel_ ? set_filter_option(t, name, value)
+                   : is_filter          ? set_filter_alone(name, value)
+                   : kernel_            ? set_both(t, level, name, value)
+                                        : fastudp::set_option(socket_, level, name, value, t.now());
   if (is_group_option(level, name)) engine_.finish_sending(t);  // what was joined or left is reported
   settle_descriptor();
   return refuse_option(level, name, set);
@@ -196,8 +206,11 @@ status endpoint::set_option(int level, int name, std::span<const std::byte> valu
 
 result<std::size_t> endpoint::get_option(int level, int name, std::span<std::byte> value) {
   own_turn t(*this);
-  const auto got =
-      kernel_ ? get_both(t, level, name, value) : fastudp::get_option(socket_, level, name, value, t.now());
+  const auto got = level == SOL_SOCKET && name == SO_GET_FILTER ? get_filter(value)
+                   : kernel_                                    ? get_both(t, level, name, value)
+                   : level == SOL_SOCKET && name == SO_LOCK_FILTER
+                       ? write_flag(filter_is_locked_, value)
+                       : fastudp::get_option(socket_, level, name, value, t.now());
   settle_descriptor();
   if (!got) return refuse_option(level, name, got.failure()).failure();
   return got;

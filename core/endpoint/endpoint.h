@@ -51,6 +51,9 @@ class endpoint {
   bool is_fast() const { return fast_->load(std::memory_order_acquire); }
   // Datagrams for it come in by the link, where the kernel would get them as well.
   bool is_diverted() const { return diverted_; }
+  // The program's own filter, which isn't empty when it has attached one that we can run.
+  const packet_filter& filter() const { return socket_.filter(); }
+  bool has_foreign_filter() const { return has_foreign_filter_; }
   bool is_reached_at(const ip_address& address) const { return socket_.entry().covers(address); }
   flow place() const { return {socket_.local(), socket_.is_connected() ? socket_.peer() : endpoint_address{}}; }
   // To the kernel alone, for good. EOPNOTSUPP: no companion, or the stack is strict.
@@ -124,6 +127,15 @@ class endpoint {
   void leave_to_kernel(kernel_reason why);
   void move_input_to_kernel();
   status set_both(engine::turn& t, int level, int name, std::span<const std::byte> value);
+  // endpoint_filter.cpp
+  static bool is_filter_option(int level, int name);
+  status set_filter_option(engine::turn& t, int name, std::span<const std::byte> value);
+  status attach_filter(engine::turn& t, std::span<const std::byte> value);
+  status detach_filter(std::span<const std::byte> value);
+  status set_filter_alone(int name, std::span<const std::byte> value);
+  status lock_filter(std::span<const std::byte> value);
+  bool take_over_filter();
+  result<std::size_t> get_filter(std::span<std::byte> value) const;
   status set_group_option(engine::turn& t, int level, int name, std::span<const std::byte> value);
   result<std::size_t> get_both(engine::turn& t, int level, int name, std::span<std::byte> value);
   result<std::size_t> receive_from_kernel(std::span<message> messages, int flags);
@@ -176,6 +188,8 @@ class endpoint {
   // SO_TIMESTAMPING's, while what the kernel sends is numbered together with what we send.
   std::atomic<std::uint32_t> numbered_stamps_{0};
   bool diverted_ = false, kernel_first_ = false;
+  bool filter_is_locked_ = false;    // where there is no companion to know it
+  bool has_foreign_filter_ = false;  // adopted with one that only the kernel can run
   kernel_reason handed_over_for_{};
   std::uint32_t kernels_drops_ = 0;  // as of this call
 };

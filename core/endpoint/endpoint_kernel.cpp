@@ -87,6 +87,7 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
     engine_.count().sockets_kernel.add_shared(1);
     return {};
   }
+  has_foreign_filter_ = adopted >= 0 && !take_over_filter();
   if (auto watched = engine_.watch(*this); !watched) {
     kernel_.reset();
     return watched;
@@ -95,6 +96,10 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
   fast_->store(true, std::memory_order_release);
   if (engine_.is_kernel_only()) {
     leave_to_kernel(kernel_reason::link);
+    return {};
+  }
+  if (has_foreign_filter_) {
+    leave_to_kernel(kernel_reason::option);
     return {};
   }
   engine_.count().sockets_fast.add();
@@ -306,11 +311,6 @@ error endpoint::no_leftovers() {
 
 // The kernel's answer is the answer. What the fast path can't honour makes the socket the kernel's.
 status endpoint::set_both(engine::turn& t, int level, int name, std::span<const std::byte> value) {
-  const bool is_filter = level == SOL_SOCKET && (name == SO_ATTACH_FILTER || name == SO_ATTACH_BPF ||
-                                                 name == SO_DETACH_FILTER || name == SO_LOCK_FILTER);
-  if (is_fast() && is_filter) {
-    if (auto handed = hand_over(t, kernel_reason::option); !handed) return handed;
-  }
   if (is_group_option(level, name) && is_fast()) return set_group_option(t, level, name, value);
   if (auto set = kernel_->socket().set_option(level, name, value); !set) return set;
   const bool is_stamps = is_stamp_option(level, name);

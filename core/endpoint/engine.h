@@ -121,6 +121,9 @@ class engine final : public own_sockets, private socket_events, private host_vie
   // Keeps an eye on an endpoint's companion, and counts what the kernel gives it where BPF can.
   status watch(endpoint& of);
   void unwatch(endpoint& of);
+  // By BPF, where that is there and the companion has room for a filter of ours.
+  void count_arrivals(endpoint& of);
+  void stop_counting(endpoint& of);
   // Learns which companions have something. A system call.
   void look_at_kernel();
   // For a socket that isn't bound yet, so that the kernel keeps nothing for it that the link brings as well. EBUSY: the

@@ -13,6 +13,8 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <memory>
+#include <new>
 
 namespace fastudp {
 namespace {
@@ -226,9 +228,11 @@ result<std::size_t> companion::receive(std::span<kernel_message> messages, int f
   return static_cast<std::size_t>(got);
 }
 
-status companion::keep_out(int interface) {
+// The program's own filter follows where everything is let in, with nothing in the accumulator, as it expects.
+status companion::keep_out(int interface, std::span<const sock_filter> program) {
   socklen_t instructions = 0;  // of a filter that is there already
-  if (::getsockopt(number_, SOL_SOCKET, SO_GET_FILTER, nullptr, &instructions) == 0 && instructions != 0)
+  if (::getsockopt(number_, SOL_SOCKET, SO_GET_FILTER, nullptr, &instructions) == 0 && instructions != 0 &&
+      program.empty() && !is_kept_out_)
     return error{EBUSY};
   constexpr auto ancillary = [](int what) { return static_cast<std::uint32_t>(SKF_AD_OFF + what); };
   constexpr auto ip = static_cast<std::uint32_t>(SKF_NET_OFF);
@@ -246,11 +250,31 @@ status companion::keep_out(int interface) {
                               BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0xff, 1, 0),
                               BPF_STMT(BPF_RET | BPF_K, 0),
                               BPF_STMT(BPF_RET | BPF_K, everything)};
-  const sock_fprog program{.len = std::size(code), .filter = const_cast<sock_filter*>(code)};
+  const std::size_t own = std::size(code), whole = own + program.size();
+  if (whole > BPF_MAXINSNS) return error{E2BIG};
+  const std::unique_ptr<sock_filter[]> both(new (std::nothrow) sock_filter[whole]);
+  if (both == nullptr) return error{ENOMEM};
+  std::copy_n(code, own, both.get());
+  if (!program.empty()) both[own - 1] = sock_filter BPF_STMT(BPF_LD | BPF_IMM, 0);
+  std::ranges::copy(program, both.get() + own);
+  const auto attached = attach({both.get(), whole});
+  is_kept_out_ |= bool(attached);
+  return attached;
+}
+
+status companion::attach(std::span<const sock_filter> filter) {
+  const sock_fprog program{.len = static_cast<unsigned short>(filter.size()),
+                           .filter = const_cast<sock_filter*>(filter.data())};
   return outcome(::setsockopt(number_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));
 }
 
-void companion::let_in() {
+void companion::let_in(std::span<const sock_filter> program) {
+  if (!is_kept_out_) return;
+  is_kept_out_ = false;
+  if (program.empty() || !attach(program)) detach();
+}
+
+void companion::detach() {
   const int nothing = 0;
   (void)::setsockopt(number_, SOL_SOCKET, SO_DETACH_FILTER, &nothing, sizeof nothing);
 }

@@ -1,5 +1,10 @@
 #include "socket/udp_layer.h"
 
+#include <linux/if_packet.h>
+#include <net/if_arp.h>
+
+#include "stack/ip_facts.h"
+
 namespace fastudp {
 
 status udp_layer::open(stack& below) {
@@ -15,6 +20,22 @@ packet* udp_layer::keep(packet* datagram) {
   if (copy == nullptr) return datagram;
   release(datagram);
   return copy;
+}
+
+filter_input udp_layer::filter_input_of(const packet& datagram, std::uint32_t before) {
+  const bool is_loopback = below_->with_host() == sharing::loopback;
+  const std::byte* end = datagram.frame + datagram.begin + datagram.length;
+  const std::byte* network = datagram.frame + datagram.network;
+  const ip_address destination = facts_of(datagram).destination;
+  const bool is_broadcast = destination.is_limited_broadcast() || below_->addresses().is_subnet_broadcast(destination);
+  return {.data = {datagram.frame + datagram.begin - before, end},
+          .network = {network, end},
+          .interface = is_loopback ? 1 : below_->device().interface,
+          .packet_type = is_broadcast                 ? std::uint32_t{PACKET_BROADCAST}
+                         : destination.is_multicast() ? std::uint32_t{PACKET_MULTICAST}
+                                                      : std::uint32_t{PACKET_HOST},
+          .hardware_type = is_loopback ? std::uint32_t{ARPHRD_LOOPBACK} : std::uint32_t{ARPHRD_ETHER},
+          .random = &below_->random()};
 }
 
 // What the link has no stamp for came just now.

@@ -3,6 +3,7 @@
 
 #include "base/counters.h"
 #include "base/result.h"
+#include "socket/packet_filter.h"
 #include "socket/port_table.h"
 #include "socket/settings.h"
 #include "socket/udp_socket.h"
@@ -44,6 +45,9 @@ class udp_layer final : public datagram_sink {
   counters& count() { return count_; }
   socket_events& events() { return events_; }
   const buffer_limits& limits() const { return limits_; }
+
+  // A datagram as a filter sees it, from so many bytes before its payload on.
+  filter_input filter_input_of(const packet& datagram, std::uint32_t before);
 
   // One socket more wants to know when its datagrams come, or one less.
   void want_stamps(bool more) { more ? ++stamp_users_ : --stamp_users_; }

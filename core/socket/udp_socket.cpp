@@ -384,9 +384,24 @@ void udp_socket::moved_by(std::int64_t bytes) {
 
 int udp_socket::take_error() { return std::exchange(pending_error_, 0); }
 
+// The filter sees the UDP header as well, which it can't cut off.
+bool udp_socket::passes_filter(packet& datagram) {
+  const std::uint32_t kept = filter_.run(layer_.filter_input_of(datagram, udp_size));
+  if (kept == 0) return false;
+  datagram.length = std::min(datagram.length, std::max<std::uint32_t>(kept, udp_size) - udp_size);
+  return true;
+}
+
 void udp_socket::accept(packet* datagram) {
   const bool was_empty = received_.empty();
-  if (!received_.push(datagram, settings_.receive_buffer)) {
+  const std::uint32_t charged_for = datagram->length;  // what a filter cuts off stays in memory
+  if (!filter_.empty() && !passes_filter(*datagram)) [[unlikely]] {
+    layer_.count().dropped(drop::socket_filter);
+    lose();
+    release(datagram);
+    return;
+  }
+  if (!received_.push(datagram, settings_.receive_buffer, charged_for)) {
     layer_.count().dropped(drop::queue_full);
     lose();
     release(datagram);

@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "socket/error_queue.h"
 #include "socket/memberships.h"
+#include "socket/packet_filter.h"
 #include "socket/port_table.h"
 #include "socket/receive_queue.h"
 #include "socket/settings.h"
@@ -85,6 +86,10 @@ class udp_socket {
   bool errors_waiting() const { return !errors_.empty(); }
   bool has_datagram() const { return !received_.empty(); }
 
+  // Says what is received from now on, and how much of it; an empty one all.
+  void set_filter(packet_filter&& filter) { filter_ = std::move(filter); }
+  const packet_filter& filter() const { return filter_; }
+
   // From the layer. A datagram that is not wanted after all is dropped with its reason.
   void accept(packet* datagram);
   void lose() { ++drops_; }
@@ -119,6 +124,7 @@ class udp_socket {
   };
   result<departure> prepare(std::size_t size, const endpoint_address* to, const send_choices& choices, time_point now);
   status bind_ephemeral();
+  bool passes_filter(packet& datagram);
   bool is_by_another_interface(const send_choices& choices) const;
   ip_address source_for(const ip_address& destination, const send_choices& choices) const;
   bool is_the_kernels(const path& way, const endpoint_address& to, std::size_t total);
@@ -145,6 +151,7 @@ class udp_socket {
   ip_family family_;
   int pending_error_ = 0;
   std::uint32_t drops_ = 0;
+  packet_filter filter_;
   kernel_reason why_kernel_{};
   bool has_companion_ = false;
   bool address_is_chosen_ = false, port_is_chosen_ = false;  // by bind, so that disconnecting keeps them
