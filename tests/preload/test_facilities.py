@@ -4,7 +4,6 @@ import json
 
 from net import PATIENCE
 
-
 SERVER = r"""
 import ctypes, json, socket, struct, sys, time
 
@@ -60,6 +59,7 @@ def test_both_halves_agree(under):
         under.ready()
         with under.net.start(under.peers("/usr/bin/python3", "-c", CLIENT, under.address)):
             server.says("wrong")
+            server.process.wait(PATIENCE)
             found = json.loads(server.output().partition("ready\n")[2])
     assert found["seen"] == ["yes fr"]
     assert found["numbers"] == list(range(40))
