@@ -195,10 +195,11 @@ status endpoint::refuse_option(int level, int name, status outcome) {
 status endpoint::set_option(int level, int name, std::span<const std::byte> value) {
   own_turn t(*this);
   const bool is_filter = is_filter_option(level, name);
-  const auto set = is_filter && kernel_ ? set_filter_option(t, name, value)
-                   : is_filter          ? set_filter_alone(name, value)
-                   : kernel_            ? set_both(t, level, name, value)
-                                        : fastudp::set_option(socket_, level, name, value, t.now());
+  const auto set = is_group_program(level, name) ? set_group_program(t, name, value)
+                   : is_filter && kernel_        ? set_filter_option(t, name, value)
+                   : is_filter                   ? set_filter_alone(name, value)
+                   : kernel_                     ? set_both(t, level, name, value)
+                                                 : fastudp::set_option(socket_, level, name, value, t.now());
   if (is_group_option(level, name)) engine_.finish_sending(t);  // what was joined or left is reported
   settle_descriptor();
   return refuse_option(level, name, set);

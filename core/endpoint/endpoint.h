@@ -117,6 +117,7 @@ class endpoint {
   status disconnect_both(engine::turn& t);
   status ensure_bound(engine::turn& t);
   void settle(engine::turn& t);
+  bool is_in_kernels_group(const endpoint_address& local) const;
   kernel_reason why_not_fast(const endpoint_address& local) const;
   status prepare_to_divert(engine::turn& t);
   void divert();
@@ -135,6 +136,10 @@ class endpoint {
   status set_filter_alone(int name, std::span<const std::byte> value);
   status lock_filter(std::span<const std::byte> value);
   bool take_over_filter();
+  static bool is_group_program(int level, int name);
+  status set_group_program(engine::turn& t, int name, std::span<const std::byte> value);
+  status choose_by(packet_filter&& program);
+  status hand_over_group(engine::turn& t);
   result<std::size_t> get_filter(std::span<std::byte> value) const;
   status set_group_option(engine::turn& t, int level, int name, std::span<const std::byte> value);
   result<std::size_t> get_both(engine::turn& t, int level, int name, std::span<std::byte> value);

@@ -126,4 +126,47 @@ status endpoint::lock_filter(std::span<const std::byte> value) {
   return {};
 }
 
+// ---- Programs that choose among sockets
+
+bool endpoint::is_group_program(int level, int name) {
+  constexpr int detach = 68;  // SO_DETACH_REUSEPORT_BPF
+  return level == SOL_SOCKET &&
+         (name == SO_ATTACH_REUSEPORT_CBPF || name == SO_ATTACH_REUSEPORT_EBPF || name == detach);
+}
+
+// The kernel first, where there are companions: they are a group of their own, in the same order.
+status endpoint::set_group_program(engine::turn& t, int name, std::span<const std::byte> value) {
+  if (kernel_) {
+    if (auto set = kernel_->socket().set_option(SOL_SOCKET, name, value); !set || !is_fast()) return set;
+    if (name == SO_ATTACH_REUSEPORT_EBPF) return hand_over_group(t);
+  }
+  if (name == SO_ATTACH_REUSEPORT_EBPF) return error{ENOPROTOOPT};
+  if (name != SO_ATTACH_REUSEPORT_CBPF) {
+    if (value.size() < sizeof(int)) return error{EINVAL};
+    const auto cleared = socket_.layer().ports().clear_program(socket_.entry());
+    return kernel_ ? status{} : cleared;
+  }
+  if (value.size() != sizeof(sock_fprog)) return error{EINVAL};
+  if (filter_is_locked_) return error{EPERM};
+  auto program = read_program(value);
+  if (!program) return program.failure();
+  if (can_choose(program->program())) return choose_by(std::move(*program));
+  return kernel_ ? hand_over_group(t) : error{EOPNOTSUPP};
+}
+
+status endpoint::choose_by(packet_filter&& program) {
+  return socket_.layer().ports().set_program(socket_.entry(), std::move(program));
+}
+
+// One that stayed would get what the program chooses others for.
+status endpoint::hand_over_group(engine::turn& t) {
+  engine_.note_kernel_group();
+  const port_group* group = socket_.entry().group;
+  for (endpoint* each = engine_.first_endpoint(); group != nullptr && each != nullptr; each = each->next) {
+    if (each == this || each->socket_.entry().group != group) continue;
+    if (auto handed = each->hand_over(t, kernel_reason::option); !handed) return handed;
+  }
+  return hand_over(t, kernel_reason::option);
+}
+
 }  // namespace fastudp

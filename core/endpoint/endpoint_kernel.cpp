@@ -192,9 +192,20 @@ status endpoint::disconnect_both(engine::turn& t) {
   return done;
 }
 
+// Others that share the address by SO_REUSEPORT were left to the kernel, which chooses among all of them.
+bool endpoint::is_in_kernels_group(const endpoint_address& local) const {
+  if (!socket_.entry().reuse_port || !engine_.has_kernel_groups()) return false;
+  for (const endpoint* each = engine_.first_endpoint(); each != nullptr; each = each->next) {
+    if (each == this || each->is_fast() || !each->socket_.entry().reuse_port) continue;
+    const auto theirs = each->kernel_->socket().local();
+    if (theirs && theirs->port == local.port && theirs->address == local.address) return true;
+  }
+  return false;
+}
+
 kernel_reason endpoint::why_not_fast(const endpoint_address& local) const {
   const bool alone = !may_share_port(socket_.entry()) || !shares_port(kernel_->socket().number(), engine_);
-  if (!alone) return kernel_reason::shared_port;
+  if (!alone || is_in_kernels_group(local)) return kernel_reason::shared_port;
   const ip_address a = local.address;
   const bool known = a.is_any() || a.is_loopback() || a.is_multicast() || a.is_limited_broadcast() ||
                      engine_.stack().addresses().contains(a) || engine_.stack().addresses().is_subnet_broadcast(a);

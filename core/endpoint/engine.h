@@ -111,6 +111,11 @@ class engine final : public own_sockets, private socket_events, private host_vie
   // How this stack and the host's kernel share the addresses.
   sharing with_host() const { return stack_->with_host(); }
   bool is_strict() const { return strict_; }
+  // Of all that have a companion.
+  endpoint* first_endpoint() const { return first_; }
+  // Programs that choose among sockets have left some of them to the kernel.
+  bool has_kernel_groups() const { return has_kernel_groups_; }
+  void note_kernel_group() { has_kernel_groups_ = true; }
   // No link carries anything: all sockets are the kernel's.
   bool is_kernel_only() const { return kernel_only_; }
   const link_info& device() const { return link_->info(); }
@@ -240,7 +245,7 @@ class engine final : public own_sockets, private socket_events, private host_vie
   std::unique_ptr<host_view> view_;
   time_point view_is_from_ = 0;
   endpoint* first_ = nullptr;  // of all with a companion
-  bool strict_, kernel_only_ = false;
+  bool strict_, kernel_only_ = false, has_kernel_groups_ = false;
   std::uint64_t acquisitions_ = 0;
   bool program_waits_ = false;
   unsigned sends_since_work_ = 0;

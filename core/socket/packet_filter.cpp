@@ -253,6 +253,12 @@ bool can_run(std::span<const sock_filter> program) {
   });
 }
 
+bool can_choose(std::span<const sock_filter> program) {
+  return can_run(program) && std::ranges::none_of(program, [](const sock_filter& s) {
+           return is_load_from_place(s) && ancillary_of(s) == SKF_AD_PAY_OFFSET;
+         });
+}
+
 result<packet_filter> packet_filter::copy(std::span<const sock_filter> program) {
   packet_filter out;
   if (program.empty()) return out;

@@ -30,6 +30,9 @@ std::uint32_t run_filter(std::span<const sock_filter> program, const filter_inpu
 // False: it asks for what is known in the kernel alone, such as the CPU, the hash or the frame's own header.
 bool can_run(std::span<const sock_filter> program);
 
+// The same of a program that chooses among sockets, which sees the payload alone (SO_ATTACH_REUSEPORT_CBPF).
+bool can_choose(std::span<const sock_filter> program);
+
 // A program of one's own.
 class packet_filter {
  public:

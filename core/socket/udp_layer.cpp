@@ -6,6 +6,22 @@
 #include "stack/ip_facts.h"
 
 namespace fastudp {
+namespace {
+
+// A group's program sees the payload.
+class payload_chooser final : public group_chooser {
+ public:
+  payload_chooser(udp_layer& layer, const packet& datagram) : layer_(layer), datagram_(datagram) {}
+  std::uint32_t choose(const packet_filter& program) const override {
+    return program.run(layer_.filter_input_of(datagram_, 0));
+  }
+
+ private:
+  udp_layer& layer_;
+  const packet& datagram_;
+};
+
+}  // namespace
 
 status udp_layer::open(stack& below) {
   below_ = &below;
@@ -56,7 +72,8 @@ void udp_layer::deliver(std::span<arrival> arrivals, time_point) {
       each.taken = deliver_to_group(each);
       continue;
     }
-    port_entry* found = ports_.find(each.where);
+    const payload_chooser chooser(*this, *each.datagram);
+    port_entry* found = ports_.find(each.where, &chooser);
     if (found == nullptr) continue;
     each.taken = true;
     found->owner->accept(keep(each.datagram));

@@ -93,11 +93,8 @@ status udp_socket::check_family(const ip_address& address) const {
 }
 
 void udp_socket::follow(const endpoint_address& local, const endpoint_address* peer) {
-  layer_.ports().unbind(entry_);
+  layer_.ports().move(entry_, local, peer);
   entry_.local.address = source_ = local.port != 0 ? local.address : ip_address::any(family_);
-  if (local.port == 0) return;
-  layer_.ports().put(entry_, local);
-  if (peer != nullptr) layer_.ports().connect(entry_, local, *peer);
 }
 
 status udp_socket::bind_ephemeral() {

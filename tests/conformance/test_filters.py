@@ -15,9 +15,9 @@ NETWORK, ANCILLARY, LINK = 0xFFF00000, 0xFFFFF000, 0xFFE00000
 PACKET_TYPE, CPU = 4, 36
 
 
-def attached(opened, *steps):
+def attached(opened, *steps, option=SO_ATTACH):
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps), 8 * len(steps))
-    return outcome(opened.set_option, SOL, SO_ATTACH, struct.pack("@HP", len(steps), ctypes.addressof(code)))
+    return outcome(opened.set_option, SOL, option, struct.pack("@HP", len(steps), ctypes.addressof(code)))
 
 
 def step(code, value=0, true=0, false=0):
@@ -111,3 +111,59 @@ def test_the_drop_is_counted(net):
     net.inject(datagram(b"x"))
     assert net.drops() == {"socket_filter": 1}
     assert net.all_frames_are_back()
+
+
+# ---- Programs that choose among sockets that share a port
+
+SO_REUSEPORT, SO_ATTACH_CHOOSER, SO_DETACH_CHOOSER = 15, 51, 68
+
+
+def member(net, *program):
+    opened = net.socket()
+    opened.set_option(SOL, SO_REUSEPORT, 1)
+    if program:
+        assert attached(opened, *program, option=SO_ATTACH_CHOOSER) is None
+    opened.bind((HOST, 1000))
+    return opened
+
+
+def chosen(net, members, payload):
+    net.inject(datagram(payload))
+    (place,) = [place for place, each in enumerate(members) if received(each)]
+    return place
+
+
+FIRST_BYTE = (step(LOAD_BYTE, 0), step(RETURN_A))
+
+
+def test_a_program_chooses_among_sockets_by_the_payload(either):
+    members = [member(either) for _ in range(4)]
+    assert attached(members[2], *FIRST_BYTE, option=SO_ATTACH_CHOOSER) is None
+    assert [chosen(either, members, bytes([value])) for value in range(4)] == [0, 1, 2, 3]
+    assert attached(members[0], step(LENGTH), step(RETURN_A), option=SO_ATTACH_CHOOSER) is None
+    assert [chosen(either, members, bytes(value)) for value in range(4)] == [0, 1, 2, 3]
+    assert chosen(either, members, bytes(9)) in range(4)  # the hash decides
+
+
+def test_the_last_takes_the_place_of_one_that_leaves(either):
+    members = [member(either, *FIRST_BYTE), *(member(either) for _ in range(3))]
+    members.pop(1).close()
+    assert [chosen(either, members, bytes([value])) for value in range(3)] == [0, 2, 1]
+    members.append(member(either))
+    assert [chosen(either, members, bytes([value])) for value in range(4)] == [0, 2, 1, 3]
+
+
+def test_who_may_have_a_chooser(either):
+    alone = either.socket()
+    assert attached(alone, *FIRST_BYTE, option=SO_ATTACH_CHOOSER) == "EINVAL"
+    assert outcome(alone.set_option, SOL, SO_DETACH_CHOOSER, 0) == "EINVAL"
+    first = member(either)
+    assert outcome(first.set_option, SOL, SO_DETACH_CHOOSER, 0) == "ENOENT"
+    assert attached(first, option=SO_ATTACH_CHOOSER) == "EINVAL"
+    assert attached(first, *FIRST_BYTE, option=SO_ATTACH_CHOOSER) is None
+    assert outcome(first.set_option, SOL, SO_DETACH_CHOOSER, 0) is None
+    late = either.socket()
+    late.set_option(SOL, SO_REUSEPORT, 1)
+    assert outcome(late.set_option, SOL, SO_DETACH_CHOOSER, 0) == "ENOENT"
+    attached(late, *FIRST_BYTE, option=SO_ATTACH_CHOOSER)
+    assert outcome(late.bind, (HOST, 1000)) == "EADDRINUSE"

@@ -221,6 +221,83 @@ static void rights(void) {
   close(a), close(b), close(c);
 }
 
+static int member(int port, int shares) {
+  const int fd = udp(0);
+  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shares, sizeof shares);
+  if (port != 0 && bind(fd, LOCAL(port)) != 0) return -errno;
+  return fd;
+}
+
+/* Which of them gets it; -1: none. */
+static int chosen(const int* members, int count, int by, const char* data, size_t size, int port) {
+  if (sendto(by, data, size, 0, LOCAL(port)) < 0) return -2;
+  for (int i = 0; i < count; ++i) {
+    if (members[i] >= 0 && recv(members[i], room, sizeof room, MSG_DONTWAIT) >= 0) return i;
+  }
+  return -1;
+}
+
+static void show_choices(const int* members, int count, int by, int values, int port) {
+  printf("  chosen");
+  for (char value = 0; value < values; ++value) printf(" %d", chosen(members, count, by, &value, 1, port));
+  putchar('\n');
+}
+
+#define FIRST_BYTE BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0), A
+
+static void groups(void) {
+  const int by = bound(5540);
+  int m[6];
+  for (int i = 0; i < 4; ++i) m[i] = member(5541, 1);
+  SHOW(attach(m[2], SO_ATTACH_REUSEPORT_CBPF, CODE(FIRST_BYTE)));
+  show_choices(m, 4, by, 4, 5541);
+  printf("  nothing to look at %d\n", chosen(m, 4, by, "", 0, 5541));
+  close(m[1]);
+  m[1] = -1;
+  show_choices(m, 4, by, 3, 5541);
+  m[4] = member(5541, 1);
+  show_choices(m, 5, by, 4, 5541);
+  SHOW(attach(m[4], SO_ATTACH_REUSEPORT_CBPF, CODE(BPF_STMT(BPF_LD | BPF_LEN, 0), A)));
+  for (size_t size = 0; size < 4; ++size) printf("  by length %d\n", chosen(m, 5, by, room, size, 5541));
+  SHOW(attach(m[0], SO_ATTACH_REUSEPORT_CBPF,
+              CODE(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, SKF_NET_OFF + 16), BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 3), A)));
+  show_choices(m, 5, by, 1, 5541);
+  SHOW(attach(m[0], SO_ATTACH_REUSEPORT_CBPF, CODE(FIRST_BYTE)));
+  SHOW(setsockopt(m[4], SOL_SOCKET, 68, &(int){0}, sizeof(int)));
+  SHOW(setsockopt(m[0], SOL_SOCKET, 68, &(int){0}, sizeof(int)));
+  SHOW(setsockopt(m[0], SOL_SOCKET, 68, &(int){0}, 2));
+  SHOW(attach(m[0], SO_ATTACH_REUSEPORT_CBPF, CODE(BPF_STMT(BPF_RET | BPF_X, 0))));
+  SHOW(attach(m[0], SO_ATTACH_REUSEPORT_CBPF, CODE(FIRST_BYTE)));
+  SHOW(connect(m[2], LOCAL(5540)));
+  show_choices(m, 5, by, 4, 5541);
+  const struct sockaddr nobody = {AF_UNSPEC};
+  SHOW(connect(m[2], &nobody, sizeof nobody));
+  SHOW(connect(m[3], LOCAL(5549)));
+  printf("  one with another peer isn't chosen: %d\n", chosen(m, 5, by, "\1", 1, 5541) != 3);
+  for (int i = 0; i < 5; ++i) close(m[i]);
+  for (int i = 0; i < 5; ++i) m[i] = member(5543, 1);
+  SHOW(attach(m[0], SO_ATTACH_REUSEPORT_CBPF,
+              CODE(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, SKF_AD_OFF + SKF_AD_CPU), BPF_STMT(BPF_LD | BPF_IMM, 0), A)));
+  show_choices(m, 5, by, 2, 5543);
+  for (int i = 0; i < 5; ++i) close(m[i]);
+
+  const int alone = member(0, 0), shares = member(0, 1);
+  SHOW(setsockopt(alone, SOL_SOCKET, 68, &(int){0}, sizeof(int)));
+  SHOW(attach(alone, SO_ATTACH_REUSEPORT_CBPF, CODE(FIRST_BYTE)));
+  SHOW(setsockopt(shares, SOL_SOCKET, 68, &(int){0}, sizeof(int)));
+  SHOW(attach(shares, SO_ATTACH_REUSEPORT_CBPF, CODE(FIRST_BYTE)));
+  SHOW(bind(shares, LOCAL(5542)));
+  m[0] = shares;
+  for (int i = 1; i < 3; ++i) m[i] = member(5542, 1);
+  show_choices(m, 3, by, 3, 5542);
+  const int late = member(0, 1);
+  SHOW(attach(late, SO_ATTACH_REUSEPORT_CBPF, CODE(FIRST_BYTE)));
+  SHOW(bind(late, LOCAL(5542)));
+  SHOW(setsockopt(m[0], SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &(int){99}, sizeof(int)));
+  close(alone), close(late), close(by);
+  for (int i = 0; i < 3; ++i) close(m[i]);
+}
+
 int main(void) {
   begin();
   lengths();
@@ -228,5 +305,6 @@ int main(void) {
   loads(AF_INET6);
   programs();
   rights();
+  groups();
   return 0;
 }
