@@ -1,6 +1,7 @@
 #include "descriptors.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -110,6 +111,16 @@ int control(int fd, int command, unsigned long argument, const void* caller) {
     default:
       return real.fcntl(fd, command, argument);
   }
+}
+
+// When the last datagram came is the kernel's to remember.
+bool asks_for_stamp(unsigned long request) {
+  return request == SIOCGSTAMP_OLD || request == SIOCGSTAMPNS_OLD || request == SIOCGSTAMP_NEW ||
+         request == SIOCGSTAMPNS_NEW;
+}
+
+bool is_for_sockets(unsigned long request) {
+  return request == FIONBIO || request == FIONREAD || request == FIOASYNC || asks_for_stamp(request);
 }
 
 // The next datagram's length, or 0. A pending error stays for the call that moves data.
@@ -234,7 +245,7 @@ int hook::fcntl64(int fd, int command, unsigned long argument) { return control(
 
 int hook::ioctl(int fd, unsigned long request, unsigned long argument) {
   if (changes_network(request)) return change_network(fd, request, argument);
-  if (request != FIONBIO && request != FIONREAD && request != FIOASYNC) return real.ioctl(fd, request, argument);
+  if (!is_for_sockets(request)) return real.ioctl(fd, request, argument);
   const call c(fd);
   if (!c) return real.ioctl(fd, request, argument);
   if (request == FIONBIO) return set_nonblocking(c, fd, argument);

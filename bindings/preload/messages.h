@@ -7,6 +7,10 @@
 
 #include <cstddef>
 
+#ifndef SCM_TS_OPT_ID
+#define SCM_TS_OPT_ID 81
+#endif
+
 namespace preload {
 
 enum class fate { fast, here, nothing, kernel };

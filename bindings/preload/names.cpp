@@ -54,15 +54,8 @@ int get_name(int fd, sockaddr* address, socklen_t* length, name_getter get, real
   return 0;
 }
 
-// What may be passed to the kernel's half when fastudp doesn't know it. Filters there are fastudp's own tool; the rest
-// changes what arrives, so that the two halves would differ.
-bool is_for_the_kernel(int level, int name) {
-  if (level != SOL_SOCKET) return true;
-  return name != SO_ATTACH_FILTER && name != SO_DETACH_FILTER && name != SO_LOCK_FILTER && name != SO_ATTACH_BPF &&
-         name != SO_RXQ_OVFL;
-}
-
-bool is_unknown(int outcome, int level, int name) { return outcome == -ENOPROTOOPT && is_for_the_kernel(level, name); }
+// The kernel's half says what is wrong with it, or that all is well.
+bool is_unknown(int outcome) { return outcome == -ENOPROTOOPT; }
 
 }  // namespace
 
@@ -110,7 +103,7 @@ int hook::setsockopt(int fd, int level, int name, const void* value, socklen_t l
   }
   if (level == IPPROTO_UDP && name == UDP_CORK) c->sends_pieces.store(true, std::memory_order_relaxed);
   const int outcome = fastudp_socket_set_option(c.handle(), level, name, value, length);
-  if (is_unknown(outcome, level, name)) return real.setsockopt(fd, level, name, value, length);
+  if (is_unknown(outcome)) return real.setsockopt(fd, level, name, value, length);
   return give_int(outcome);
 }
 
@@ -121,7 +114,7 @@ int hook::getsockopt(int fd, int level, int name, void* value, socklen_t* length
   }
   std::size_t size = *length;
   const int outcome = fastudp_socket_get_option(c.handle(), level, name, value, &size);
-  if (is_unknown(outcome, level, name)) return real.getsockopt(fd, level, name, value, length);
+  if (is_unknown(outcome)) return real.getsockopt(fd, level, name, value, length);
   if (outcome == 0) *length = static_cast<socklen_t>(size);
   return give_int(outcome);
 }

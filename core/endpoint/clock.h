@@ -1,6 +1,8 @@
 #pragma once
 // The time that a stack is told: the kernel's monotonic clock, or one that the program holds in its hand.
 
+#include <algorithm>
+#include <cstdint>
 #include <ctime>
 
 #include "base/time.h"
@@ -23,6 +25,13 @@ class clock {
   time_point coarse() { return read(CLOCK_MONOTONIC_COARSE); }
   // For deadlines.
   time_point precise() { return read(CLOCK_MONOTONIC); }
+  // What the rest of the world calls it, for time stamps.
+  std::int64_t wall() const {
+    if (hand_held_) return std::max<std::int64_t>(last_, 1);  // 0 would be no time at all
+    timespec now;
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * second + now.tv_nsec;
+  }
 
  private:
   time_point read(clockid_t which) {

@@ -72,10 +72,31 @@ status read_udp(int type, const std::byte* value, std::size_t size, send_choices
   return {};
 }
 
+status read_word(const std::byte* value, std::size_t size, std::int64_t& out) {
+  std::uint32_t word;
+  if (size != sizeof word) return error{EINVAL};
+  std::memcpy(&word, value, sizeof word);
+  out = word;
+  return {};
+}
+
+status read_of_socket(int type, const std::byte* value, std::size_t size, send_choices& out) {
+  switch (type) {
+    case stamp_option::old_flags:
+    case stamp_option::new_flags:
+      if (auto read = read_word(value, size, out.stamps); !read) return read;
+      return (out.stamps & ~std::int64_t{stamping::of_one_send}) == 0 ? status{} : error{EINVAL};
+    case stamp_option::id:
+      return read_word(value, size, out.stamp_id);
+    default:
+      return error{EINVAL};
+  }
+}
+
 status read_one(const cmsghdr& header, const std::byte* value, std::size_t size, ip_family family, send_choices& out) {
   if (header.cmsg_level == IPPROTO_IPV6 && family == ip_family::v6) return read_v6(header.cmsg_type, value, size, out);
+  if (header.cmsg_level == SOL_SOCKET) return read_of_socket(header.cmsg_type, value, size, out);
   if (header.cmsg_level == IPPROTO_UDP) return read_udp(header.cmsg_type, value, size, out);
-  if (header.cmsg_level == SOL_SOCKET) return error{EINVAL};
   if (header.cmsg_level != IPPROTO_IP) return {};  // Linux passes over what is for other protocols
   switch (header.cmsg_type) {
     case IP_PKTINFO:
@@ -153,6 +174,35 @@ send_choices read_control(std::span<const std::byte> control, ip_family family) 
     control = control.subspan(std::min<std::size_t>(CMSG_ALIGN(header.cmsg_len), control.size()));
   }
   return out;
+}
+
+std::span<std::byte> with_stamp_id(std::span<std::byte> control, std::uint32_t id, std::span<std::byte> room) {
+  const std::size_t before = CMSG_ALIGN(control.size());
+  if (before + CMSG_SPACE(sizeof id) > room.size()) return control;
+  if (!control.empty()) std::memcpy(room.data(), control.data(), control.size());
+  std::memset(room.data() + control.size(), 0, before - control.size());
+  const cmsghdr header{.cmsg_len = CMSG_LEN(sizeof id), .cmsg_level = SOL_SOCKET, .cmsg_type = stamp_option::id};
+  std::memcpy(room.data() + before, &header, sizeof header);
+  std::memcpy(room.data() + before + sizeof header, &id, sizeof id);
+  return room.first(before + CMSG_SPACE(sizeof id));
+}
+
+std::span<std::byte> with_more_drops(std::span<std::byte> control, std::uint32_t more, std::span<std::byte> room) {
+  for (auto rest = control; rest.size() >= CMSG_LEN(sizeof more);) {
+    cmsghdr header;
+    std::memcpy(&header, rest.data(), sizeof header);
+    if (header.cmsg_level == SOL_SOCKET && header.cmsg_type == SO_RXQ_OVFL) {
+      std::uint32_t said;
+      std::memcpy(&said, rest.data() + sizeof header, sizeof said);
+      said += more;
+      std::memcpy(rest.data() + sizeof header, &said, sizeof said);
+      return control;
+    }
+    rest = rest.subspan(std::min<std::size_t>(CMSG_ALIGN(std::max<std::size_t>(header.cmsg_len, 1)), rest.size()));
+  }
+  control_writer out(room.subspan(control.size()));
+  out.put(SOL_SOCKET, SO_RXQ_OVFL, more);
+  return room.first(control.size() + out.size());
 }
 
 }  // namespace fastudp

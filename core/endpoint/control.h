@@ -32,8 +32,9 @@ class control_writer {
   bool truncated_ = false;
 };
 
-// UDP_SEGMENT, IP_PKTINFO, IP_TTL and IP_TOS; for a socket of IPv6 IPV6_PKTINFO, IPV6_HOPLIMIT and IPV6_TCLASS as well,
-// the first two also by RFC 2292's numbers. Refused with EINVAL: a message that UDP doesn't know, or of a wrong size.
+// SO_TIMESTAMPING and SCM_TS_OPT_ID; UDP_SEGMENT; IP_PKTINFO, IP_TTL and IP_TOS; for a socket of IPv6 IPV6_PKTINFO, IPV6_HOPLIMIT
+// and IPV6_TCLASS as well, the first two also by RFC 2292's numbers. Refused with EINVAL: a message that UDP doesn't
+// know, or of a wrong size.
 send_choices read_control(std::span<const std::byte> control, ip_family family);
 
 // The same to be read by Linux: what was chosen for a datagram over one of the families.
@@ -41,5 +42,10 @@ std::span<std::byte> write_control(const send_choices& choices, ip_family over, 
 
 // Of received control messages: what UDP_GRO says that each of several datagrams has; 0: there is one.
 int joined_size(std::span<const std::byte> control);
+// Adds to what SO_RXQ_OVFL's message says has been lost, or says it; `room` is what `control` is the used part of.
+std::span<std::byte> with_more_drops(std::span<std::byte> control, std::uint32_t more, std::span<std::byte> room);
+
+// A copy with the number by which the datagram's stamps are told added; as it is when `room` is too small.
+std::span<std::byte> with_stamp_id(std::span<std::byte> control, std::uint32_t id, std::span<std::byte> room);
 
 }  // namespace fastudp

@@ -10,10 +10,13 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "endpoint/control.h"
 #include "endpoint/explain.h"
+#include "endpoint/facts.h"
+#include "endpoint/stamps.h"
 #include "socket/group_options.h"
 #include "socket/options.h"
 
@@ -34,64 +37,11 @@ packet* joined_to(const packet& queued) {
   return queued.next != nullptr && queued.next->joins == joining::always ? queued.next : nullptr;
 }
 
-in_addr to_in(const ip_address& from) { return std::bit_cast<in_addr>(from.ipv4()); }
-in6_addr to_in6(const ip_address& from) { return std::bit_cast<in6_addr>(from.bytes); }
-
-sock_extended_err describe(const queued_error& e) {
-  sock_extended_err out{};
-  out.ee_errno = static_cast<std::uint32_t>(e.code);
-  out.ee_origin = e.origin;
-  out.ee_type = e.type;
-  out.ee_code = e.icmp_code;
-  out.ee_info = e.info;
-  out.ee_data = e.data;
-  return out;
-}
-
-// IP_RECVERR's control message, or IPV6_RECVERR's: the error, then the address of whoever reported it.
-void put_report(control_writer& out, const queued_error& e, ip_family family) {
-  const bool is_reported = e.is_icmp();
-  if (family == ip_family::v4) {
-    struct {
-      sock_extended_err what;
-      sockaddr_in offender;
-    } report{describe(e), {}};
-    if (is_reported)
-      report.offender = {.sin_family = AF_INET, .sin_port = 0, .sin_addr = to_in(e.offender), .sin_zero = {}};
-    out.put(IPPROTO_IP, IP_RECVERR, report);
-  } else {
-    struct {
-      sock_extended_err what;
-      sockaddr_in6 offender;
-    } report{describe(e), {}};
-    report.offender.sin6_family = is_reported ? AF_INET6 : AF_UNSPEC;
-    if (is_reported) report.offender.sin6_addr = to_in6(e.offender);
-    out.put(IPPROTO_IPV6, IPV6_RECVERR, report);
-  }
-}
-
-void put_v4_facts(control_writer& out, const ip_facts& facts, int interface, const ip_address& answer_from,
-                  const socket_settings& wanted) {
-  if (wanted.receive_packet_info) {
-    out.put(
-        IPPROTO_IP, IP_PKTINFO,
-        in_pktinfo{.ipi_ifindex = interface, .ipi_spec_dst = to_in(answer_from), .ipi_addr = to_in(facts.destination)});
-  }
-  if (wanted.receive_ttl) out.put(IPPROTO_IP, IP_TTL, static_cast<int>(facts.ttl));
-  if (wanted.receive_tos) out.put(IPPROTO_IP, IP_TOS, facts.tos);
-}
-
-// The control messages that the socket asked for, in Linux's order; `answer_from` is where an answer should come from.
-// An IPv6 socket that gets a datagram over IPv4 is told of both families.
-void put_facts(control_writer& out, const ip_facts& facts, int interface, const ip_address& answer_from,
-               const socket_settings& wanted) {
-  const in6_pktinfo where{.ipi6_addr = to_in6(facts.destination), .ipi6_ifindex = static_cast<unsigned>(interface)};
-  if (wanted.v6.receive_packet_info) out.put(IPPROTO_IPV6, IPV6_PKTINFO, where);
-  if (facts.destination.is_v4()) return put_v4_facts(out, facts, interface, answer_from, wanted);
-  if (wanted.v6.receive_hops) out.put(IPPROTO_IPV6, IPV6_HOPLIMIT, static_cast<int>(facts.ttl));
-  if (wanted.v6.receive_traffic_class) out.put(IPPROTO_IPV6, IPV6_TCLASS, static_cast<int>(facts.tos));
-  if (wanted.v6.receive_packet_info_2292) out.put(IPPROTO_IPV6, IPV6_2292PKTINFO, where);
-  if (wanted.v6.receive_hops_2292) out.put(IPPROTO_IPV6, IPV6_2292HOPLIMIT, static_cast<int>(facts.ttl));
+result<std::size_t> write_flag(bool flag, std::span<std::byte> value) {
+  const int out = flag;
+  const std::size_t written = std::min(sizeof out, value.size());
+  std::memcpy(value.data(), &out, written);
+  return written;
 }
 
 }  // namespace
@@ -172,8 +122,12 @@ status endpoint::refuse_option(int level, int name, status outcome) {
 
 status endpoint::set_option(int level, int name, std::span<const std::byte> value) {
   own_turn t(*this);
-  const auto set =
-      kernel_ ? set_both(t, level, name, value) : fastudp::set_option(socket_, level, name, value, t.now());
+  const bool is_filter = is_filter_option(level, name);
+  const auto set = is_group_program(level, name) ? set_group_program(t, name, value)
+                   : is_filter && kernel_        ? set_filter_option(t, name, value)
+                   : is_filter                   ? set_filter_alone(name, value)
+                   : kernel_                     ? set_both(t, level, name, value)
+                                                 : fastudp::set_option(socket_, level, name, value, t.now());
   if (is_group_option(level, name)) engine_.finish_sending(t);  // what was joined or left is reported
   if (level == IPPROTO_UDP && name == UDP_CORK && !socket_.settings().corked) take_cork_out(t);
   settle_descriptor();
@@ -182,8 +136,11 @@ status endpoint::set_option(int level, int name, std::span<const std::byte> valu
 
 result<std::size_t> endpoint::get_option(int level, int name, std::span<std::byte> value) {
   own_turn t(*this);
-  const auto got =
-      kernel_ ? get_both(t, level, name, value) : fastudp::get_option(socket_, level, name, value, t.now());
+  const auto got = level == SOL_SOCKET && name == SO_GET_FILTER ? get_filter(value)
+                   : kernel_                                    ? get_both(t, level, name, value)
+                   : level == SOL_SOCKET && name == SO_LOCK_FILTER
+                       ? write_flag(filter_is_locked_, value)
+                       : fastudp::get_option(socket_, level, name, value, t.now());
   settle_descriptor();
   if (!got) return refuse_option(level, name, got.failure()).failure();
   return got;
@@ -314,8 +271,14 @@ void endpoint::give_back(packet* borrowed) {
 
 // ---- Receiving
 
-bool endpoint::has_input(time_point now) {
-  if (socket_.has_datagram() || socket_.has_pending_error() || socket_.is_shut_for_reading()) return true;
+// For who only looks, that is what lies where he looks.
+bool endpoint::has_datagram(int flags) const {
+  std::uint32_t offset;
+  return (flags & message_flag::peek) != 0 ? socket_.peek(offset) != nullptr : socket_.has_datagram();
+}
+
+bool endpoint::has_input(time_point now, int flags) {
+  if (has_datagram(flags) || socket_.has_pending_error() || socket_.is_shut_for_reading()) return true;
   return kernel_ && (!is_fast() || kernel_->may_have_something(now));
 }
 
@@ -328,11 +291,11 @@ status endpoint::wait_for_input(engine::turn& t, int flags, time_point& limit) {
   if (timeout == 0) {
     engine_.work(t);
     // Linux looks for data first: without any, even a socket that is shut down says to try again.
-    const bool found = from_errors ? socket_.errors_waiting() : socket_.has_datagram() || socket_.has_pending_error();
+    const bool found = from_errors ? socket_.errors_waiting() : has_datagram(flags) || socket_.has_pending_error();
     return found || (kernel_ && kernel_->may_have_something(t.now())) ? status{} : error{EAGAIN};
   }
   if (limit == never && timeout != never) limit = engine_.time().precise() + timeout;
-  return engine_.wait_until(t, {.interest = this}, limit, [&] { return has_input(t.now()); });
+  return engine_.wait_until(t, {.interest = this}, limit, [&] { return has_input(t.now(), flags); });
 }
 
 // The descriptor is readable exactly while there is something.
@@ -362,8 +325,28 @@ void endpoint::fill(message& m, packet& datagram) {
   describe(m, datagram, length);
 }
 
+// Whoever only looks may do so at a place (SO_PEEK_OFF), which then moves on.
+bool endpoint::peek(message& m, int flags) {
+  if (socket_.settings().peek_offset < 0) {
+    if (socket_.front() != nullptr) fill(m, *socket_.front());
+    return socket_.front() != nullptr;
+  }
+  std::uint32_t offset;
+  packet* p = socket_.peek(offset);
+  if (p == nullptr) return false;
+  const std::size_t room = m.data.size(), left = p->length - offset, stored = std::min(room, left);
+  if (stored != 0) std::memcpy(m.data.data(), p->data() + offset, stored);
+  m.data = m.data.first(stored);
+  if (p->length == 0) p->peeked = true;
+  describe(m, *p, p->length);
+  // Linux: room for all that is left of it is enough.
+  if (room > left) m.flags &= ~message_flag::truncated;
+  socket_.moved_by((flags & message_flag::truncated) != 0 ? p->length : stored);
+  return true;
+}
+
 // All but the payload.
-void endpoint::describe(message& m, const packet& datagram, std::uint32_t length) const {
+void endpoint::describe(message& m, packet& datagram, std::uint32_t length) const {
   m.length = length;
   m.flags = m.data.size() < length ? message_flag::truncated : 0;
   m.peer = sender_of(datagram);
@@ -378,18 +361,55 @@ int endpoint::interface() const {
   return engine_.with_host() == sharing::loopback ? loopback : engine_.device().interface;
 }
 
-void endpoint::fill_control(message& m, const packet& datagram) const {
-  if (!socket_.settings().wants_facts()) {
+void endpoint::fill_control(message& m, packet& datagram) const {
+  const socket_settings& wanted = socket_.settings();
+  if (!wanted.wants_control()) {
     m.control = m.control.first(0);
     return;
   }
   control_writer out(m.control);
-  if (socket_.settings().receive_joined && joined_to(datagram) != nullptr)
+  put_stamps(out, wanted.stamps, stamp_of(datagram), false);
+  const std::uint32_t lost = wanted.receive_drops ? datagram.drops + kernels_drops_ : 0;
+  if (lost != 0) out.put(SOL_SOCKET, SO_RXQ_OVFL, lost);
+  // What somebody marks is sent, and so received, by the kernel.
+  if (wanted.receive_mark) out.put(SOL_SOCKET, SO_MARK, std::uint32_t{0});
+  if (wanted.receive_joined && joined_to(datagram) != nullptr)
     out.put(IPPROTO_UDP, UDP_GRO, static_cast<int>(datagram.length));
-  const ip_facts facts = facts_of(datagram);
-  put_facts(out, facts, interface(), facts.destination, socket_.settings());
+  if (wanted.wants_facts()) {
+    const ip_facts facts = facts_of(datagram);
+    put_facts(out, facts, interface(), facts.destination, wanted, port_at(datagram.frame + datagram.transport));
+  }
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;
+}
+
+// When the packet socket, or whoever looked at the clock, saw it; whatever came before anybody asked came just now.
+std::int64_t endpoint::stamp_of(packet& datagram) const {
+  const bool is_asked_for = socket_.settings().stamps.wanted;
+  if (datagram.stamp == 0 && is_asked_for) datagram.stamp = engine_.time().wall();
+  return is_asked_for || socket_.layer().stamps() ? datagram.stamp : 0;
+}
+
+// Linux has no local address there, that is, none for an answer.
+void endpoint::put_icmp(control_writer& out, const queued_error& e, std::span<const std::byte> quoted) const {
+  const ip_address nowhere = ip_address::any(ip_family::v4);
+  if (e.is_icmp()) put_facts(out, e.message, interface(), nowhere, socket_.settings(), port_at(quoted));
+  put_report(out, e, e.is_completion() ? family() : e.destination.address.family(), e.is_icmp());
+}
+
+// The stamp of what was sent. Of the datagram itself Linux tells a socket of IPv6 always, and one of IPv4 with
+// SOF_TIMESTAMPING_OPT_CMSG.
+void endpoint::put_departure(control_writer& out, queued_error e, std::span<const std::byte> frame) const {
+  const socket_settings& own = socket_.settings();
+  put_stamps(out, own.stamps, e.stamp, true);
+  const bool is_v6 = family() == ip_family::v6;
+  const bool tells_facts = !frame.empty() && (is_v6 || (own.stamps.flags & stamping::with_facts) != 0);
+  if (tells_facts) {
+    const std::size_t ip_header = e.message.source.is_v4() ? ipv4_size : ipv6_size;
+    put_facts(out, e.message, interface(), e.message.source, own, port_at(frame.subspan(ethernet_size + ip_header)));
+  }
+  e.offender = e.message.source;
+  put_report(out, e, family(), tells_facts);
 }
 
 // As Linux: the payload that was quoted, where the datagram was going, and who reported it in a control message.
@@ -397,18 +417,16 @@ status endpoint::fill_error(message& m) {
   queued_error e;
   packet* quoted = socket_.pop_error(e);
   if (quoted == nullptr) return error{EAGAIN};
+  const bool is_stamp = e.origin == SO_EE_ORIGIN_TIMESTAMPING;
   const std::size_t stored = std::min<std::size_t>(m.data.size(), quoted->length);
   if (stored != 0) std::memcpy(m.data.data(), quoted->data(), stored);
   m.data = m.data.first(stored);
   m.length = quoted->length;
   m.peer = e.destination;
-  m.has_peer = !e.is_completion();
+  m.has_peer = !is_stamp && !e.is_completion();
   m.flags = message_flag::error_queue | (stored < quoted->length ? message_flag::truncated : 0);
   control_writer out(m.control);
-  // Linux has no local address there, that is, none for an answer.
-  const ip_address nowhere = ip_address::any(ip_family::v4);
-  if (e.is_icmp()) put_facts(out, e.message, interface(), nowhere, socket_.settings());
-  put_report(out, e, e.is_completion() ? family() : e.destination.address.family());
+  is_stamp ? put_departure(out, e, quoted->bytes()) : put_icmp(out, e, quoted->bytes());
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;
   release(quoted);
@@ -421,21 +439,22 @@ result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
   note_look();
   const bool errors_are_kernels = kernel_ && engine_.with_host() != sharing::none;
   if ((flags & message_flag::error_queue) != 0 && errors_are_kernels) {
-    const auto completions = receive_completions(messages);
-    return completions && *completions != 0 ? completions : receive_kernel_only(messages, flags);
+    const std::size_t own = receive_reports(messages);
+    return own != 0 ? result<std::size_t>(own) : receive_kernel_only(messages, flags);
   }
   if (!is_fast() && !has_leftovers_.load(std::memory_order_acquire)) return receive_kernel_only(messages, flags);
   const auto got = receive_here(messages, flags);
   return got.code() == left_to_kernel ? receive_kernel_only(messages, flags) : got;
 }
 
-result<std::size_t> endpoint::receive_completions(std::span<message> messages) {
-  if (!has_completed_.load(std::memory_order_relaxed)) return std::size_t{0};
+// What is told of sends from here, their stamps and that they are done, where ICMP errors are the kernel's.
+std::size_t endpoint::receive_reports(std::span<message> messages) {
   own_turn t(*this);
-  if (engine_.is_guest()) return std::size_t{0};
-  const auto got = take_fast(messages, message_flag::error_queue);
-  settle_descriptor();
-  return got;
+  if (engine_.is_guest()) return 0;
+  std::size_t count = 0;
+  while (count < messages.size() && fill_error(messages[count])) ++count;
+  if (count != 0) settle_descriptor();
+  return count;
 }
 
 // left_to_kernel: the socket was handed over, and its fast queue is empty.
@@ -464,10 +483,12 @@ result<std::size_t> endpoint::take_fast(std::span<message> messages, int flags) 
   } else if (const int pending = socket_.take_error()) {
     return error{pending};
   } else if (flags & message_flag::peek) {
-    if (packet* first = socket_.front()) fill(messages[count++], *first);
+    if (peek(messages[0], flags)) ++count;
   } else {
     while (count < messages.size() && socket_.front() != nullptr) {
-      fill(messages[count++], *socket_.front());
+      message& m = messages[count++];
+      fill(m, *socket_.front());
+      socket_.moved_by(-static_cast<std::int64_t>((flags & message_flag::truncated) != 0 ? m.length : m.data.size()));
       socket_.release_front();
     }
   }
@@ -503,6 +524,7 @@ std::size_t endpoint::borrow_fast(std::span<message> messages) {
     if (p == nullptr) break;
     message& m = messages[count++];
     m.data = p->bytes();
+    socket_.moved_by(-static_cast<std::int64_t>(p->length));
     describe(m, *p, p->length);
     p->holder = this;
     m.frame = p;
@@ -521,6 +543,7 @@ int endpoint::fast_readiness() const {
   int out = ready::writable;
   if (socket_.has_datagram() || socket_.is_shut_for_reading()) out |= ready::readable;
   if (socket_.has_pending_error() || socket_.errors_waiting()) out |= ready::error;
+  if (socket_.settings().select_error_queue && socket_.errors_waiting()) out |= ready::priority;
   if (socket_.is_shut_for_reading() && socket_.is_shut_for_writing()) out |= ready::hang_up;
   return out;
 }

@@ -16,6 +16,8 @@
 
 namespace fastudp {
 
+class control_writer;
+
 class endpoint {
  public:
   explicit endpoint(engine& h, ip_family family = ip_family::v4) : engine_(h), socket_(h.sockets(), family) {
@@ -49,6 +51,9 @@ class endpoint {
   bool is_fast() const { return fast_->load(std::memory_order_acquire); }
   // Datagrams for it come in by the link, where the kernel would get them as well.
   bool is_diverted() const { return diverted_; }
+  // The program's own filter, which isn't empty when it has attached one that we can run.
+  const packet_filter& filter() const { return socket_.filter(); }
+  bool has_foreign_filter() const { return has_foreign_filter_; }
   bool is_reached_at(const ip_address& address) const { return socket_.entry().covers(address); }
   flow place() const { return {socket_.local(), socket_.is_connected() ? socket_.peer() : endpoint_address{}}; }
   // To the kernel alone, for good. EOPNOTSUPP: no companion, or the stack is strict.
@@ -104,7 +109,8 @@ class endpoint {
   int fast_readiness() const;
   bool has_something();
   bool has_fast_input() const { return socket_.has_datagram() || socket_.has_pending_error(); }
-  bool has_input(time_point now);
+  bool has_datagram(int flags) const;
+  bool has_input(time_point now, int flags);
   // The parts that deal with the companion are in endpoint_kernel.cpp. Within a turn, unless said otherwise.
   status bind_both(engine::turn& t, const endpoint_address& where);
   status bind_companion(const endpoint_address& where);
@@ -112,6 +118,7 @@ class endpoint {
   status disconnect_both(engine::turn& t);
   status ensure_bound(engine::turn& t);
   void settle(engine::turn& t);
+  bool is_in_kernels_group(const endpoint_address& local) const;
   kernel_reason why_not_fast(const endpoint_address& local) const;
   status prepare_to_divert(engine::turn& t);
   void divert();
@@ -122,18 +129,35 @@ class endpoint {
   void leave_to_kernel(kernel_reason why);
   void move_input_to_kernel();
   status set_both(engine::turn& t, int level, int name, std::span<const std::byte> value);
+  // endpoint_filter.cpp
+  static bool is_filter_option(int level, int name);
+  status set_filter_option(engine::turn& t, int name, std::span<const std::byte> value);
+  status attach_filter(engine::turn& t, std::span<const std::byte> value);
+  status detach_filter(std::span<const std::byte> value);
+  status set_filter_alone(int name, std::span<const std::byte> value);
+  status lock_filter(std::span<const std::byte> value);
+  bool take_over_filter();
+  static bool is_group_program(int level, int name);
+  status set_group_program(engine::turn& t, int name, std::span<const std::byte> value);
+  status choose_by(packet_filter&& program);
+  status hand_over_group(engine::turn& t);
+  result<std::size_t> get_filter(std::span<std::byte> value) const;
   status set_group_option(engine::turn& t, int level, int name, std::span<const std::byte> value);
   result<std::size_t> get_both(engine::turn& t, int level, int name, std::span<std::byte> value);
   result<std::size_t> receive_from_kernel(std::span<message> messages, int flags);
   result<std::size_t> receive_from_peer(message& m, int flags);
+  result<std::size_t> receive_and_count_drops(std::span<message> messages, int flags);
   result<std::size_t> receive_kernel_only(std::span<message> messages, int flags);  // without a turn
   result<std::size_t> borrow_from_kernel(std::span<message> messages);
   std::size_t borrow_fast(std::span<message> messages);
   result<std::size_t> receive_here(std::span<message> messages, int flags);
+  std::size_t receive_reports(std::span<message> messages);  // without a turn
   error no_leftovers();
-  status bind_to_send();  // without a turn, and so is the next
+  status bind_to_send();  // without a turn, and so are the next two
   result<std::size_t> send_by_kernel(std::span<message> messages, int flags, kernel_reason why);
+  result<std::size_t> send_numbered(std::span<message> messages, int flags, std::uint32_t stamps);
   std::size_t count_segments(const message& m) const;
+  status number_sends(engine::turn& t);
   void count_received(std::span<const message> messages);
   result<std::size_t> take_fast(std::span<message> messages, int flags);
   result<std::size_t> take(std::span<message> messages, int flags, time_point now);
@@ -144,14 +168,19 @@ class endpoint {
   void settle_descriptor();
   void end_of_input();
   void fill(message& m, packet& datagram);
-  void describe(message& m, const packet& datagram, std::uint32_t length) const;
+  void describe(message& m, packet& datagram, std::uint32_t length) const;
+  bool peek(message& m, int flags);
   int interface() const;
-  void fill_control(message& m, const packet& datagram) const;
+  // The companion has a filter that keeps from it what the link brings.
+  bool is_filtered() const { return engine_.with_host() == sharing::interface && !engine_.is_steered(); }
+  void fill_control(message& m, packet& datagram) const;
+  std::int64_t stamp_of(packet& datagram) const;
+  void put_icmp(control_writer& out, const queued_error& e, std::span<const std::byte> quoted) const;
+  void put_departure(control_writer& out, queued_error e, std::span<const std::byte> frame) const;
   status fill_error(message& m);
   status send_one(const message& m, int flags, time_point now);
   status send_frame(packet* frame, const message& m, const send_choices& choices, time_point now);
   bool completes_here(int flags) const;
-  result<std::size_t> receive_completions(std::span<message> messages);
   void complete_sends(std::uint32_t count);
   // In pieces.cpp.
   bool has_more(int flags) const { return (flags & message_flag::more) != 0 || socket_.settings().corked; }
@@ -175,8 +204,13 @@ class endpoint {
   std::atomic<bool> has_completed_{false};       // sends with MSG_ZEROCOPY, which the kernel doesn't know of
   std::atomic<bool> kernel_holds_{false};        // a datagram in pieces, of which it has had the first
   std::atomic<std::uint32_t> kernel_pieces_{0};  // of these, with MSG_ZEROCOPY
+  // SO_TIMESTAMPING's, while what the kernel sends is numbered together with what we send.
+  std::atomic<std::uint32_t> numbered_stamps_{0};
   bool diverted_ = false, kernel_first_ = false;
+  bool filter_is_locked_ = false;    // where there is no companion to know it
+  bool has_foreign_filter_ = false;  // adopted with one that only the kernel can run
   kernel_reason handed_over_for_{};
+  std::uint32_t kernels_drops_ = 0;  // as of this call
 };
 
 }  // namespace fastudp

@@ -8,12 +8,14 @@
 #include <cerrno>
 #include <cstring>
 
+#include "endpoint/conditional_options.h"
 #include "endpoint/control.h"
 #include "endpoint/endpoint.h"
 #include "host/ports.h"
 #include "socket/group_options.h"
 #include "socket/option_fate.h"
 #include "socket/options.h"
+#include "socket/timestamps.h"
 
 namespace fastudp {
 namespace {
@@ -46,6 +48,7 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
     engine_.count().sockets_kernel.add_shared(1);
     return {};
   }
+  has_foreign_filter_ = adopted >= 0 && !take_over_filter();
   if (auto watched = engine_.watch(*this); !watched) {
     kernel_.reset();
     return watched;
@@ -54,6 +57,10 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
   fast_->store(true, std::memory_order_release);
   if (engine_.is_kernel_only()) {
     leave_to_kernel(kernel_reason::link);
+    return {};
+  }
+  if (has_foreign_filter_) {
+    leave_to_kernel(kernel_reason::option);
     return {};
   }
   engine_.count().sockets_fast.add();
@@ -67,6 +74,7 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
     }
   } options(kernel_->socket());
   copy_options(socket_, options, t.now());
+  if (auto numbered = number_sends(t); !numbered) return numbered;
   engine_.work(t);  // what came before isn't its
   if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
   if (is_fast()) settle(t);
@@ -145,9 +153,20 @@ status endpoint::disconnect_both(engine::turn& t) {
   return done;
 }
 
+// Others that share the address by SO_REUSEPORT were left to the kernel, which chooses among all of them.
+bool endpoint::is_in_kernels_group(const endpoint_address& local) const {
+  if (!socket_.entry().reuse_port || !engine_.has_kernel_groups()) return false;
+  for (const endpoint* each = engine_.first_endpoint(); each != nullptr; each = each->next) {
+    if (each == this || each->is_fast() || !each->socket_.entry().reuse_port) continue;
+    const auto theirs = each->kernel_->socket().local();
+    if (theirs && theirs->port == local.port && theirs->address == local.address) return true;
+  }
+  return false;
+}
+
 kernel_reason endpoint::why_not_fast(const endpoint_address& local) const {
   const bool alone = !may_share_port(socket_.entry()) || !shares_port(kernel_->socket().number(), engine_);
-  if (!alone) return kernel_reason::shared_port;
+  if (!alone || is_in_kernels_group(local)) return kernel_reason::shared_port;
   const ip_address a = local.address;
   const bool known = a.is_any() || a.is_loopback() || a.is_multicast() || a.is_limited_broadcast() ||
                      engine_.stack().addresses().contains(a) || engine_.stack().addresses().is_subnet_broadcast(a);
@@ -273,16 +292,21 @@ error endpoint::no_leftovers() {
 
 // The kernel's answer is the answer. What the fast path can't honour makes the socket the kernel's.
 status endpoint::set_both(engine::turn& t, int level, int name, std::span<const std::byte> value) {
-  const bool is_filter = level == SOL_SOCKET && (name == SO_ATTACH_FILTER || name == SO_ATTACH_BPF ||
-                                                 name == SO_DETACH_FILTER || name == SO_LOCK_FILTER);
-  if (is_fast() && is_filter) {
-    if (auto handed = hand_over(t, kernel_reason::option); !handed) return handed;
-  }
   if (is_group_option(level, name) && is_fast()) return set_group_option(t, level, name, value);
   if (auto set = kernel_->socket().set_option(level, name, value); !set) return set;
+  const bool is_stamps = is_stamp_option(level, name);
   // UDP_SEGMENT says how many datagrams a send counts for, whoever sends.
-  if (!is_fast() && level != IPPROTO_UDP) return {};
+  if (!is_fast() && !is_stamps && level != IPPROTO_UDP) return {};
+  if (const auto effect = effect_of(level, name, value, kernel_->socket(), interface());
+      effect != option_effect::unknown) {
+    return effect == option_effect::none ? status{} : hand_over(t, kernel_reason::option);
+  }
   const auto here = fastudp::set_option(socket_, level, name, value, t.now());
+  // Where filters keep ours from the kernel, it counts them as lost.
+  if (here && name == SO_RXQ_OVFL && level == SOL_SOCKET && socket_.settings().receive_drops && is_filtered()) {
+    return hand_over(t, kernel_reason::option);
+  }
+  if (here && is_stamps) return number_sends(t);
   if (here || here.code() != ENOPROTOOPT || is_harmless(level, name, value)) return {};
   return hand_over(t, kernel_reason::option);
 }
@@ -336,7 +360,17 @@ result<std::size_t> endpoint::receive_kernel_only(std::span<message> messages, i
 
 result<std::size_t> endpoint::receive_from_kernel(std::span<message> messages, int flags) {
   const bool only_we_know_the_peer = engine_.with_host() == sharing::none && socket_.is_connected();
-  return only_we_know_the_peer ? receive_from_peer(messages[0], flags) : kernel_->receive(messages, flags);
+  if (only_we_know_the_peer) return receive_from_peer(messages[0], flags);
+  const bool tells_ours = socket_.settings().receive_drops && socket_.drops() != 0;
+  return tells_ours ? receive_and_count_drops(messages, flags) : kernel_->receive(messages, flags);
+}
+
+// The kernel tells what it has lost; the rest is ours to tell.
+result<std::size_t> endpoint::receive_and_count_drops(std::span<message> messages, int flags) {
+  const std::span<std::byte> room = messages[0].control;
+  const auto got = kernel_->receive(messages.first(1), flags);
+  if (got && *got != 0) messages[0].control = with_more_drops(messages[0].control, socket_.drops(), room);
+  return got;
 }
 
 // The companion isn't connected: what strangers have sent to it is passed over, one by one.
@@ -356,6 +390,7 @@ result<std::size_t> endpoint::take(std::span<message> messages, int flags, time_
   const bool from_errors = (flags & message_flag::error_queue) != 0;
   const bool is_read = !is_peek && !from_errors;
   const bool has_here = from_errors ? socket_.errors_waiting() : has_fast_input();
+  if (is_read && socket_.settings().receive_drops) kernels_drops_ = kernel_->socket().drops();
   const bool kernel_now = kernel_has && (kernel_first_ || !has_here);
   if (is_read && kernel_has) kernel_first_ = !kernel_now;
   if (!kernel_now) {
@@ -417,11 +452,39 @@ void endpoint::complete_sends(std::uint32_t count) {
   socket_.complete_sends(count);
 }
 
+// Stamps of what was sent are told by a number (SOF_TIMESTAMPING_OPT_ID), which we give, so that none is given twice.
+result<std::size_t> endpoint::send_numbered(std::span<message> messages, int flags, std::uint32_t stamps) {
+  std::size_t sent = 0;
+  for (message& m : messages) {
+    const send_choices choices = read_control(m.control, family());
+    const std::uint32_t wanted = choices.stamps >= 0 ? static_cast<std::uint32_t>(choices.stamps) : stamps;
+    alignas(cmsghdr) std::byte room[512];
+    message numbered = m;
+    if (choices.refusal == 0 && choices.stamp_id < 0 && (wanted & stamping::numbered) != 0)
+      numbered.control = with_stamp_id(m.control, next_stamp_id(socket_), room);
+    const auto went = kernel_->send({&numbered, 1}, flags);
+    if (!went) return sent != 0 ? result<std::size_t>(sent) : went;
+    ++sent;
+  }
+  return sent;
+}
+
+// A kernel that can't be told the numbers has to count alone.
+status endpoint::number_sends(engine::turn& t) {
+  const std::uint32_t flags = socket_.settings().stamps.flags;
+  const bool is_numbered = kernel_ && (flags & stamping::with_id) != 0;
+  const bool can_be = is_numbered && kernel_->socket().takes_stamp_ids();
+  numbered_stamps_.store(can_be ? flags : 0, std::memory_order_release);
+  return is_numbered && !can_be && is_fast() ? hand_over(t, kernel_reason::option) : status{};
+}
+
 result<std::size_t> endpoint::send_by_kernel(std::span<message> messages, int flags, kernel_reason why) {
   if (auto bound = bind_to_send(); !bound) return bound.failure();
   kernel_->expect_answer(engine_.time().coarse());
   const bool completes = completes_here(flags);
-  const auto sent = kernel_->send(messages, completes ? flags & ~message_flag::zero_copy : flags);
+  const int kernels = completes ? flags & ~message_flag::zero_copy : flags;
+  const std::uint32_t stamps = numbered_stamps_.load(std::memory_order_acquire);
+  const auto sent = stamps != 0 ? send_numbered(messages, kernels, stamps) : kernel_->send(messages, kernels);
   if (!sent) return sent;
   const bool is_held_there = has_more(flags);
   kernel_holds_.store(is_held_there, std::memory_order_relaxed);

@@ -113,6 +113,11 @@ class engine final : public own_sockets, private socket_events, private host_vie
   // How this stack and the host's kernel share the addresses.
   sharing with_host() const { return stack_->with_host(); }
   bool is_strict() const { return strict_; }
+  // Of all that have a companion.
+  endpoint* first_endpoint() const { return first_; }
+  // Programs that choose among sockets have left some of them to the kernel.
+  bool has_kernel_groups() const { return has_kernel_groups_; }
+  void note_kernel_group() { has_kernel_groups_ = true; }
   // No link carries anything: all sockets are the kernel's.
   bool is_kernel_only() const { return kernel_only_; }
   const link_info& device() const { return link_->info(); }
@@ -123,6 +128,9 @@ class engine final : public own_sockets, private socket_events, private host_vie
   // Keeps an eye on an endpoint's companion, and counts what the kernel gives it where BPF can.
   status watch(endpoint& of);
   void unwatch(endpoint& of);
+  // By BPF, where that is there and the companion has room for a filter of ours.
+  void count_arrivals(endpoint& of);
+  void stop_counting(endpoint& of);
   // Learns which companions have something. A system call.
   void look_at_kernel();
   // For a socket that isn't bound yet, so that the kernel keeps nothing for it that the link brings as well. EBUSY: the
@@ -212,6 +220,7 @@ class engine final : public own_sockets, private socket_events, private host_vie
   status add_address(std::string_view text, reason& why);
   status add_gateway(std::string_view text, reason& why);
   void became_ready(udp_socket& socket) override;
+  std::int64_t wall_time() override { return clock_.wall(); }
   // After every sleep: the time has passed, and the host may have news.
   void woke_up(turn& t, const waiter& w);
   // EAGAIN when the limit has passed, or would never: a hand-held clock stands still.
@@ -238,7 +247,7 @@ class engine final : public own_sockets, private socket_events, private host_vie
   std::unique_ptr<host_view> view_;
   time_point view_is_from_ = 0;
   endpoint* first_ = nullptr;  // of all with a companion
-  bool strict_, kernel_only_ = false;
+  bool strict_, kernel_only_ = false, has_kernel_groups_ = false;
   std::uint64_t acquisitions_ = 0;
   bool program_waits_ = false;
   unsigned sends_since_work_ = 0;

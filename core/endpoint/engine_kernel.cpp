@@ -14,6 +14,7 @@
 #include <memory>
 #include <new>
 
+#include "base/byte_order.h"
 #include "endpoint/endpoint.h"
 #include "endpoint/engine.h"
 
@@ -50,12 +51,25 @@ status engine::watch(endpoint& of) {
   of.previous = nullptr;
   if (first_ != nullptr) first_->previous = &of;
   first_ = &of;
-  // A socket has one filter: where it has to keep datagrams out, it can't count them.
-  if (kernel_only_ || (with_host() == sharing::interface && !is_steered())) return {};
-  load_steering();
-  if (steering_ == nullptr) return {};
-  if (const auto counted = steering_->watch(of.kernel()->socket().number())) of.kernel()->count_by(*counted);
+  count_arrivals(of);
   return {};
+}
+
+// A socket has one filter: where it has to keep datagrams out, or is the program's, it can't count them.
+void engine::count_arrivals(endpoint& of) {
+  const bool keeps_out = with_host() == sharing::interface && !is_steered();
+  if (kernel_only_ || keeps_out || !of.filter().empty() || of.has_foreign_filter()) return;
+  load_steering();
+  if (steering_ == nullptr) return;
+  if (const auto counted = steering_->watch(of.kernel()->socket().number())) of.kernel()->count_by(*counted);
+}
+
+void engine::stop_counting(endpoint& of) {
+  if (of.kernel()->arrivals() == nullptr) return;
+  steering_->unwatch(of.kernel()->arrivals());
+  of.kernel()->count_by(nullptr);
+  of.kernel()->socket().detach();
+  of.kernel()->look();
 }
 
 void engine::unwatch(endpoint& of) {
@@ -105,7 +119,7 @@ status engine::prepare_to_divert(endpoint& of) {
   if (with_host() != sharing::interface || is_steered()) return {};
   // Addresses that nobody knows here would be lost: the filter can't tell them apart.
   if (!view_->knows_all_addresses()) return error{ENOSPC};
-  return of.kernel()->socket().keep_out(link_->info().interface);
+  return of.kernel()->socket().keep_out(link_->info().interface, of.filter().program());
 }
 
 void engine::divert(endpoint& of) {
@@ -118,7 +132,7 @@ void engine::undivert(endpoint& of) {
   if (is_steered()) {
     change_claims(of, false);
   } else {
-    of.kernel()->socket().let_in();
+    of.kernel()->socket().let_in(of.filter().program());
   }
 }
 
@@ -148,10 +162,13 @@ void engine::serve_guests() {
   lock_.give_up();
 }
 
-// From the IP header on; within a frame the headers stand before the payload.
+// From the IP header on; within a frame the headers stand before the payload, of which a filter may have cut off some.
 bool engine::give_to_kernel(packet& datagram) {
   if (!reinjector_) return false;
-  const std::span<std::byte> whole(datagram.frame + datagram.network, datagram.data() + datagram.length);
+  constexpr std::uint32_t length_at = 4;
+  std::byte* udp_header = datagram.frame + datagram.transport;
+  const std::size_t length = load_network<std::uint16_t>(udp_header + length_at);
+  const std::span<std::byte> whole(datagram.frame + datagram.network, udp_header + length);
   return bool(reinjector_->give(whole));
 }
 

@@ -44,8 +44,8 @@ bool kernel_half::may_have_something(time_point now) {
 }
 
 int kernel_half::ask() const {
-  pollfd self{socket_.number(), POLLIN, 0};
-  return ::poll(&self, 1, 0) == 1 ? self.revents & (POLLIN | POLLERR | POLLHUP) : 0;
+  pollfd self{socket_.number(), POLLIN | POLLPRI, 0};
+  return ::poll(&self, 1, 0) == 1 ? self.revents & (POLLIN | POLLPRI | POLLERR | POLLHUP) : 0;
 }
 
 int kernel_half::readiness(time_point now) {

@@ -19,7 +19,7 @@ inline constexpr int peek = 0x2, control_truncated = 0x8, truncated = 0x20, dont
 inline constexpr int continued = 1 << 30;
 }  // namespace message_flag
 namespace ready {
-inline constexpr int readable = 0x1, writable = 0x4, error = 0x8, hang_up = 0x10;
+inline constexpr int readable = 0x1, priority = 0x2, writable = 0x4, error = 0x8, hang_up = 0x10;
 }
 
 // One datagram on its way from or to a program.

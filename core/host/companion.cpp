@@ -2,15 +2,19 @@
 
 #include <linux/filter.h>
 #include <linux/if_packet.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <memory>
+#include <new>
 
 namespace fastudp {
 namespace {
@@ -135,13 +139,45 @@ result<endpoint_address> companion::peer() const {
 }
 
 status companion::set_option(int level, int name, std::span<const std::byte> value) {
-  return outcome(::setsockopt(number_, level, name, value.data(), static_cast<socklen_t>(value.size())));
+  const auto set = outcome(::setsockopt(number_, level, name, value.data(), static_cast<socklen_t>(value.size())));
+  if (set && level == SOL_SOCKET && name == SO_PEEK_OFF) {
+    int offset;
+    std::memcpy(&offset, value.data(), sizeof offset);
+    std::atomic_ref(moves_by_bytes_).store(offset >= 0, std::memory_order_relaxed);
+  }
+  return set;
 }
 
 result<std::size_t> companion::get_option(int level, int name, std::span<std::byte> value) const {
   auto size = static_cast<socklen_t>(value.size());
   if (::getsockopt(number_, level, name, value.data(), &size) != 0) return error{errno};
   return std::size_t{size};
+}
+
+std::uint32_t companion::drops() const {
+  std::array<std::uint32_t, SK_MEMINFO_VARS> counts{};
+  const auto got = get_option(SOL_SOCKET, SO_MEMINFO, std::as_writable_bytes(std::span(counts)));
+  return got ? counts[SK_MEMINFO_DROPS] : 0;
+}
+
+// A socket without SO_BROADCAST sends nothing to everybody, and says so after it has read the control messages.
+bool companion::takes_stamp_ids() const {
+  constexpr int id_message = 81, ids = 1 << 7;
+  const descriptor probe(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP));
+  if (!probe || ::setsockopt(probe.number(), SOL_SOCKET, SO_TIMESTAMPING, &ids, sizeof ids) != 0) return false;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(std::uint32_t))] = {};
+  const cmsghdr header{.cmsg_len = CMSG_LEN(sizeof(std::uint32_t)), .cmsg_level = SOL_SOCKET, .cmsg_type = id_message};
+  std::memcpy(control, &header, sizeof header);
+  sockaddr_in everybody{};
+  everybody.sin_family = AF_INET;
+  everybody.sin_port = htons(9);
+  everybody.sin_addr.s_addr = INADDR_BROADCAST;
+  msghdr m{};
+  m.msg_name = &everybody;
+  m.msg_namelen = sizeof everybody;
+  m.msg_control = control;
+  m.msg_controllen = sizeof control;
+  return ::sendmsg(probe.number(), &m, MSG_DONTWAIT) < 0 && errno != EINVAL;
 }
 
 status companion::allow_foreign_address() {
@@ -174,9 +210,10 @@ result<std::size_t> companion::receive(std::span<kernel_message> messages, int f
     h.all[i].msg_hdr.msg_namelen = sizeof h.peers[i];
     h.peers[i] = {};
   }
-  // MSG_TRUNC: the datagram's own length, whatever fits.
+  // The datagram's own length, whatever fits; by which SO_PEEK_OFF would move.
+  const int length = std::atomic_ref(moves_by_bytes_).load(std::memory_order_relaxed) ? 0 : MSG_TRUNC;
   const int got =
-      ::recvmmsg(number_, h.all.data(), static_cast<unsigned>(count), flags | MSG_TRUNC | MSG_WAITFORONE, nullptr);
+      ::recvmmsg(number_, h.all.data(), static_cast<unsigned>(count), flags | length | MSG_WAITFORONE, nullptr);
   if (got < 0) return error{errno};
   for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
     const msghdr& header = h.all[i].msg_hdr;
@@ -191,9 +228,11 @@ result<std::size_t> companion::receive(std::span<kernel_message> messages, int f
   return static_cast<std::size_t>(got);
 }
 
-status companion::keep_out(int interface) {
+// The program's own filter follows where everything is let in, with nothing in the accumulator, as it expects.
+status companion::keep_out(int interface, std::span<const sock_filter> program) {
   socklen_t instructions = 0;  // of a filter that is there already
-  if (::getsockopt(number_, SOL_SOCKET, SO_GET_FILTER, nullptr, &instructions) == 0 && instructions != 0)
+  if (::getsockopt(number_, SOL_SOCKET, SO_GET_FILTER, nullptr, &instructions) == 0 && instructions != 0 &&
+      program.empty() && !is_kept_out_)
     return error{EBUSY};
   constexpr auto ancillary = [](int what) { return static_cast<std::uint32_t>(SKF_AD_OFF + what); };
   constexpr auto ip = static_cast<std::uint32_t>(SKF_NET_OFF);
@@ -211,11 +250,31 @@ status companion::keep_out(int interface) {
                               BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0xff, 1, 0),
                               BPF_STMT(BPF_RET | BPF_K, 0),
                               BPF_STMT(BPF_RET | BPF_K, everything)};
-  const sock_fprog program{.len = std::size(code), .filter = const_cast<sock_filter*>(code)};
+  const std::size_t own = std::size(code), whole = own + program.size();
+  if (whole > BPF_MAXINSNS) return error{E2BIG};
+  const std::unique_ptr<sock_filter[]> both(new (std::nothrow) sock_filter[whole]);
+  if (both == nullptr) return error{ENOMEM};
+  std::copy_n(code, own, both.get());
+  if (!program.empty()) both[own - 1] = sock_filter BPF_STMT(BPF_LD | BPF_IMM, 0);
+  std::ranges::copy(program, both.get() + own);
+  const auto attached = attach({both.get(), whole});
+  is_kept_out_ |= bool(attached);
+  return attached;
+}
+
+status companion::attach(std::span<const sock_filter> filter) {
+  const sock_fprog program{.len = static_cast<unsigned short>(filter.size()),
+                           .filter = const_cast<sock_filter*>(filter.data())};
   return outcome(::setsockopt(number_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));
 }
 
-void companion::let_in() {
+void companion::let_in(std::span<const sock_filter> program) {
+  if (!is_kept_out_) return;
+  is_kept_out_ = false;
+  if (program.empty() || !attach(program)) detach();
+}
+
+void companion::detach() {
   const int nothing = 0;
   (void)::setsockopt(number_, SOL_SOCKET, SO_DETACH_FILTER, &nothing, sizeof nothing);
 }

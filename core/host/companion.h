@@ -12,6 +12,8 @@
 #include "base/descriptor.h"
 #include "base/result.h"
 
+struct sock_filter;
+
 namespace fastudp {
 
 // One datagram through the kernel. Flags and control messages are Linux's own, untouched.
@@ -20,7 +22,7 @@ struct kernel_message {
   std::span<std::byte> control;  // likewise
   endpoint_address peer;         // to send: where to, if has_peer; received: from whom
   bool has_peer = false;         // received: false at the end after a shutdown
-  std::uint32_t length = 0;      // received: the datagram's own
+  std::uint32_t length = 0;      // received: the datagram's own; with SO_PEEK_OFF only if `flags` ask for it
   int flags = 0;                 // received: msg_flags
 };
 
@@ -45,6 +47,10 @@ class companion {
   result<endpoint_address> peer() const;
   status set_option(int level, int name, std::span<const std::byte> value);
   result<std::size_t> get_option(int level, int name, std::span<std::byte> value) const;
+  // How many datagrams the kernel has lost for it.
+  std::uint32_t drops() const;
+  // Whether a control message may say by which number stamps of a datagram are told (SCM_TS_OPT_ID, Linux 6.13).
+  bool takes_stamp_ids() const;
   // Lets it bind to and hold an address that isn't the host's (IP_FREEBIND).
   status allow_foreign_address();
 
@@ -53,14 +59,23 @@ class companion {
   result<std::size_t> receive(std::span<kernel_message> messages, int flags);
 
   // Keeps from it what arrives on an interface for this host alone, since the fast path takes that there: a classic
-  // filter, which goes with the socket wherever it goes. EBUSY: the program has a filter of its own there.
-  status keep_out(int interface);
-  void let_in();
+  // filter, which goes with the socket wherever it goes. What is let in is `program`'s to judge, the program's own
+  // filter, if it isn't empty. EBUSY: there is another one; E2BIG: together they are too long.
+  status keep_out(int interface, std::span<const sock_filter> program);
+  bool is_kept_out() const { return is_kept_out_; }
+  // Ends that; `program` alone remains.
+  void let_in(std::span<const sock_filter> program);
+  // Takes off whatever filter there is.
+  void detach();
 
  private:
+  status attach(std::span<const sock_filter> filter);
+
   descriptor owned_;
   int number_ = -1;
   ip_family family_ = ip_family::v4;
+  bool is_kept_out_ = false;
+  bool moves_by_bytes_ = false;  // SO_PEEK_OFF is set
 };
 
 }  // namespace fastudp

@@ -1,5 +1,7 @@
 #include "socket/error_queue.h"
 
+#include <linux/errqueue.h>
+
 #include <cstring>
 
 namespace fastudp {

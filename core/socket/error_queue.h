@@ -1,6 +1,6 @@
 #pragma once
 // What IP_RECVERR collects: each ICMP error about a datagram of ours, with the start of what it quoted. And what
-// MSG_ZEROCOPY asks for: the numbers of the sends that are done.
+// MSG_ZEROCOPY and SO_TIMESTAMPING ask for: the numbers of the sends that are done, and when they went.
 
 #include <time.h>
 // which the next one needs
@@ -16,13 +16,14 @@ namespace fastudp {
 
 struct queued_error {
   int code = 0;             // errno
-  std::uint8_t origin = 0;  // SO_EE_ORIGIN_ICMP, _ICMP6, _LOCAL or _ZEROCOPY
+  std::uint8_t origin = 0;  // SO_EE_ORIGIN_ICMP, _ICMP6, _LOCAL, _ZEROCOPY or _TIMESTAMPING
   std::uint8_t type = 0, icmp_code = 0;
-  std::uint32_t info = 0;          // the MTU of "too big" errors; the first of the sends
-  std::uint32_t data = 0;          // the last of the sends
+  std::uint32_t info = 0;          // the MTU of "too big" errors; the first of the sends; which stamp it is
+  std::uint32_t data = 0;          // the last of the sends; of a stamp: the datagram's number
   endpoint_address destination{};  // of the datagram
   ip_address offender{};
-  ip_facts message{};  // of the ICMP error
+  ip_facts message{};      // of the ICMP error; of a stamp: of the datagram itself, if it is there
+  std::int64_t stamp = 0;  // when a datagram was sent
 
   bool is_icmp() const { return origin == SO_EE_ORIGIN_ICMP || origin == SO_EE_ORIGIN_ICMP6; }
   bool is_completion() const { return origin == SO_EE_ORIGIN_ZEROCOPY; }

@@ -11,12 +11,15 @@
 #include <cstring>
 
 #include "socket/group_options.h"
+#include "socket/timestamps.h"
 #include "socket/udp_layer.h"
 #include "socket/udp_socket.h"
 
 namespace fastudp {
 namespace {
 
+constexpr int receive_original_v6 = 74;  // IPV6_RECVORIGDSTADDR, which libc's headers lack
+constexpr int receive_mark_option = 75;  // SO_RCVMARK, which older headers lack
 constexpr int smallest_receive_buffer = 2304, smallest_send_buffer = 4608;
 
 // Values are integers, but for the timeouts.
@@ -117,6 +120,26 @@ constexpr option_row options[] = {
     flag<&socket_settings::broadcast>(SOL_SOCKET, SO_BROADCAST),
     {SOL_SOCKET, SO_ZEROCOPY, [](udp_socket& s, time_point) -> result<int> { return s.settings().zero_copy; },
      [](udp_socket& s, int value) -> status { return set_bit(s.settings().zero_copy, value); }},
+    // Beyond what the administrator allows. Who may ask for it is the kernel's to say; on a link of one's own, oneself.
+    {SOL_SOCKET, SO_RCVBUFFORCE, nullptr,
+     [](udp_socket& s, int value) -> status {
+       s.settings().receive_buffer = buffer_size(std::max(value, 0), INT32_MAX, smallest_receive_buffer);
+       return {};
+     }},
+    {SOL_SOCKET, SO_SNDBUFFORCE, nullptr,
+     [](udp_socket& s, int value) -> status {
+       s.settings().send_buffer = buffer_size(std::max(value, 0), INT32_MAX, smallest_send_buffer);
+       return {};
+     }},
+    flag<&socket_settings::receive_drops>(SOL_SOCKET, SO_RXQ_OVFL),
+    flag<&socket_settings::receive_mark>(SOL_SOCKET, receive_mark_option),
+    flag<&socket_settings::select_error_queue>(SOL_SOCKET, SO_SELECT_ERR_QUEUE),
+    flag<&socket_settings::no_checksum>(SOL_SOCKET, SO_NO_CHECK),
+    {SOL_SOCKET, SO_PEEK_OFF, [](udp_socket& s, time_point) -> result<int> { return s.settings().peek_offset; },
+     [](udp_socket& s, int value) -> status {
+       s.settings().peek_offset = value;
+       return {};
+     }},
     {IPPROTO_IP, IP_TTL,
      [](udp_socket& s, time_point) -> result<int> { return s.settings().ttl < 0 ? default_ttl : s.settings().ttl; },
      [](udp_socket& s, int value) -> status {
@@ -169,6 +192,7 @@ constexpr option_row options[] = {
     flag<&socket_settings::receive_packet_info>(IPPROTO_IP, IP_PKTINFO),
     flag<&socket_settings::receive_ttl>(IPPROTO_IP, IP_RECVTTL),
     flag<&socket_settings::receive_tos>(IPPROTO_IP, IP_RECVTOS),
+    flag<&socket_settings::receive_original>(IPPROTO_IP, IP_RECVORIGDSTADDR),
 
     {IPPROTO_UDP, UDP_SEGMENT, [](udp_socket& s, time_point) -> result<int> { return s.settings().segment; },
      [](udp_socket& s, int value) -> status {
@@ -230,6 +254,7 @@ constexpr option_row options[] = {
     flag_v6<&socket_settings::ipv6::receive_traffic_class>(IPV6_RECVTCLASS),
     flag_v6<&socket_settings::ipv6::receive_packet_info_2292>(IPV6_2292PKTINFO),
     flag_v6<&socket_settings::ipv6::receive_hops_2292>(IPV6_2292HOPLIMIT),
+    flag_v6<&socket_settings::ipv6::receive_original>(receive_original_v6),
 };
 
 const option_row* find(int level, int name) {
@@ -289,6 +314,7 @@ status set_option(udp_socket& socket, int level, int name, std::span<const std::
   if ((level == SOL_SOCKET || level == IPPROTO_UDP || level == IPPROTO_IPV6) && value.size() < sizeof(int))
     return error{EINVAL};
   if (is_group_option(level, name)) return set_group_option(socket, level, name, value, now);
+  if (is_stamp_option(level, name)) return set_stamp_option(socket, name, value);
   const option_row* row = find(level, name);
   if (row != nullptr && row->timeout != nullptr) {
     const auto timeout = timeout_of(value);
@@ -308,8 +334,9 @@ status set_option(udp_socket& socket, int level, int name, std::span<const std::
 result<std::size_t> get_option(udp_socket& socket, int level, int name, std::span<std::byte> value, time_point now) {
   if (level == IPPROTO_IPV6 && socket.family() == ip_family::v4) return error{ENOPROTOOPT};
   if (is_group_option(level, name)) return get_group_option(socket, level, name, value);
+  if (is_stamp_option(level, name)) return get_stamp_option(socket, name, value);
   const option_row* row = find(level, name);
-  if (row == nullptr) return error{ENOPROTOOPT};
+  if (row == nullptr || (row->get == nullptr && row->timeout == nullptr)) return error{ENOPROTOOPT};
   if (row->timeout != nullptr) return write_timeout(socket.settings().*row->timeout, value);
   const auto number = row->get(socket, now);
   if (!number) return number.failure();
@@ -323,6 +350,7 @@ void copy_options(udp_socket& socket, option_source& from, time_point now) {
     const auto size = from.get_option(row.level, row.name, value);
     if (size) (void)set_option(socket, row.level, row.name, {value, *size}, now);
   }
+  copy_stamp_options(socket, from);
   // As they are, not doubled once more and cut to the administrator's limit.
   for (auto [name, field] :
        {std::pair{SO_RCVBUF, &socket_settings::receive_buffer}, std::pair{SO_SNDBUF, &socket_settings::send_buffer}}) {

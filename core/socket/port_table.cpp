@@ -1,6 +1,7 @@
 #include "socket/port_table.h"
 
 #include <cerrno>
+#include <new>
 
 namespace fastudp {
 namespace {
@@ -50,14 +51,90 @@ bool port_table::conflicts(const port_entry& entry, endpoint_address where) cons
 
 status port_table::bind(port_entry& entry, endpoint_address where) {
   if (conflicts(entry, where)) return error{EADDRINUSE};
+  // Linux: one that has a program already can't join others.
+  if (entry.group != nullptr && group_at(entry, where) != nullptr) return error{EADDRINUSE};
   put(entry, where);
   return {};
 }
 
 void port_table::put(port_entry& entry, endpoint_address where) {
   entry.local = where;
+  if (entry.reuse_port) join_group(entry);
   link(entry);
 }
+
+void port_table::move(port_entry& entry, const endpoint_address& local, const endpoint_address* remote) {
+  const bool stays = local.port != 0 && entry.local.port == local.port;
+  if (stays) {
+    disconnect(entry, local);
+  } else {
+    if (entry.local.port != 0) unbind(entry);  // one that wasn't bound keeps its program
+    if (local.port != 0) put(entry, local);
+  }
+  if (local.port != 0 && remote != nullptr) connect(entry, local, *remote);
+}
+
+// ---- Groups
+
+port_group* port_table::group_at(const port_entry& entry, const endpoint_address& where) const {
+  for (const auto* table : {&open_, &connected_}) {
+    for (port_entry* other = (*table)[where.port]; other != nullptr; other = other->next) {
+      if (other != &entry && other->group != nullptr && other->local.address == where.address) return other->group;
+    }
+  }
+  return nullptr;
+}
+
+// Without memory it has no group, and is chosen by the hash alone.
+void port_table::join_group(port_entry& entry) {
+  port_group* others = group_at(entry, entry.local);
+  if (others != nullptr) leave_group(entry);
+  if (entry.group != nullptr) return;
+  entry.group = others != nullptr ? others : new (std::nothrow) port_group;
+  if (entry.group != nullptr) entry.place = entry.group->size++;
+}
+
+void port_table::leave_group(port_entry& entry) {
+  port_group* group = entry.group;
+  if (group == nullptr) return;
+  const std::uint32_t last = --group->size;
+  if (last == 0) {
+    delete group;
+  } else if (port_entry* moved = member_at(entry, last)) {
+    moved->place = entry.place;
+  }
+  entry.group = nullptr;
+}
+
+// The one at that place of the group that `first` is in.
+port_entry* port_table::member_at(const port_entry& first, std::uint32_t place) const {
+  for (const auto* table : {&open_, &connected_}) {
+    for (port_entry* other = (*table)[first.local.port]; other != nullptr; other = other->next) {
+      if (other->group == first.group && other->place == place) return other;
+    }
+  }
+  return nullptr;
+}
+
+status port_table::set_program(port_entry& entry, packet_filter&& program) {
+  if (entry.group == nullptr) {
+    if (entry.local.port != 0 || !entry.reuse_port) return error{EINVAL};
+    entry.group = new (std::nothrow) port_group;
+    if (entry.group == nullptr) return error{ENOMEM};
+    entry.place = entry.group->size++;
+  }
+  entry.group->program = std::move(program);
+  return {};
+}
+
+status port_table::clear_program(port_entry& entry) {
+  if (entry.group == nullptr) return error{entry.reuse_port ? ENOENT : EINVAL};
+  if (entry.group->program.empty()) return error{ENOENT};
+  entry.group->program = {};
+  return {};
+}
+
+// ---- Binding and finding
 
 status port_table::bind_ephemeral(port_entry& entry, ip_address address, random_source& random) {
   constexpr std::uint32_t count = last_ephemeral - first_ephemeral + 1;
@@ -72,6 +149,7 @@ status port_table::bind_ephemeral(port_entry& entry, ip_address address, random_
 
 void port_table::unbind(port_entry& entry) {
   if (entry.local.port != 0) unlink(entry);
+  leave_group(entry);
   entry.local = {.address = ip_address::any(entry.local.address.family())};
   entry.remote = {};
   entry.connected = false;
@@ -87,6 +165,7 @@ void port_table::connect(port_entry& entry, endpoint_address local, endpoint_add
 
 void port_table::disconnect(port_entry& entry, endpoint_address local) {
   unlink(entry);
+  if (local.port == 0) leave_group(entry);
   entry.local = local;
   entry.remote = {};
   entry.connected = false;
@@ -98,15 +177,15 @@ std::uint64_t port_table::hash(const flow& where) const {
   return mix(where.remote.address, mix(where.local.address, mix(ports_of_both, secret_)));
 }
 
-port_entry* port_table::find(const flow& where) const {
+port_entry* port_table::find(const flow& where, const group_chooser* chooser) const {
   if (connected_[where.local.port] != nullptr) {
     if (port_entry* found = find_connected(where)) return found;
   }
   if (open_[where.local.port] == nullptr) return nullptr;
-  if (port_entry* found = find_open(where, where.local.address)) return found;
+  if (port_entry* found = find_open(where, where.local.address, chooser)) return found;
   const bool is_v4 = where.local.address.is_v4();
-  if (port_entry* found = is_v4 ? find_open(where, ip_address::any(ip_family::v4)) : nullptr) return found;
-  return find_open(where, ip_address::any(ip_family::v6));
+  if (port_entry* found = is_v4 ? find_open(where, ip_address::any(ip_family::v4), chooser) : nullptr) return found;
+  return find_open(where, ip_address::any(ip_family::v6), chooser);
 }
 
 port_entry* port_table::find_connected(const flow& where) const {
@@ -116,10 +195,14 @@ port_entry* port_table::find_connected(const flow& where) const {
   return entry;
 }
 
-port_entry* port_table::find_open(const flow& where, const ip_address& bound_to) const {
+port_entry* port_table::find_open(const flow& where, const ip_address& bound_to, const group_chooser* chooser) const {
   for (port_entry* entry = open_[where.local.port]; entry != nullptr; entry = entry->next) {
-    if (entry->local.address == bound_to && accepts(*entry, where))
-      return entry->reuse_port ? pick_from_group(*entry, where) : entry;
+    if (entry->local.address != bound_to || !accepts(*entry, where)) continue;
+    if (!entry->reuse_port) return entry;
+    const bool has_program = chooser != nullptr && entry->group != nullptr && !entry->group->program.empty();
+    port_entry* chosen = has_program ? member_at(*entry, chooser->choose(entry->group->program)) : nullptr;
+    // Nobody is there, or has another peer: the hash decides.
+    return chosen != nullptr && accepts(*chosen, where) ? chosen : pick_from_group(*entry, where);
   }
   return nullptr;
 }

@@ -30,8 +30,10 @@ class receive_queue {
   std::uint32_t bytes() const { return used_; }
 
   // Takes ownership if it returns true; false: no room (an empty queue takes any datagram).
-  bool push(packet* p, std::uint32_t limit) {
-    const std::uint32_t charge = truesize(p->length);
+  bool push(packet* p, std::uint32_t limit) { return push(p, limit, p->length); }
+  // One that had more bytes when it came.
+  bool push(packet* p, std::uint32_t limit, std::uint32_t length) {
+    const std::uint32_t charge = truesize(length);
     if (used_ + charge > limit && used_ != 0) return false;
     p->charge = charge;
     used_ += charge;

@@ -10,11 +10,9 @@ namespace fastudp {
 
 // Linux's udp_send_skb. Segments are never fragmented.
 status udp_socket::check_segments(const path& way, const ip_choices& ip, std::size_t size, std::size_t segment) const {
-  constexpr std::uint32_t mtu_of_loopback = 65'536;
   constexpr std::size_t most = 128;
-  const std::uint32_t limit = way.kind == path_kind::local ? mtu_of_loopback
-                              : ip.ignore_path_mtu         ? layer_.below().out().mtu(way.destination.family())
-                                                           : way.mtu;
+  const bool is_of_link = ip.ignore_path_mtu && way.kind != path_kind::local;
+  const std::uint32_t limit = is_of_link ? layer_.below().out().mtu(way.destination.family()) : way.mtu;
   if (way.ip_size() + udp_size + std::min(size, segment) > limit) return error{EMSGSIZE};
   return size > segment * most ? error{EINVAL} : status{};
 }
@@ -36,6 +34,7 @@ status udp_socket::send_segments(const departure& by, std::span<const std::byte>
     if (at != 0 && is_one) p->joins = joining::always;
     each.ip.identification = number++;
     const auto sent = depart(each, p, now);
+    each.stamps = 0;  // Linux tells of the first
     if (!sent && at == 0) return sent;
   }
   return {};

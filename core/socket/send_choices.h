@@ -1,6 +1,8 @@
 #pragma once
 // What one datagram may have of its own, instead of the socket's settings.
 
+#include <cstdint>
+
 #include "base/address.h"
 
 namespace fastudp {
@@ -11,6 +13,8 @@ struct send_choices {
   int ttl = -1, tos = -1;             // of IPv4; -1: the socket's
   int hops = -1, traffic_class = -1;  // of IPv6, likewise
   int segment = -1;                   // UDP_SEGMENT; -1: the socket's
+  std::int64_t stamps = -1;           // SOF_TIMESTAMPING_TX_*; -1: the socket's
+  std::int64_t stamp_id = -1;         // the number to tell it by; -1: the next one
   bool confirm = false;               // the peer is known to be alive (MSG_CONFIRM)
   bool completes = false;             // MSG_ZEROCOPY: when it is done, the error queue says so
   int refusal = 0;  // errno: they can't be had, which Linux says after it has looked at the destination

@@ -5,6 +5,7 @@
 
 #include "base/address.h"
 #include "base/time.h"
+#include "socket/timestamps.h"
 
 namespace fastudp {
 
@@ -45,6 +46,13 @@ struct socket_settings {
   bool receive_joined = false;  // UDP_GRO
   bool corked = false;          // UDP_CORK
   bool zero_copy = false;       // SO_ZEROCOPY
+  stamp_settings stamps;
+  bool receive_drops = false;       // SO_RXQ_OVFL
+  bool receive_mark = false;        // SO_RCVMARK
+  bool select_error_queue = false;  // SO_SELECT_ERR_QUEUE
+  bool no_checksum = false;         // SO_NO_CHECK: none is sent over IPv4
+  int peek_offset = -1;             // SO_PEEK_OFF, in bytes of all that is queued; negative: none
+  bool receive_original = false;    // IP_RECVORIGDSTADDR
 
   // Of IPv6 sockets, for datagrams over IPv6; what is above holds for those over IPv4.
   struct ipv6 {
@@ -58,13 +66,16 @@ struct socket_settings {
     bool receive_errors = false;
     bool receive_packet_info = false, receive_hops = false, receive_traffic_class = false;
     bool receive_packet_info_2292 = false, receive_hops_2292 = false;  // the same by RFC 2292's numbers
+    bool receive_original = false;                                     // IPV6_RECVORIGDSTADDR
   } v6;
 
   // Whether anything is to be said of a datagram in control messages.
   bool wants_facts() const {
-    return receive_joined || receive_packet_info || receive_ttl || receive_tos || v6.receive_packet_info ||
-           v6.receive_hops || v6.receive_traffic_class || v6.receive_packet_info_2292 || v6.receive_hops_2292;
+    return receive_packet_info || receive_ttl || receive_tos || receive_original || v6.receive_original ||
+           v6.receive_packet_info || v6.receive_hops || v6.receive_traffic_class || v6.receive_packet_info_2292 ||
+           v6.receive_hops_2292;
   }
+  bool wants_control() const { return receive_joined || stamps.any() || receive_drops || receive_mark || wants_facts(); }
 };
 
 inline constexpr std::uint8_t default_ttl = 64;

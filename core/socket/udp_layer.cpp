@@ -1,6 +1,27 @@
 #include "socket/udp_layer.h"
 
+#include <linux/if_packet.h>
+#include <net/if_arp.h>
+
+#include "stack/ip_facts.h"
+
 namespace fastudp {
+namespace {
+
+// A group's program sees the payload.
+class payload_chooser final : public group_chooser {
+ public:
+  payload_chooser(udp_layer& layer, const packet& datagram) : layer_(layer), datagram_(datagram) {}
+  std::uint32_t choose(const packet_filter& program) const override {
+    return program.run(layer_.filter_input_of(datagram_, 0));
+  }
+
+ private:
+  udp_layer& layer_;
+  const packet& datagram_;
+};
+
+}  // namespace
 
 status udp_layer::open(stack& below) {
   below_ = &below;
@@ -17,14 +38,43 @@ packet* udp_layer::keep(packet* datagram) {
   return copy;
 }
 
+filter_input udp_layer::filter_input_of(const packet& datagram, std::uint32_t before) {
+  const bool is_loopback = below_->with_host() == sharing::loopback;
+  const std::byte* end = datagram.frame + datagram.begin + datagram.length;
+  const std::byte* network = datagram.frame + datagram.network;
+  const ip_address destination = facts_of(datagram).destination;
+  const bool is_broadcast = destination.is_limited_broadcast() || below_->addresses().is_subnet_broadcast(destination);
+  return {.data = {datagram.frame + datagram.begin - before, end},
+          .network = {network, end},
+          .interface = is_loopback ? 1 : below_->device().interface,
+          .packet_type = is_broadcast                 ? std::uint32_t{PACKET_BROADCAST}
+                         : destination.is_multicast() ? std::uint32_t{PACKET_MULTICAST}
+                                                      : std::uint32_t{PACKET_HOST},
+          .hardware_type = is_loopback ? std::uint32_t{ARPHRD_LOOPBACK} : std::uint32_t{ARPHRD_ETHER},
+          .random = &below_->random()};
+}
+
+// What the link has no stamp for came just now.
+void udp_layer::stamp(std::span<arrival> arrivals) {
+  std::int64_t now = 0;
+  for (arrival& each : arrivals) {
+    if (each.datagram->stamp != 0) continue;
+    if (now == 0) now = events_.wall_time();
+    each.datagram->stamp = now;
+  }
+}
+
 void udp_layer::deliver(std::span<arrival> arrivals, time_point) {
   ++burst_;
+  if (stamps()) [[unlikely]]
+    stamp(arrivals);
   for (arrival& each : arrivals) {
     if (each.group) {
       each.taken = deliver_to_group(each);
       continue;
     }
-    port_entry* found = ports_.find(each.where);
+    const payload_chooser chooser(*this, *each.datagram);
+    port_entry* found = ports_.find(each.where, &chooser);
     if (found == nullptr) continue;
     each.taken = true;
     found->owner->accept(keep(each.datagram));
@@ -50,6 +100,7 @@ bool udp_layer::deliver_to_group(const arrival& datagram) {
       entry->owner->accept(copy);
     } else {
       count_.dropped(drop::no_memory);
+      entry->owner->lose();
     }
     entry = next;
   }

@@ -3,6 +3,7 @@
 
 #include "base/counters.h"
 #include "base/result.h"
+#include "socket/packet_filter.h"
 #include "socket/port_table.h"
 #include "socket/settings.h"
 #include "socket/udp_socket.h"
@@ -17,6 +18,8 @@ class socket_events {
   virtual void became_ready(udp_socket& socket) = 0;
   // An ICMP error came in for a socket whose errors are the kernel's to tell.
   virtual void kernel_has_error(udp_socket&) {}
+  // Nanoseconds of CLOCK_REALTIME, for time stamps: asked once for a burst, and only when somebody wants them.
+  virtual std::int64_t wall_time() { return 0; }
 
  protected:
   ~socket_events() = default;
@@ -45,10 +48,18 @@ class udp_layer final : public datagram_sink {
   // Which burst of datagrams is being delivered.
   std::uint64_t burst() const { return burst_; }
 
+  // A datagram as a filter sees it, from so many bytes before its payload on.
+  filter_input filter_input_of(const packet& datagram, std::uint32_t before);
+
+  // One socket more wants to know when its datagrams come, or one less.
+  void want_stamps(bool more) { more ? ++stamp_users_ : --stamp_users_; }
+  bool stamps() const { return stamp_users_ != 0; }
+
  private:
   bool deliver_to_group(const arrival& datagram);
   port_entry* next_of_group(const arrival& datagram, const port_entry* previous) const;
   packet* keep(packet* datagram);
+  void stamp(std::span<arrival> arrivals);
 
   counters& count_;
   socket_events& events_;
@@ -57,6 +68,7 @@ class udp_layer final : public datagram_sink {
   port_table ports_;
   udp_socket* members_ = nullptr;
   std::uint64_t burst_ = 0;
+  std::uint32_t stamp_users_ = 0;
 };
 
 }  // namespace fastudp

@@ -2,6 +2,7 @@
 
 #include <linux/errqueue.h>
 #include <netinet/in.h>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -53,6 +54,7 @@ udp_socket::udp_socket(udp_layer& layer, ip_family family) : layer_(layer), fami
 
 udp_socket::~udp_socket() {
   layer_.forget_member(*this);
+  if (settings_.stamps.is_counted) layer_.want_stamps(false);
   layer_.ports().unbind(entry_);
   received_.release_all();
   errors_.release_all();
@@ -89,11 +91,8 @@ status udp_socket::check_family(const ip_address& address) const {
 }
 
 void udp_socket::follow(const endpoint_address& local, const endpoint_address* peer) {
-  layer_.ports().unbind(entry_);
+  layer_.ports().move(entry_, local, peer);
   entry_.local.address = source_ = local.port != 0 ? local.address : ip_address::any(family_);
-  if (local.port == 0) return;
-  layer_.ports().put(entry_, local);
-  if (peer != nullptr) layer_.ports().connect(entry_, local, *peer);
 }
 
 status udp_socket::bind_ephemeral() {
@@ -199,6 +198,13 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   if (to != nullptr && to->port == 0) return error{EINVAL};
   if (to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
   if (choices.refusal != 0) return error{choices.refusal};
+  if (choices.stamp_id >= 0 && (settings_.stamps.flags & stamping::with_id) == 0) return error{EINVAL};
+  // The device may have a clock, which is out of reach here.
+  const bool may_have_hardware = layer_.below().with_host() == sharing::interface;
+  if (may_have_hardware && (stamps_for(choices) & stamping::tx_hardware) != 0) {
+    why_kernel_ = kernel_reason::option;
+    return error{left_to_kernel};
+  }
   if (is_by_another_interface(choices)) {
     why_kernel_ = kernel_reason::route;
     return error{has_companion_ ? left_to_kernel : ENODEV};
@@ -228,7 +234,8 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
     if (!fits) return fits.failure();
   }
   if (choices.confirm) layer_.below().neighbours().confirm((*way)->next_hop, now);
-  return departure{destination, *way, ip, segment < size ? static_cast<std::uint32_t>(segment) : 0};
+  const std::uint32_t each = segment < size ? static_cast<std::uint32_t>(segment) : 0;
+  return departure{destination, *way, ip, each, stamps_for(choices), choices.stamp_id};
 }
 
 // The loopback interface's number is 1 on every Linux.
@@ -277,6 +284,8 @@ void udp_socket::write_header(const departure& by, packet* p, std::span<const st
     sum.add_copy(p->data() + udp_size, payload_to_copy);
   }
   header.set<&udp::checksum>(as_udp_checksum(sum.finish()));
+  // RFC 768: none. Over IPv6 Linux has an option of UDP for that.
+  if (settings_.no_checksum && by.way->is_v4()) header.set<&udp::checksum>(0);
 }
 
 status udp_socket::send(std::span<const std::byte> payload, const endpoint_address* to, const send_choices& choices,
@@ -323,7 +332,44 @@ status udp_socket::send_packet(packet* payload, const endpoint_address* to, cons
   return {};
 }
 
+std::uint32_t udp_socket::stamps_for(const send_choices& choices) const {
+  const std::uint32_t wanted =
+      choices.stamps >= 0 ? static_cast<std::uint32_t>(choices.stamps) : settings_.stamps.flags;
+  return wanted & stamping::numbered;
+}
+
+// When it went is told in the error queue, with the frame as it is on the wire.
+status udp_socket::depart_stamped(const departure& by, packet* datagram, time_point now) {
+  const std::uint32_t flags = settings_.stamps.flags;
+  const bool is_numbered = (flags & stamping::with_id) != 0;
+  queued_error what{.code = ENOMSG, .origin = SO_EE_ORIGIN_TIMESTAMPING, .destination = {}, .offender = {}};
+  if (is_numbered) what.data = by.stamp_id >= 0 ? static_cast<std::uint32_t>(by.stamp_id) : next_stamp_id(*this);
+  packet* frame = nullptr;
+  ip_choices ip = by.ip;
+  if ((flags & stamping::stamp_only) == 0) ip.keep = &frame;
+  const auto sent = layer_.below().out().send(*by.way, datagram, ip, now);
+  if (sent) {
+    layer_.count().tx_datagrams.add();
+    what.stamp = layer_.events().wall_time();
+    if (frame != nullptr) what.message = facts_of(*frame);
+    what.info = SCM_TSTAMP_SCHED;
+    if ((by.stamps & stamping::tx_scheduled) != 0) report_departure(what, frame);
+    what.info = SCM_TSTAMP_SND;
+    if ((by.stamps & stamping::tx_software) != 0) report_departure(what, frame);
+  }
+  if (frame != nullptr) release(frame);
+  return sent;
+}
+
+void udp_socket::report_departure(const queued_error& what, packet* frame) {
+  frame_store& store = layer_.below().store();
+  const std::span<const std::byte> content = frame != nullptr ? frame->bytes() : std::span<const std::byte>();
+  if (errors_.push(what, content, settings_.receive_buffer, store)) layer_.events().became_ready(*this);
+}
+
 status udp_socket::depart(const departure& by, packet* datagram, time_point now) {
+  if (by.stamps != 0) [[unlikely]]
+    return depart_stamped(by, datagram, now);
   const auto sent = layer_.below().out().send(*by.way, datagram, by.ip, now);
   if (sent) layer_.count().tx_datagrams.add();
   return sent;
@@ -357,10 +403,26 @@ void udp_socket::leave_groups(time_point now) {
   groups_.leave_all([&](const ip_address& group) { (void)layer_.listen(*this, group, now); });
 }
 
+packet* udp_socket::peek(std::uint32_t& offset) const {
+  offset = static_cast<std::uint32_t>(std::max(settings_.peek_offset, 0));
+  packet* p = received_.front();
+  const bool counts = settings_.peek_offset >= 0;
+  while (counts && p != nullptr && offset >= p->length && (offset != 0 || p->peeked)) {
+    offset -= p->length;
+    p = p->next;
+  }
+  return p;
+}
+
+void udp_socket::moved_by(std::int64_t bytes) {
+  if (settings_.peek_offset < 0) return;
+  settings_.peek_offset = static_cast<int>(std::max<std::int64_t>(settings_.peek_offset + bytes, 0));
+}
+
 int udp_socket::take_error() { return std::exchange(pending_error_, 0); }
 
 // What a program gets as one datagram, with UDP_GRO, is kept or lost as one.
-bool udp_socket::keep(packet* datagram) {
+bool udp_socket::keep(packet* datagram, std::uint32_t charged_for) {
   auto place = place_in_row::first;
   if (settings_.receive_joined) [[unlikely]]
     place = row_.add(received_.back(), *datagram, layer_.burst());
@@ -369,7 +431,7 @@ bool udp_socket::keep(packet* datagram) {
     received_.join(datagram);
     return true;
   }
-  if (place != place_in_row::piece_of_lost && received_.push(datagram, settings_.receive_buffer)) return true;
+  if (place != place_in_row::piece_of_lost && received_.push(datagram, settings_.receive_buffer, charged_for)) return true;
   row_.lose();
   return false;
 }
@@ -384,13 +446,31 @@ void udp_socket::release_front() {
   while (received_.front() != nullptr && received_.front()->joins == joining::always) release(received_.pop());
 }
 
+// The filter sees the UDP header as well, which it can't cut off.
+bool udp_socket::passes_filter(packet& datagram) {
+  const std::uint32_t kept = filter_.run(layer_.filter_input_of(datagram, udp_size));
+  if (kept == 0) return false;
+  datagram.length = std::min(datagram.length, std::max<std::uint32_t>(kept, udp_size) - udp_size);
+  return true;
+}
+
 void udp_socket::accept(packet* datagram) {
   const bool was_empty = received_.empty();
-  if (!keep(datagram)) {
-    layer_.count().dropped(drop::queue_full);
+  const std::uint32_t charged_for = datagram->length;  // what a filter cuts off stays in memory
+  if (!filter_.empty() && !passes_filter(*datagram)) [[unlikely]] {
+    layer_.count().dropped(drop::socket_filter);
+    lose();
     release(datagram);
     return;
   }
+  if (!keep(datagram, charged_for)) {
+    layer_.count().dropped(drop::queue_full);
+    lose();
+    release(datagram);
+    return;
+  }
+  datagram->drops = settings_.receive_drops ? drops_ : 0;
+  datagram->peeked = false;
   layer_.count().rx_datagrams.add();
   if (was_empty) layer_.events().became_ready(*this);
 }

@@ -11,6 +11,7 @@
 #include "socket/datagram_row.h"
 #include "socket/error_queue.h"
 #include "socket/memberships.h"
+#include "socket/packet_filter.h"
 #include "socket/port_table.h"
 #include "socket/receive_queue.h"
 #include "socket/send_choices.h"
@@ -72,6 +73,11 @@ class udp_socket {
   packet* pop() { return received_.pop(); }
   // The oldest has been read, with all that go with it.
   void release_front();
+  // The one that a reader who only looks gets: with SO_PEEK_OFF the one that so many bytes into the queue lies in, and
+  // how far in. Null: none.
+  packet* peek(std::uint32_t& offset) const;
+  // So many bytes were read, or only looked at: SO_PEEK_OFF moves with them.
+  void moved_by(std::int64_t bytes);
   error_queue& errors() { return errors_; }
   // The oldest of the error queue, as error_queue::pop gives it. As on Linux, the pending error is then that of the
   // next, or none.
@@ -84,8 +90,15 @@ class udp_socket {
   bool errors_waiting() const { return !errors_.empty(); }
   bool has_datagram() const { return !received_.empty(); }
 
+  // Says what is received from now on, and how much of it; an empty one all.
+  void set_filter(packet_filter&& filter) { filter_ = std::move(filter); }
+  const packet_filter& filter() const { return filter_; }
+
   // From the layer. A datagram that is not wanted after all is dropped with its reason.
   void accept(packet* datagram);
+  void lose() { ++drops_; }
+  // How many datagrams this socket has lost.
+  std::uint32_t drops() const { return drops_; }
   void report(const icmp_report& what);
 
   // Whether a datagram to a group, of which other sockets may be the members, is for this one too.
@@ -104,6 +117,7 @@ class udp_socket {
   port_entry& entry() { return entry_; }
   const port_entry& entry() const { return entry_; }
   udp_layer& layer() { return layer_; }
+  const udp_layer& layer() const { return layer_; }
   void* tag = nullptr;  // the endpoint's own
 
  private:
@@ -112,6 +126,8 @@ class udp_socket {
     path* way;
     ip_choices ip;
     std::uint32_t segment;  // bytes of each datagram but the last; 0: there is but one
+    std::uint32_t stamps;  // to be reported when it is gone
+    std::int64_t stamp_id;
   };
   // Linux checks the pieces of one datagram as they come, and the whole when it goes.
   enum class extent : std::uint8_t { whole, first_piece, all_pieces };
@@ -123,7 +139,8 @@ class udp_socket {
   status check_next_piece(std::size_t size, time_point now);
   send_choices choices_to_hold(const departure& by, const send_choices& choices) const;
   status bind_ephemeral();
-  bool keep(packet* datagram);
+  bool keep(packet* datagram, std::uint32_t charged_for);
+  bool passes_filter(packet& datagram);
   bool is_by_another_interface(const send_choices& choices) const;
   ip_address source_for(const ip_address& destination, const send_choices& choices) const;
   bool is_the_kernels(const path& way, const endpoint_address& to, std::size_t total);
@@ -138,6 +155,9 @@ class udp_socket {
   packet* datagram_of(const departure& by, std::span<const std::byte> payload);
   status send_segments(const departure& by, std::span<const std::byte> payload, time_point now);
   status depart(const departure& by, packet* datagram, time_point now);
+  status depart_stamped(const departure& by, packet* datagram, time_point now);
+  void report_departure(const queued_error& what, packet* frame);
+  std::uint32_t stamps_for(const send_choices& choices) const;
   void write_header(const departure& by, packet* p, std::span<const std::byte> payload_to_copy);
 
   udp_layer& layer_;
@@ -153,6 +173,8 @@ class udp_socket {
   ip_family family_;
   int pending_error_ = 0;
   std::uint32_t completed_sends_ = 0;
+  std::uint32_t drops_ = 0;
+  packet_filter filter_;
   kernel_reason why_kernel_{};
   bool has_companion_ = false;
   bool address_is_chosen_ = false, port_is_chosen_ = false;  // by bind, so that disconnecting keeps them

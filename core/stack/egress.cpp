@@ -104,7 +104,7 @@ void egress::set_mtu(std::uint32_t mtu) {
 }
 
 void egress::set_local_mtu(std::uint32_t mtu) {
-  local_mtu_ = std::min(mtu, longest_ip_datagram);
+  local_mtu_ = mtu;
   invalidate_paths();
 }
 
@@ -279,9 +279,21 @@ status egress::send_fragments(const path& way, packet* whole, const ip_choices& 
   return outcome;
 }
 
+// As it is on the wire; to ourselves with the link header of Linux's loopback, whose addresses are zero.
+void egress::keep_copy(const path& way, const packet& datagram, packet*& kept) {
+  kept = with_.store.copy(datagram);
+  if (kept == nullptr) return;
+  const auto header = kept->push(ethernet_size);
+  std::memcpy(header.data(), way.headers.data(), ethernet_size);
+  if (way.kind == path_kind::local) std::fill_n(header.begin(), 2 * sizeof(mac_address), std::byte{});
+}
+
 status egress::emit(const path& way, packet* datagram, const ip_choices& choices, time_point now) {
+  if (choices.keep != nullptr && *choices.keep == nullptr) [[unlikely]]
+    keep_copy(way, *datagram, *choices.keep);
   if (way.kind == path_kind::local) {
     datagram->checksum = checksum_state::verified;
+    datagram->stamp = 0;  // it may have come in by itself before
     to_ourselves_.push(datagram);
     return {};
   }
@@ -299,6 +311,7 @@ void egress::send_copy_to_ourselves(const packet& datagram) {
   packet* copy = with_.store.copy(datagram);
   if (copy == nullptr) return with_.count.dropped(drop::no_memory);
   copy->checksum = checksum_state::verified;
+  copy->stamp = 0;
   to_ourselves_.push(copy);
 }
 

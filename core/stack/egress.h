@@ -101,6 +101,7 @@ class egress final : public frame_output, public neighbour_events {
                                    std::uint32_t identification);
   status send_fragments(const path& way, packet* whole, const ip_choices& choices, time_point now);
   status emit(const path& way, packet* datagram, const ip_choices& choices, time_point now);
+  void keep_copy(const path& way, const packet& datagram, packet*& kept);
   void send_copy_to_ourselves(const packet& datagram);
   status park(const path& way, packet* frame, time_point now);
   status try_transmit(packet* frame);
@@ -110,7 +111,7 @@ class egress final : public frame_output, public neighbour_events {
   random_source& random_;
   std::uint64_t flow_secret_;
   std::uint64_t generation_ = 1;
-  std::uint32_t mtu_, mtu_v6_, local_mtu_ = longest_ip_datagram;
+  std::uint32_t mtu_, mtu_v6_, local_mtu_ = 65'536;  // the loopback interface's, if nobody says otherwise
   std::uint8_t hop_limit_ = ip_choices{}.ttl;
   bool usable_ = true;
   burst burst_;

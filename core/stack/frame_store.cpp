@@ -48,6 +48,7 @@ packet* frame_store::copy(const packet& original) {
   p->length = original.length;
   p->checksum = original.checksum;
   p->joins = original.joins;
+  p->stamp = original.stamp;
   return p;
 }
 

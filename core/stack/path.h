@@ -13,6 +13,8 @@
 
 namespace fastudp {
 
+struct packet;
+
 // `kernel`: not ours to send; the host's kernel does it, for the reason that stands beside.
 enum class path_kind : std::uint8_t { unicast, broadcast, multicast, local, kernel };
 
@@ -55,6 +57,7 @@ struct ip_choices {
   bool loop = true;              // to a group that this host is in: a copy for ourselves
   int identification = -1;       // of IPv4, where DF isn't set; -1: any
   std::uint32_t ports = 0;       // both, so that a flow has a label of its own (RFC 6437)
+  packet** keep = nullptr;       // gets a copy of the frame, of fragments the first one's; null: there was no memory
 };
 
 }  // namespace fastudp

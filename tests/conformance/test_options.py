@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 
+import fastudp
 import pytest
 from nets import IP_MTU_DISCOVER, IP_RECVERR, PMTUDISC_DONT
 from packets import HOST, PEER, datagram, packed, quoting, sent, with_identification
@@ -62,6 +63,50 @@ def told_with_a_datagram(net, opened):
     return without_interface(opened.recvmsg(100, 512).control)
 
 
+def kinds_told_with_a_datagram(net, opened):
+    first = net.socket()
+    first.set_option(SOL, socket_number("SO_TIMESTAMP"), 1)  # Linux begins to stamp for the first that asks
+    opened.bind((HOST, 1000))
+    net.inject(datagram(b"x"))
+    return [(level, kind, len(data)) for level, kind, data in opened.recvmsg(100, 512).control]
+
+
+def kinds_reported(net, opened):
+    opened.bind((HOST, 1000))
+    opened.sendto(b"x", (PEER, 2000))
+    try:
+        report = opened.recvmsg(2000, 512, fastudp.ERRQUEUE)
+    except OSError as failure:
+        return errno.errorcode[failure.errno]
+    return len(report.data), [(level, kind, len(what)) for level, kind, what in report.control]
+
+
+def socket_number(name):
+    return {"SO_TIMESTAMP": 29, "SO_TIMESTAMPNS": 35, "SO_TIMESTAMPING": 37}[name]
+
+
+def losses_told(net, opened):
+    opened.set_option(SOL, socket.SO_RCVBUF, 2304)
+    opened.bind((HOST, 1000))
+    net.inject(*[datagram(b"x" * 1000)] * 20)
+    taken = len(received(opened))
+    net.inject(datagram(b"x"))
+    losses = [(level, kind, struct.unpack("=I", data)[0] + taken) for level, kind, data in opened.recvmsg(9, 99).control]
+    return losses  # with those that came it is all
+
+
+def looked_at_by_bytes(net, opened):
+    opened.bind((HOST, 1000))
+    net.inject(datagram(b"abcd"), datagram(b"efgh"))
+    seen = [opened.recv(3, fastudp.PEEK) for _ in range(3)]
+    at = opened.get_option(SOL, 42)
+    return seen, at, outcome(opened.recv, 2), opened.get_option(SOL, 42), outcome(opened.recv, 99, fastudp.PEEK)
+
+
+def checksum_sent(net, opened):
+    return frame_to(PEER)(net, opened)[40:42] == bytes(2)
+
+
 def multicast(**changes):
     return sent(b"x", destination=GROUP, via="01:00:5e:01:02:03", **changes)
 
@@ -80,15 +125,30 @@ SEEN = {
     "IP_PKTINFO": (IP_LEVEL, IP_PKTINFO, 1, told_with_a_datagram, [],
                    [(IP_LEVEL, IP_PKTINFO, packed(HOST) + packed(HOST))]),
     "IP_RECVTTL": (IP_LEVEL, IP_RECVTTL, 1, told_with_a_datagram, [], [(IP_LEVEL, IP_TTL, struct.pack("=i", 9))]),
+    "SO_RXQ_OVFL": (SOL, 40, 1, losses_told, [], [(SOL, 40, 20)]),
+    "SO_PEEK_OFF": (SOL, 42, 1, looked_at_by_bytes, ([b"abc", b"abc", b"abc"], -1, b"ab", -1, b"efgh"),
+                    ([b"bcd", b"efg", b"h"], 8, b"ab", 6, "EAGAIN")),
+    "SO_RCVMARK": (SOL, 75, 1, told_with_a_datagram, [], [(SOL, 36, bytes(4))]),
+    "SO_NO_CHECK": (SOL, 11, 1, checksum_sent, False, True),
+    "SO_RCVBUFFORCE": (SOL, 33, 1, all_of_twenty_fit, True, False),
+    "IP_RECVORIGDSTADDR": (IP_LEVEL, 20, 1, told_with_a_datagram, [],
+                           [(IP_LEVEL, 20, struct.pack("=H", 2) + struct.pack("!H", 1000) + packed(HOST) + bytes(8))]),
+    "SO_TIMESTAMP": (SOL, 29, 1, kinds_told_with_a_datagram, [], [(SOL, 29, 16)]),
+    "SO_TIMESTAMPNS": (SOL, 35, 1, kinds_told_with_a_datagram, [], [(SOL, 35, 16)]),
+    # Sent by software, told without the frame.
+    "SO_TIMESTAMPING": (SOL, 37, 2 | 16 | 2048, kinds_reported, "EAGAIN", (0, [(SOL, 37, 48), (IP_LEVEL, 11, 32)])),
     "IP_RECVTOS": (IP_LEVEL, IP_RECVTOS, 1, told_with_a_datagram, [], [(IP_LEVEL, IP_TOS, b"\x2e")]),
 }
 # Waiting: on a clock of its own only. A send never waits, and a datagram is ready whatever its size.
-TIMED, WITHOUT_EFFECT = {"SO_RCVTIMEO"}, {"SO_SNDTIMEO", "SO_SNDBUF", "SO_RCVLOWAT"}
+TIMED, WITHOUT_EFFECT = {"SO_RCVTIMEO"}, {"SO_SNDTIMEO", "SO_SNDBUF", "SO_RCVLOWAT", "SO_SNDBUFFORCE"}
 OF_GROUPS = {"IP_ADD_MEMBERSHIP", "IP_DROP_MEMBERSHIP", "IP_ADD_SOURCE_MEMBERSHIP", "IP_DROP_SOURCE_MEMBERSHIP",
              "IP_BLOCK_SOURCE", "IP_UNBLOCK_SOURCE", "IP_MSFILTER", "IP_MULTICAST_IF", "IP_MULTICAST_LOOP",
              "IP_MULTICAST_ALL"}  # test_multicast.py
-SEEN_IN_A_TAG = {"SO_PRIORITY"}  # by test_vlan.py
 TOLD_IN_THE_ERROR_QUEUE = {"SO_ZEROCOPY"}  # test_zero_copy.py
+# By test_filters.py, test_vlan.py, and by the scripts of tests/preload.
+SEEN_ELSEWHERE = {"SO_ATTACH_REUSEPORT_CBPF", "SO_ATTACH_REUSEPORT_EBPF", "SO_DETACH_REUSEPORT_BPF",
+                  "SO_ATTACH_FILTER", "SO_DETACH_FILTER", "SO_LOCK_FILTER", "SO_ATTACH_BPF", "SO_PRIORITY",
+                  "SO_SELECT_ERR_QUEUE", "SO_BINDTODEVICE", "SO_BINDTOIFINDEX", "IP_UNICAST_IF"}
 ONLY_READ = {"SO_SNDLOWAT", "SO_ERROR", "SO_TYPE", "SO_DOMAIN", "SO_PROTOCOL", "SO_ACCEPTCONN", "IP_MTU"}
 
 
@@ -105,7 +165,7 @@ def test_option_is_seen_in_what_the_socket_does(either, name, is_set):
 def test_every_option_of_the_readme_is_looked_at():
     section = re.search(r"\n## Options\n(.*?)\n## ", (ROOT / "README.md").read_text(), re.S)[1]
     named = set(re.findall(r"`((?:SO|IP)_\w+)`", section))
-    assert named == {*SEEN, *TIMED, *WITHOUT_EFFECT, *OF_GROUPS, *SEEN_IN_A_TAG, *TOLD_IN_THE_ERROR_QUEUE, *ONLY_READ}
+    assert named == {*SEEN, *TIMED, *WITHOUT_EFFECT, *OF_GROUPS, *SEEN_ELSEWHERE, *TOLD_IN_THE_ERROR_QUEUE, *ONLY_READ}
 
 
 @pytest.mark.parametrize("control", [[(IP_LEVEL, IP_TTL, struct.pack("=i", 7))], [(IP_LEVEL, IP_TOS, b"\xb8")]])

@@ -14,7 +14,7 @@ HERE = pathlib.Path(__file__).parent
 # What a race decides, on the kernel as well: lines that two processes print, or which of a signal and a datagram is first.
 UNORDERED = {"process"}
 # Across a fork that both sides survive, a datagram within the process may wait on the other side: see ARCHITECTURE.md.
-CASES = [(script, link) for script in ("data", "names", "udp", "wait", "process") for link in ("host:", "loop:")
+CASES = [(script, link) for script in ("data", "names", "udp", "wait", "process", "stamps", "facilities", "filter") for link in ("host:", "loop:")
          if (script, link) != ("process", "loop:")]
 
 
@@ -40,3 +40,14 @@ def test_same_as_the_kernel(scripts, name, link):
     assert len(expected[0]) > 50 and expected[1] == 0
     preload = str(BUILD / "bindings" / "preload" / "libfastudp-preload.so")
     assert transcript(program, name, LD_PRELOAD=preload, FASTUDP_LINK=link) == expected
+
+
+def test_only_what_two_queues_cannot_do_leaves_the_fast_path(scripts):
+    """With --strict a socket can't be left to the kernel, so that who asks for it hears of it."""
+    preload = str(BUILD / "bindings" / "preload" / "libfastudp-preload.so")
+    strict = {"LD_PRELOAD": preload, "FASTUDP_LINK": "loop:", "FASTUDP_STRICT": "1"}
+    for name in ("stamps", "facilities"):
+        expected, _ = transcript(scripts / f"script_{name}", name)
+        lines, _ = transcript(scripts / f"script_{name}", name, **strict)
+        refused = {line for line in lines if "EOPNOTSUPP" in line} - set(expected)
+        assert {line.partition(":")[0] for line in refused} == {"stamps": set(), "facilities": {"level 1 option 42", "level 1 option 62"}}[name]

@@ -21,6 +21,7 @@ struct received_frame {
   std::uint32_t length = 0;           // of the whole frame
   std::uint32_t status = 0;           // TP_STATUS_*
   std::uint16_t vlan_tci = 0, vlan_tpid = 0;
+  std::int64_t stamp = 0;  // when it arrived; 0: the kernel doesn't say
 
   bool is_whole() const { return bytes.size() == length; }
 };
@@ -34,7 +35,8 @@ received_frame frame_behind(const Header& head, std::uint16_t vlan_tci, std::uin
           .length = head.tp_len,
           .status = head.tp_status,
           .vlan_tci = vlan_tci,
-          .vlan_tpid = vlan_tpid};
+          .vlan_tpid = vlan_tpid,
+          .stamp = std::int64_t{head.tp_sec} * 1'000'000'000 + head.tp_nsec};
 }
 
 }  // namespace fastudp::af_packet

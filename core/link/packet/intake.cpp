@@ -28,6 +28,7 @@ bool intake::take(const received_frame& f, burst& out) {
   }
   pieces_ = pieces;
   their_tag_ = tag_of(f);
+  their_stamp_ = f.stamp;
   next_piece_ = 0;
   return go_on(out);
 }
@@ -53,7 +54,8 @@ packet* intake::make_room(std::size_t size, const std::optional<tag>& t) {
   return nullptr;
 }
 
-void intake::append(packet* p, std::size_t size, const std::optional<tag>& t, checksum_state checksum, burst& out) {
+void intake::append(packet* p, std::size_t size, const std::optional<tag>& t, checksum_state checksum,
+                    std::int64_t stamp, burst& out) {
   p->length = static_cast<std::uint32_t>(size);
   if (t) {
     constexpr std::uint32_t addresses = 12;
@@ -62,6 +64,7 @@ void intake::append(packet* p, std::size_t size, const std::optional<tag>& t, ch
     store_network(at + sizeof t->type, t->information);
   }
   p->checksum = checksum;
+  p->stamp = stamp;
   out.append(p);
 }
 
@@ -70,7 +73,7 @@ void intake::take_whole(const received_frame& f, burst& out) {
   packet* p = make_room(f.bytes.size(), t);
   if (p == nullptr) return;
   std::memcpy(p->data(), f.bytes.data(), f.bytes.size());
-  append(p, f.bytes.size(), t, checksum_of(f), out);
+  append(p, f.bytes.size(), t, checksum_of(f), f.stamp, out);
 }
 
 bool intake::go_on(burst& out) {
@@ -79,7 +82,7 @@ bool intake::go_on(burst& out) {
     if (p == nullptr) continue;
     p->joins = next_piece_ == 0 ? joining::alone : joining::always;
     const std::size_t size = pieces_->write(next_piece_, {p->data(), p->tailroom()});
-    append(p, size, their_tag_, checksum_state::verified, out);  // the kernel that made it vouches for it
+    append(p, size, their_tag_, checksum_state::verified, their_stamp_, out);  // the kernel that made it vouches for it
   }
   if (next_piece_ < pieces_->count()) return false;
   pieces_.reset();

@@ -30,7 +30,8 @@ class intake {
   std::optional<tag> tag_of(const received_frame& f) const;
 
   packet* make_room(std::size_t size, const std::optional<tag>& t);
-  void append(packet* p, std::size_t size, const std::optional<tag>& t, checksum_state checksum, burst& out);
+  void append(packet* p, std::size_t size, const std::optional<tag>& t, checksum_state checksum, std::int64_t stamp,
+              burst& out);
   void take_whole(const received_frame& f, burst& out);
 
   pool& frames_;
@@ -38,6 +39,7 @@ class intake {
   bool keeps_tags_;
   std::optional<segments> pieces_;
   std::optional<tag> their_tag_;
+  std::int64_t their_stamp_ = 0;
   std::size_t next_piece_ = 0;
 };
 

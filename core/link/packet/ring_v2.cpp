@@ -48,7 +48,10 @@ bool ring_v2::next(received_frame& out) {
   if (!is_filled(head)) return false;
   out = frame_behind(head, head.tp_vlan_tci, head.tp_vlan_tpid);
   // When the socket's queue is full as well, the rest is lost, and the frame shows it.
-  if ((head.tp_status & TP_STATUS_COPY) != 0) (void)longer_.next(out);
+  if ((head.tp_status & TP_STATUS_COPY) == 0) return true;
+  const std::int64_t stamp = out.stamp;
+  (void)longer_.next(out);
+  out.stamp = stamp;
   return true;
 }
 

@@ -94,11 +94,11 @@ TEST_F(companions, a_closed_port_refuses) {
 
 TEST_F(companions, what_arrives_on_the_interface_is_kept_out_and_let_in_again) {
   const auto to = *b_.local();
-  ASSERT_TRUE(b_.keep_out(static_cast<int>(if_nametoindex("lo"))));
+  ASSERT_TRUE(b_.keep_out(static_cast<int>(if_nametoindex("lo")), {}));
   ASSERT_TRUE(send(a_, "lost", to));
   EXPECT_EQ(receive(b_), std::strerror(EAGAIN));
-  b_.let_in();
-  ASSERT_TRUE(b_.keep_out(99));
+  b_.let_in({});
+  ASSERT_TRUE(b_.keep_out(99, {}));
   ASSERT_TRUE(send(a_, "elsewhere", to));
   EXPECT_EQ(receive(b_), "elsewhere");
 }
@@ -107,7 +107,30 @@ TEST_F(companions, a_filter_of_the_programs_own_stays) {
   sock_filter all[] = {BPF_STMT(BPF_RET | BPF_K, 0xffffffff)};
   const sock_fprog program{.len = 1, .filter = all};
   ASSERT_EQ(::setsockopt(b_.number(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
-  EXPECT_EQ(b_.keep_out(1).code(), EBUSY);
+  EXPECT_EQ(b_.keep_out(1, {}).code(), EBUSY);
+}
+
+TEST_F(companions, what_is_let_in_is_the_programs_to_judge) {
+  const auto to = *b_.local();
+  const int lo = static_cast<int>(if_nametoindex("lo"));
+  const sock_filter twelve[] = {BPF_STMT(BPF_RET | BPF_A, 0), BPF_STMT(BPF_RET | BPF_K, 12)};
+  const sock_filter four_bytes = BPF_STMT(BPF_RET | BPF_K, 12);
+  ASSERT_TRUE(b_.keep_out(lo + 98, {&four_bytes, 1}));
+  ASSERT_TRUE(send(a_, "elsewhere", to));
+  EXPECT_EQ(receive(b_), "else");
+  ASSERT_TRUE(b_.keep_out(lo, {&four_bytes, 1}));
+  ASSERT_TRUE(send(a_, "lost", to));
+  EXPECT_EQ(receive(b_), std::strerror(EAGAIN));
+  ASSERT_TRUE(b_.keep_out(lo + 98, twelve));  // nothing is in the accumulator
+  ASSERT_TRUE(send(a_, "refused", to));
+  EXPECT_EQ(receive(b_), std::strerror(EAGAIN));
+  ASSERT_TRUE(b_.keep_out(lo, {&four_bytes, 1}));
+  b_.let_in({&four_bytes, 1});
+  ASSERT_TRUE(send(a_, "cut again", to));
+  EXPECT_EQ(receive(b_), "cut ");
+  b_.detach();
+  ASSERT_TRUE(send(a_, "whole", to));
+  EXPECT_EQ(receive(b_), "whole");
 }
 
 struct nobodys final : own_sockets {
