@@ -1,5 +1,6 @@
 // epoll: one call returns what the kernel's set has and what is ready in our sockets.
 
+#include <limits.h>
 #include <sys/epoll.h>
 
 #include "call.h"
@@ -92,7 +93,8 @@ template <typename Otherwise>
 int wait_on(int fd, epoll_event* events, int most, std::int64_t timeout, const sigset_t* mask,
             const Otherwise& otherwise) {
   const pinned_set set(fd);
-  if (!set || most <= 0 || events == nullptr || !set->has_fast()) return otherwise();
+  constexpr int most_possible = INT_MAX / sizeof(epoll_event);
+  if (!set || most <= 0 || most > most_possible || events == nullptr || !set->has_fast()) return otherwise();
   const waiting outermost;
   return outermost ? give_int(epoll_call(*set.get(), fd, events, most).wait(timeout, mask)) : otherwise();
 }

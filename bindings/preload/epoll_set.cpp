@@ -115,7 +115,10 @@ int epoll_set::add(int set, int fd, fast_socket* socket, epoll_set* inner, epoll
   m.socket = socket;
   m.inner = inner;
   m.event = *event;
-  if (socket != nullptr) m.identity = socket->identity();
+  if (socket != nullptr) {
+    m.identity = socket->identity();
+    m.sends = socket->sends.load();
+  }
   if (inner != nullptr) inner->references_.fetch_add(1, std::memory_order_relaxed);
   members_.add(m);
   change();
@@ -184,10 +187,15 @@ void epoll_set::begin_all_anew() {
   for_each_set([](epoll_set& set) { set.begin_anew(); });
 }
 
-// The kernel tells edges of writing, once. Of reading there may be a new one whenever the program has read since.
+bool epoll_set::has_sent(const member& m) {
+  return (m.event.events & (EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND)) && m.sends != m.socket->sends.load();
+}
+
+// Of writing the kernel tells the first edge, and there is a new one when something was sent. Of reading there may be one
+// whenever the program has read since.
 short epoll_set::asked_of(const member& m) const {
   const short out = asked(*m.socket, m.event.events);
-  return m.event.events & EPOLLET ? out & POLLIN : out;
+  return (m.event.events & EPOLLET) && !has_sent(m) ? out & POLLIN : out;
 }
 
 bool epoll_set::is_wanted(member& m) {
@@ -195,7 +203,7 @@ bool epoll_set::is_wanted(member& m) {
   if (!(m.event.events & EPOLLET) || m.is_armed) return true;
   m.socket->receives_are_watched.store(true);
   m.is_armed = m.receives != m.socket->receives.load();
-  return m.is_armed;
+  return m.is_armed || has_sent(m);
 }
 
 bool epoll_set::add_member_to(watch& list, std::size_t i, const watch::origin& from) {
@@ -230,6 +238,7 @@ void epoll_set::reported(int set, member& m) {
   if (m.socket != nullptr && (m.event.events & EPOLLET)) {
     m.is_armed = false;
     m.receives = m.socket->receives.load();
+    m.sends = m.socket->sends.load();
   }
   if (!(m.event.events & EPOLLONESHOT)) return;
   m.is_disabled = true;
@@ -243,7 +252,9 @@ unsigned epoll_set::events_of(watch& list, std::size_t item, const member& m) {
   if (list.found(item) == 0 || m.is_disabled || !is_alive(m)) return 0;
   if (m.inner != nullptr) return list.from(item).is_nested ? m.event.events & (EPOLLIN | EPOLLRDNORM) : 0;
   if (m.socket != list.from(item).socket) return 0;
-  return told(*m.socket, m.event.events, list.found(item));
+  // An edge brings all that is there; writing always is.
+  const int also = m.event.events & EPOLLET ? POLLOUT : 0;
+  return told(*m.socket, m.event.events, static_cast<short>(list.found(item) | also));
 }
 
 int epoll_set::collect(watch& list, std::size_t turn, int set, epoll_event* events, int most) {

@@ -75,7 +75,7 @@ class alignas(64) epoll_set {
     bool is_in_kernel = true;  // a one-shot member that we reported is taken out of the real set
     bool is_disabled = false;
     bool is_armed = true;  // edge-triggered: to be reported when it is ready
-    std::uint32_t receives = 0;
+    std::uint32_t receives = 0, sends = 0;
   };
 
   static epoll_set* make();
@@ -90,6 +90,7 @@ class alignas(64) epoll_set {
   bool add_member_to(watch& list, std::size_t i, const watch::origin& from);
   bool is_wanted(member& m);
   short asked_of(const member& m) const;
+  static bool has_sent(const member& m);
   void reported(int set, member& m);
   unsigned events_of(watch& list, std::size_t item, const member& m);
 

@@ -56,7 +56,7 @@ fastudp_msg room_at(void* data, std::size_t size) {
 }
 
 bool translate(const msghdr& m, payload& body, fastudp_msg& out) {
-  if (static_cast<int>(m.msg_namelen) < 0 || !body.name(m.msg_iov, m.msg_iovlen)) return false;
+  if ((m.msg_name != nullptr && static_cast<int>(m.msg_namelen) < 0) || !body.name(m.msg_iov, m.msg_iovlen)) return false;
   out = room_at(body.has_null() ? nullptr : body.data(), body.size());
   out.control = m.msg_control;
   out.control_len = m.msg_control == nullptr ? 0 : limited(m.msg_controllen);

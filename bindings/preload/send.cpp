@@ -35,12 +35,18 @@ bool control_translates(const msghdr& m) {
   return true;
 }
 
+// To a socket of IPv4 an address of IPv6 is a wrong one, also if it is a mapped one: the kernel's to refuse.
+bool translate_to(const call& c, const void* name, socklen_t length, fastudp_addr& to) {
+  return preload::translate(static_cast<const sockaddr*>(name), length, to) &&
+         (to.family == FASTUDP_IPV4 || !c->is_ipv4());
+}
+
 // False: the kernel has to look at it.
-bool translate(const msghdr& m, payload& body, fastudp_msg& out) {
+bool translate(const call& c, const msghdr& m, payload& body, fastudp_msg& out) {
   out = {};
   const bool has_name = m.msg_name != nullptr && m.msg_namelen != 0;
-  if (static_cast<int>(m.msg_namelen) < 0) return false;
-  if (has_name && !preload::translate(static_cast<const sockaddr*>(m.msg_name), m.msg_namelen, out.peer)) return false;
+  if (m.msg_name != nullptr && static_cast<int>(m.msg_namelen) < 0) return false;
+  if (has_name && !translate_to(c, m.msg_name, m.msg_namelen, out.peer)) return false;
   if (!control_translates(m) || !body.name(m.msg_iov, m.msg_iovlen) || body.has_null()) return false;
   body.gather();
   out.data = body.data();
@@ -57,10 +63,16 @@ ssize_t counted(const call& c, const Otherwise& otherwise) {
   return sent;
 }
 
+int send_fast(const call& c, const fastudp_msg* messages, std::size_t count, int flags) {
+  const int sent = fastudp_send(c.handle(), messages, count, flags);
+  if (sent > 0) c->sends.fetch_add(1, std::memory_order_relaxed);
+  return sent;
+}
+
 // -EOPNOTSUPP: fastudp doesn't know what was asked for. Linux may.
 template <typename Otherwise>
 ssize_t send_one(const call& c, const fastudp_msg& m, int flags, const Otherwise& otherwise) {
-  const int sent = fastudp_send(c.handle(), &m, 1, flags);
+  const int sent = send_fast(c, &m, 1, flags);
   if (sent == -EOPNOTSUPP) return counted(c, otherwise);
   return sent < 0 ? give(sent) : static_cast<ssize_t>(m.size);
 }
@@ -71,7 +83,7 @@ ssize_t send_data(int fd, const void* data, size_t size, int flags, const sockad
   if (!c) return otherwise();
   fastudp_msg m{};
   const bool translates = flags_translate(c, flags) && (data != nullptr || size == 0) &&
-                          (to == nullptr || preload::translate(to, length, m.peer));
+                          (to == nullptr || translate_to(c, to, length, m.peer));
   if (!translates) return counted(c, otherwise);
   m.data = const_cast<void*>(data);
   m.size = limited(size);
@@ -82,25 +94,30 @@ ssize_t send_message(const call& c, int fd, const msghdr* m, int flags) {
   const auto otherwise = [&] { return real.sendmsg(fd, m, flags); };
   payload body;
   fastudp_msg out;
-  if (!flags_translate(c, flags) || m == nullptr || !translate(*m, body, out)) return counted(c, otherwise);
+  if (!flags_translate(c, flags) || m == nullptr || !translate(c, *m, body, out)) return counted(c, otherwise);
   return send_one(c, out, flags, otherwise);
 }
 
+bool is_empty(const iovec* pieces, int count) {
+  return std::all_of(pieces, pieces + count, [](const iovec& each) { return each.iov_len == 0; });
+}
+
+// A writev of nothing sends nothing, unlike a write or a sendmsg.
 ssize_t send_pieces(int fd, const iovec* pieces, int count, int flags) {
   msghdr m{};
   m.msg_iov = const_cast<iovec*>(pieces);
   m.msg_iovlen = static_cast<size_t>(count);
   const call c(fd, direction::sending);
-  const bool fits = c && count >= 0 && count <= IOV_MAX;
+  const bool fits = c && count >= 0 && count <= IOV_MAX && pieces != nullptr && !is_empty(pieces, count);
   return fits ? send_message(c, fd, &m, flags) : real.writev(fd, pieces, count);
 }
 
 // As many messages as can go in one burst: each in one piece, and translatable. The rest goes one by one.
-unsigned translate_burst(const mmsghdr* messages, unsigned count, fastudp_msg* out, std::size_t room) {
+unsigned translate_burst(const call& c, const mmsghdr* messages, unsigned count, fastudp_msg* out, std::size_t room) {
   unsigned n = 0;
   for (; n < count && n < room && messages[n].msg_hdr.msg_iovlen <= 1; ++n) {
     payload body;
-    if (!translate(messages[n].msg_hdr, body, out[n])) break;
+    if (!translate(c, messages[n].msg_hdr, body, out[n])) break;
   }
   return n;
 }
@@ -108,8 +125,8 @@ unsigned translate_burst(const mmsghdr* messages, unsigned count, fastudp_msg* o
 // Returns how many went, or -errno of the first.
 int send_burst(const call& c, int fd, mmsghdr* messages, unsigned count, int flags) {
   fastudp_msg burst[64];
-  const unsigned n = translate_burst(messages, count, burst, std::size(burst));
-  const int sent = n == 0 ? -EOPNOTSUPP : fastudp_send(c.handle(), burst, n, flags);
+  const unsigned n = translate_burst(c, messages, count, burst, std::size(burst));
+  const int sent = n == 0 ? -EOPNOTSUPP : send_fast(c, burst, n, flags);
   if (sent != -EOPNOTSUPP) {
     for (int i = 0; i < sent; ++i) messages[i].msg_len = burst[i].size;
     return sent;

@@ -141,7 +141,7 @@ status endpoint::shut_down(bool reading, bool writing) {
 
 endpoint_address endpoint::local() {
   own_turn t(*this);
-  if (kernel_ && !is_fast()) {
+  if (kernel_ && (!is_fast() || socket_.local().port == 0)) {
     const auto kernels = kernel_->socket().local();
     return kernels ? *kernels : endpoint_address{};
   }
@@ -205,7 +205,8 @@ result<std::size_t> endpoint::send_fast(std::span<message> messages, int flags, 
   }
   if (kernel_) {
     if (auto bound = ensure_bound(t); !bound) return bound.failure();
-    if (const int pending = kernel_->take_error(t.now())) return error{pending};
+    // Linux tells it when it has found nothing else to complain of.
+    if (const int pending = kernel_->take_expected_error(t.now())) socket_.take_over_error(pending);
   }
   std::size_t sent = 0;
   status outcome;
@@ -339,15 +340,15 @@ void endpoint::describe(message& m, const packet& datagram) const {
   m.length = datagram.length;
   m.flags = m.data.size() < datagram.length ? message_flag::truncated : 0;
   m.peer = sender_of(datagram);
-  if (m.peer.address.is_link_local()) m.peer.scope = static_cast<std::uint32_t>(interface());
+  if (m.peer.address.is_link_local()) m.peer.scope = static_cast<std::uint32_t>(interface(m.peer.address));
   m.has_peer = true;
   fill_control(m, datagram);
 }
 
-// The host's number of the one that datagrams come by.
-int endpoint::interface() const {
-  constexpr int loopback = 1;
-  return engine_.with_host() == sharing::loopback ? loopback : engine_.device().interface;
+// The host's number of the one that datagrams come by. Those to an address of another interface than loopback's go by
+// loopback's, and Linux names the other one.
+int endpoint::interface(const ip_address& destination) const {
+  return engine_.with_host() == sharing::loopback ? engine_.interface_of(destination) : engine_.device().interface;
 }
 
 void endpoint::fill_control(message& m, const packet& datagram) const {
@@ -357,7 +358,7 @@ void endpoint::fill_control(message& m, const packet& datagram) const {
   }
   control_writer out(m.control);
   const ip_facts facts = facts_of(datagram);
-  put_facts(out, facts, interface(), facts.destination, socket_.settings());
+  put_facts(out, facts, interface(facts.destination), facts.destination, socket_.settings());
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;
 }
@@ -377,7 +378,7 @@ status endpoint::fill_error(message& m) {
   control_writer out(m.control);
   // Linux has no local address there, that is, none for an answer.
   const ip_address nowhere = ip_address::any(ip_family::v4);
-  if (e.origin != SO_EE_ORIGIN_LOCAL) put_facts(out, e.message, interface(), nowhere, socket_.settings());
+  if (e.origin != SO_EE_ORIGIN_LOCAL) put_facts(out, e.message, interface(e.message.destination), nowhere, socket_.settings());
   put_report(out, e, e.destination.address.family());
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;

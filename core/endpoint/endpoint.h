@@ -142,7 +142,7 @@ class endpoint {
   void end_of_input();
   void fill(message& m, packet& datagram);
   void describe(message& m, const packet& datagram) const;
-  int interface() const;
+  int interface(const ip_address& destination) const;
   void fill_control(message& m, const packet& datagram) const;
   status fill_error(message& m);
   status send_one(const message& m, int flags, time_point now);

@@ -129,12 +129,19 @@ status endpoint::bind_both(engine::turn& t, const endpoint_address& where) {
   return here.code() == EADDRNOTAVAIL ? status{} : here;
 }
 
-// Linux binds a socket that sends or connects.
+// Linux binds a socket that sends or connects. What went through the companion, or was refused there, has bound that.
 status endpoint::ensure_bound(engine::turn& t) {
   if (socket_.local().port != 0) return {};
   const auto kernels = kernel_->socket().local();
-  if (kernels && kernels->port != 0 && engine_.with_host() == sharing::none) return socket_.bind(*kernels);
-  return bind_both(t, {socket_.local().address, 0});
+  if (!kernels) return kernels.failure();
+  if (kernels->port == 0) {
+    if (auto bound = bind_both(t, {kernels->address, 0}); !bound) return bound;
+    return socket_.local().port != 0 || !is_fast() ? status{} : error{left_to_kernel};  // IP_BIND_ADDRESS_NO_PORT
+  }
+  if (engine_.with_host() == sharing::none) return socket_.bind(*kernels);
+  if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
+  if (is_fast()) settle(t);
+  return {};
 }
 
 status endpoint::connect_both(engine::turn& t, const endpoint_address& peer) {
@@ -184,6 +191,7 @@ void endpoint::settle(engine::turn& t) {
     if (engine_.is_strict()) return;
     return leave_to_kernel(why);
   }
+  if (family() == ip_family::v6) socket_.entry().v6_only = kernel_->socket().is_v6_only();
   socket_.follow(*local, peer ? &*peer : nullptr);
   divert();
 }
@@ -310,7 +318,7 @@ result<std::size_t> endpoint::get_both(engine::turn& t, int level, int name, std
   const bool is_own = is_fast() && engine_.with_host() == sharing::none;
   const bool is_mtu = (level == IPPROTO_IP && name == IP_MTU) || (level == IPPROTO_IPV6 && name == IPV6_MTU);
   const bool is_error = level == SOL_SOCKET && name == SO_ERROR && socket_.has_pending_error();
-  if (is_own && (is_mtu || is_error || is_group_option(level, name))) {
+  if (is_error || (is_own && (is_mtu || is_group_option(level, name)))) {
     return fastudp::get_option(socket_, level, name, value, t.now());
   }
   return kernel_->socket().get_option(level, name, value);
@@ -319,6 +327,10 @@ result<std::size_t> endpoint::get_both(engine::turn& t, int level, int name, std
 // ---- Receiving
 
 void endpoint::count_kernel(std::uint64_t received, std::uint64_t sent, kernel_reason why) {
+  if (sent != 0 && kernel_) {
+    kernel_->expect_answer(engine_.time().coarse());
+    engine_.note_kernel_send();
+  }
   engine_.count().rx_kernel.add_shared(received);
   engine_.count().tx_kernel.add_shared(sent);
   engine_.count().by_kernel(why, received + sent);
@@ -359,7 +371,13 @@ result<std::size_t> endpoint::take(std::span<message> messages, int flags, time_
   const bool from_errors = (flags & message_flag::error_queue) != 0;
   const bool is_read = !is_peek && !from_errors;
   const bool has_here = from_errors ? socket_.errors_waiting() : has_fast_input();
-  const bool kernel_now = kernel_has && (kernel_first_ || !has_here);
+  // Linux tells an error before it gives what has come.
+  if (kernel_has && has_here && !from_errors) {
+    if (const int pending = kernel_->take_error()) return error{pending};
+  }
+  // On loopback what the kernel holds of ours came later than what is here: is_the_kernels sees to it.
+  const bool must_wait = engine_.with_host() == sharing::loopback && kernel_->may_be_ahead();
+  const bool kernel_now = kernel_has && ((kernel_first_ && !must_wait) || !has_here);
   if (is_read && kernel_has) kernel_first_ = !kernel_now;
   if (!kernel_now) {
     const auto got = take_fast(messages, flags);
@@ -367,7 +385,8 @@ result<std::size_t> endpoint::take(std::span<message> messages, int flags, time_
   }
   const auto got = receive_from_kernel(messages, flags & ~message_flag::continued);
   if (got && is_read) count_received(messages.first(*got));
-  if (got || got.code() != EAGAIN || !has_here) return got;
+  const bool is_end = socket_.is_shut_for_reading() && (flags & message_flag::dont_wait) == 0;
+  if (got || got.code() != EAGAIN || !(has_here || is_end)) return got;
   return take_fast(messages, flags);
 }
 

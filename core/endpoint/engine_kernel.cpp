@@ -90,6 +90,11 @@ void engine::kernel_has_error(udp_socket& socket) {
   became_ready(socket);
 }
 
+bool engine::kernel_is_ahead(udp_socket& socket) {
+  auto* of = static_cast<endpoint*>(socket.tag);
+  return of != nullptr && of->kernel() != nullptr && of->kernel()->is_ahead();
+}
+
 void engine::wake(endpoint& of) { room_.wake_all(&of); }
 
 bool engine::has(std::uint64_t cookie) const {

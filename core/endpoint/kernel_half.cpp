@@ -43,6 +43,16 @@ bool kernel_half::may_have_something(time_point now) {
   return look_;
 }
 
+bool kernel_half::may_be_ahead() const { return engine_.kernel_sends() != sends_seen_; }
+
+bool kernel_half::is_ahead() {
+  const std::uint64_t sends = engine_.kernel_sends();
+  if (sends == sends_seen_) return false;
+  if (ask() & POLLIN) return true;
+  sends_seen_ = sends;
+  return false;
+}
+
 int kernel_half::ask() const {
   pollfd self{socket_.number(), POLLIN, 0};
   return ::poll(&self, 1, 0) == 1 ? self.revents & (POLLIN | POLLERR | POLLHUP) : 0;
@@ -88,8 +98,13 @@ result<std::size_t> kernel_half::send(std::span<const message> messages, int fla
   return sent;
 }
 
-int kernel_half::take_error(time_point now) {
-  if (now >= error_until_) return 0;
+int kernel_half::take_expected_error(time_point now) {
+  // On loopback the answer is there when the call that it is for returns.
+  const bool is_at_once = engine_.with_host() == sharing::loopback && now < closely_until_;
+  return now < error_until_ || is_at_once ? take_error() : 0;
+}
+
+int kernel_half::take_error() {
   int code = 0;
   const auto got = socket_.get_option(SOL_SOCKET, SO_ERROR, std::as_writable_bytes(std::span(&code, 1)));
   return got ? code : 0;

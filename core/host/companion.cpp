@@ -144,6 +144,11 @@ result<std::size_t> companion::get_option(int level, int name, std::span<std::by
   return std::size_t{size};
 }
 
+bool companion::is_v6_only() const {
+  const auto only = option<int>(number_, IPPROTO_IPV6, IPV6_V6ONLY);
+  return only && *only != 0;
+}
+
 status companion::allow_foreign_address() {
   const int on = 1;
   if (family_ == ip_family::v4) return outcome(::setsockopt(number_, IPPROTO_IP, IP_FREEBIND, &on, sizeof on));

@@ -77,6 +77,7 @@ status udp_socket::bind(endpoint_address where) {
                                      : layer_.ports().bind(entry_, where);
   if (!bound) return bound;
   address_is_chosen_ = !address.is_any();
+  if (family_ == ip_family::v6 && address_is_chosen_ && !address.is_v4()) entry_.v6_only = true;  // as Linux does
   // A socket bound to a group receives for it, and sends from an address of ours.
   if (!to_many) source_ = address;
   port_is_chosen_ = where.port != 0;
@@ -189,27 +190,39 @@ status udp_socket::check_size(const path& way, const ip_choices& ip, std::size_t
   return error{EMSGSIZE};
 }
 
+// In the order of Linux's checks, which isn't the same for both families of sockets.
+status udp_socket::check_destination(std::size_t size, const endpoint_address* to) const {
+  if (family_ == ip_family::v6 && to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
+  const ip_address& address = to != nullptr ? to->address : entry_.remote.address;
+  if (family_ == ip_family::v6 && !check_family(address)) return error{ENETUNREACH};
+  // IPv6 finds that out when it knows the path, and tells the error queue.
+  const bool is_v4 = family_ == ip_family::v4 || address.is_v4();
+  if (is_v4 && size > longest_ip_datagram) return error{EMSGSIZE};
+  if (to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
+  if (to != nullptr && !check_family(address)) return error{EAFNOSUPPORT};
+  // A peer may be connected to at port 0; but a mapped one is named anew for each datagram.
+  const bool is_named = to != nullptr || (family_ == ip_family::v6 && is_v4);
+  return is_named && (to != nullptr ? to->port : entry_.remote.port) == 0 ? error{EINVAL} : status{};
+}
+
 result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoint_address* to,
                                                   const send_choices& choices, time_point now) {
   // Linux binds before it looks at anything else.
   if (auto bound = bind_ephemeral(); !bound) return bound.failure();
-  const bool is_v4 = family_ == ip_family::v4 || (to != nullptr ? to->address : entry_.remote.address).is_v4();
-  // IPv6 finds that out when it knows the path, and tells the error queue.
-  if (is_v4 && size > longest_ip_datagram) return error{EMSGSIZE};
-  if (to != nullptr && to->port == 0) return error{EINVAL};
-  if (to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
+  if (auto good = check_destination(size, to); !good) return good.failure();
   if (choices.refusal != 0) return error{choices.refusal};
   if (is_by_another_interface(choices)) {
     why_kernel_ = kernel_reason::route;
     return error{has_companion_ ? left_to_kernel : ENODEV};
   }
-  if (to != nullptr && !check_family(to->address)) return error{family_ == ip_family::v4 ? EAFNOSUPPORT : ENETUNREACH};
   const endpoint_address destination = to != nullptr ? *to : entry_.remote;
   auto way = path_to(destination.address, source_for(destination.address, choices), now);
   const std::size_t total = size + udp_size + (way ? (*way)->ip_size() : ipv4_size);
   if (has_companion_) {
     if (!way) why_kernel_ = kernel_reason::route;
-    if (!way || is_the_kernels(**way, destination, total)) return error{left_to_kernel};
+    const bool is_kernels = !way || is_the_kernels(**way, destination, total);
+    const int pending = is_kernels ? take_error() : 0;
+    if (is_kernels) return error{pending != 0 ? pending : left_to_kernel};
   }
   if (!way) return way.failure();
   if ((*way)->kind == path_kind::broadcast && !settings_.broadcast) return error{EACCES};
@@ -249,7 +262,8 @@ bool udp_socket::is_the_kernels(const path& way, const endpoint_address& to, std
   }
   if (way.kind == path_kind::local && (way.destination.is_loopback() || with_host == sharing::loopback)) {
     why_kernel_ = kernel_reason::loopback;  // unless a socket of ours is there, another process may have one
-    return layer_.ports().find({{way.destination, to.port}, {way.source, entry_.local.port}}) == nullptr;
+    const port_entry* found = layer_.ports().find({{way.destination, to.port}, {way.source, entry_.local.port}});
+    return found == nullptr || (with_host == sharing::loopback && layer_.events().kernel_is_ahead(*found->owner));
   }
   why_kernel_ = kernel_reason::fragment;
   return way.kind == path_kind::unicast && with_host == sharing::interface && total > way.mtu;

@@ -74,6 +74,8 @@ class udp_socket {
   packet* pop_error(queued_error& what);
   // The pending error, as a positive errno or 0; it is cleared.
   int take_error();
+  // The kernel had it pending on the companion.
+  void take_over_error(int code) { pending_error_ = code; }
   bool has_pending_error() const { return pending_error_ != 0; }
   bool errors_waiting() const { return !errors_.empty(); }
   bool has_datagram() const { return !received_.empty(); }
@@ -114,6 +116,7 @@ class udp_socket {
   bool wants_errors(bool of_v4) const { return of_v4 ? settings_.receive_errors : settings_.v6.receive_errors; }
   ip_choices choices_v6(const path& way, const send_choices& choices) const;
   ip_choices choices_for(const path& way, const send_choices& choices, std::size_t total) const;
+  status check_destination(std::size_t size, const endpoint_address* to) const;
   status check_size(const path& way, const ip_choices& ip, std::size_t total, const endpoint_address& to);
   status depart(const departure& by, packet* datagram, time_point now);
   void write_header(const departure& by, packet* p, std::span<const std::byte> payload_to_copy);

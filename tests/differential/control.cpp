@@ -1,6 +1,5 @@
 #include "control.h"
 
-#include <linux/in6.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>

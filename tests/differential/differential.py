@@ -21,7 +21,7 @@ CHUNK, PATIENCE = 2000, 600
 
 # The host that sequences know: loopback, and an interface with addresses whose neighbours nobody hears.
 HOST = """ip link set lo up
-ip link add own0 type veth peer name own1
+ip link add own1 type veth peer name own0
 ip link set own0 arp off
 ip address add 10.99.0.1/24 broadcast + dev own0
 ip address add fd99::1/64 dev own0 nodad

@@ -229,12 +229,7 @@ void stage::wait_for_set(const step& s) {
     found = ::epoll_pwait2(at(s.slot), events, most, &now, nullptr);
   }
   done(s, found);
-  for (int i = 0; i < found; ++i) {
-    out_ << " ";
-    out_.hex(events[i].data.u64);
-    out_ << ":";
-    out_.hex(events[i].events);
-  }
+  out_.events({events, static_cast<std::size_t>(std::max(found, 0))}, found == most);
 }
 
 }  // namespace differential

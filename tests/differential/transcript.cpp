@@ -104,6 +104,17 @@ void transcript::option(int level, int name, std::span<const std::byte> value) {
   bytes(value);
 }
 
+void transcript::events(std::span<epoll_event> found, bool is_full) {
+  if (is_full) return;
+  std::ranges::sort(found, {}, [](const epoll_event& each) { return each.data.u64; });
+  for (const epoll_event& each : found) {
+    *this << " ";
+    hex(each.data.u64);
+    *this << ":";
+    hex(each.events);
+  }
+}
+
 void transcript::append_sorted(std::vector<std::string>& lines) {
   std::ranges::sort(lines);
   for (const auto& each : lines) *this << each << "\n";

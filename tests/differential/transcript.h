@@ -1,6 +1,7 @@
 #pragma once
 // What a sequence showed, as text; what differs from run to run is normalised here and nowhere else.
 
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <cstddef>
@@ -35,6 +36,9 @@ class transcript {
   void address(const void* raw, std::size_t room, std::size_t length);
   void control(std::span<const std::byte> messages);
   void option(int level, int name, std::span<const std::byte> value);
+  // "Order of epoll events" in docs/differences.md: which of several are told first. When there is no room for more,
+  // that is also which are told at all.
+  void events(std::span<epoll_event> found, bool is_full);
   // Sorted, since nobody can tell the order of these lines.
   void append_sorted(std::vector<std::string>& lines);
 
