@@ -208,6 +208,7 @@ bool epoll_set::is_wanted(member& m) {
 
 bool epoll_set::add_member_to(watch& list, std::size_t i, const watch::origin& from) {
   member& m = members_[i];
+  m.is_told = false;
   watch::origin here = from;
   if (!from.is_nested) here.member = i;
   if (m.inner != nullptr) {
@@ -249,7 +250,7 @@ void epoll_set::reported(int set, member& m) {
 }
 
 unsigned epoll_set::events_of(watch& list, std::size_t item, const member& m) {
-  if (list.found(item) == 0 || m.is_disabled || !is_alive(m)) return 0;
+  if (list.found(item) == 0 || (m.is_disabled && !m.is_told) || !is_alive(m)) return 0;
   if (m.inner != nullptr) return list.from(item).is_nested ? m.event.events & (EPOLLIN | EPOLLRDNORM) : 0;
   if (m.socket != list.from(item).socket) return 0;
   // An edge brings all that is there; writing always is.
@@ -277,7 +278,8 @@ int epoll_set::collect(watch& list, std::size_t turn, int set, epoll_event* even
 void epoll_set::kernel_told(const epoll_event& event) {
   mutex_guard held(mutex_);
   for (member& m : members_) {
-    if ((m.event.events & EPOLLONESHOT) && m.event.data.u64 == event.data.u64) m.is_disabled = true;
+    if (!(m.event.events & EPOLLONESHOT) || m.event.data.u64 != event.data.u64 || m.is_disabled) continue;
+    m.is_disabled = m.is_told = true;
   }
 }
 

@@ -74,6 +74,7 @@ class alignas(64) epoll_set {
     epoll_event event{};
     bool is_in_kernel = true;  // a one-shot member that we reported is taken out of the real set
     bool is_disabled = false;
+    bool is_told = false;  // by the kernel in this wait, which disabled it: our half belongs to the same event
     bool is_armed = true;  // edge-triggered: to be reported when it is ready
     std::uint32_t receives = 0, sends = 0;
   };

@@ -13,7 +13,7 @@ static_assert(EPOLLRDNORM == 0x40 && EPOLLWRNORM == 0x100 && EPOLLWRBAND == 0x20
 
 // What to wait for, when the program asks for `wanted`. A socket that is shut for reading is readable for good.
 inline short asked(const fast_socket& s, unsigned wanted) {
-  short out = 0;
+  short out = static_cast<short>(wanted & EPOLLPRI);  // SO_SELECT_ERR_QUEUE, of the kernel's half
   if (wanted & (EPOLLIN | EPOLLRDNORM)) out |= POLLIN;
   if ((wanted & EPOLLRDHUP) && s.receive_is_shut.load(std::memory_order_relaxed)) out |= POLLIN;
   if (wanted & (EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND)) out |= POLLOUT;
@@ -22,7 +22,7 @@ inline short asked(const fast_socket& s, unsigned wanted) {
 
 // What the program is told.
 inline unsigned told(const fast_socket& s, unsigned wanted, short found) {
-  unsigned out = static_cast<unsigned>(found) & (EPOLLERR | EPOLLHUP);
+  unsigned out = static_cast<unsigned>(found) & (EPOLLERR | EPOLLHUP | EPOLLPRI);
   if (found & POLLIN) out |= EPOLLIN | EPOLLRDNORM;
   if ((found & POLLIN) && s.receive_is_shut.load(std::memory_order_relaxed)) out |= EPOLLRDHUP;
   if (found & POLLOUT) out |= EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;

@@ -86,7 +86,6 @@ ssize_t counted(const call& c, int flags, const Otherwise& otherwise) {
 template <typename Otherwise>
 ssize_t receive_data(const call& c, void* data, size_t size, int flags, sockaddr* from, socklen_t* length,
                      const Otherwise& otherwise) {
-  if (!flags_translate(flags)) return counted(c, flags, otherwise);
   fastudp_msg m = room_at(data, size);
   const int received = receive(c, &m, 1, flags);
   if (received == -EOPNOTSUPP) return counted(c, flags, otherwise);

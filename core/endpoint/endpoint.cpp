@@ -205,8 +205,6 @@ result<std::size_t> endpoint::send_fast(std::span<message> messages, int flags, 
   }
   if (kernel_) {
     if (auto bound = ensure_bound(t); !bound) return bound.failure();
-    // Linux tells it when it has found nothing else to complain of.
-    if (const int pending = kernel_->take_expected_error(t.now())) socket_.take_over_error(pending);
   }
   std::size_t sent = 0;
   status outcome;
@@ -324,6 +322,7 @@ void endpoint::settle_descriptor() {
 
 // One thread was woken for all that came; it passes the rest on.
 void endpoint::end_of_input() {
+  if (kernel_ && !is_fast() && !has_fast_input()) (void)no_leftovers();
   if (has_something()) engine_.pass_on(this);
   settle_descriptor();
 }
@@ -490,7 +489,9 @@ int endpoint::fast_readiness() const {
 int endpoint::readiness(time_point now, int asked) {
   if (kernel_ && engine_.is_guest()) return ready::writable | kernel_->ask();
   const int here = fast_readiness();
-  const bool is_enough = (here & asked & ~ready::writable) != 0;
+  // On loopback the kernel's errors are those of what was just sent.
+  const bool may_have_error = kernel_ && engine_.with_host() == sharing::loopback && kernel_->expects_answer(now);
+  const bool is_enough = (here & asked & ~ready::writable) != 0 && !may_have_error;
   if (!kernel_ || is_enough) return here;
   return here | (is_fast() ? kernel_->readiness(now) : kernel_->ask());
 }

@@ -133,15 +133,12 @@ status endpoint::bind_both(engine::turn& t, const endpoint_address& where) {
 status endpoint::ensure_bound(engine::turn& t) {
   if (socket_.local().port != 0) return {};
   const auto kernels = kernel_->socket().local();
-  if (!kernels) return kernels.failure();
-  if (kernels->port == 0) {
-    if (auto bound = bind_both(t, {kernels->address, 0}); !bound) return bound;
-    return socket_.local().port != 0 || !is_fast() ? status{} : error{left_to_kernel};  // IP_BIND_ADDRESS_NO_PORT
-  }
-  if (engine_.with_host() == sharing::none) return socket_.bind(*kernels);
+  const bool is_bound = kernels && kernels->port != 0;
+  if (engine_.with_host() == sharing::none) return is_bound ? socket_.bind(*kernels) : bind_both(t, socket_.local());
   if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
+  if (!is_bound) kernel_->socket().choose_port();
   if (is_fast()) settle(t);
-  return {};
+  return socket_.local().port != 0 || !is_fast() ? status{} : error{EAGAIN};
 }
 
 status endpoint::connect_both(engine::turn& t, const endpoint_address& peer) {
@@ -157,6 +154,8 @@ status endpoint::connect_both(engine::turn& t, const endpoint_address& peer) {
     if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
   }
   const auto connected = kernel_->socket().connect(peer);
+  // A peer at port 0 is one, but no call tells of it.
+  if (connected && peer.port == 0) return hand_over(t, kernel_reason::option);
   if (is_fast()) settle(t);  // a connect that failed may have bound it all the same
   return connected;
 }

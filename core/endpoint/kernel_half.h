@@ -33,6 +33,7 @@ class kernel_half {
   void look() { look_ = true; }
   // The kernel was given something of ours: it may answer with an error, which nothing counts.
   void expect_answer(time_point now) { closely_until_ = now + second; }
+  bool expects_answer(time_point now) const { return now < closely_until_; }
   // An ICMP error was seen on its way to the kernel.
   void expect_error(time_point now) {
     look_ = true;

@@ -17,6 +17,8 @@ class socket_events {
   virtual void became_ready(udp_socket& socket) = 0;
   // An ICMP error came in for a socket whose errors are the kernel's to tell.
   virtual void kernel_has_error(udp_socket&) {}
+  // The error that the kernel has pending for it; 0: none that anybody knows of.
+  virtual int take_kernel_error(udp_socket&, time_point) { return 0; }
   // The kernel holds datagrams for a socket that one on the fast path would overtake.
   virtual bool kernel_is_ahead(udp_socket&) { return false; }
 

@@ -178,6 +178,10 @@ status udp_socket::check_size(const path& way, const ip_choices& ip, std::size_t
       ip.ignore_path_mtu && !is_local ? layer_.below().out().mtu(way.destination.family()) : way.mtu;
   const std::size_t uncounted = way.is_v4() ? 0 : ipv6_size;
   if (total <= (ip.may_fragment ? longest_ip_datagram + uncounted : mtu)) return {};
+  if (has_companion_ && layer_.below().with_host() != sharing::none) {  // errors are the kernel's to tell
+    why_kernel_ = kernel_reason::fragment;
+    return error{left_to_kernel};
+  }
   if (wants_errors(way.is_v4())) {
     errors_.push({.code = EMSGSIZE,
                   .origin = SO_EE_ORIGIN_LOCAL,
@@ -188,6 +192,25 @@ status udp_socket::check_size(const path& way, const ip_choices& ip, std::size_t
                  {}, settings_.receive_buffer, layer_.below().store());
   }
   return error{EMSGSIZE};
+}
+
+// A socket of IPv6 that has an address of IPv4 speaks no IPv6.
+bool udp_socket::is_of_the_other_ip(const ip_address& destination) const {
+  return family_ == ip_family::v6 && source_.is_v4() && !destination.is_v4();
+}
+
+// Linux says so when there is a way.
+error udp_socket::refuse_other_ip(const ip_address& destination, time_point now) {
+  why_kernel_ = kernel_reason::route;
+  if (has_companion_) return error{left_to_kernel};
+  const auto way = path_to(destination, ip_address::any(family_), now);
+  return way ? error{EAFNOSUPPORT} : way.failure();
+}
+
+// The any address is this host, by the IP that the socket has an address of.
+endpoint_address udp_socket::destination_of(endpoint_address to) const {
+  if (to.address.is_any() && is_of_the_other_ip(to.address)) to.address = ipv4_address{{127, 0, 0, 1}};
+  return to;
 }
 
 // In the order of Linux's checks, which isn't the same for both families of sockets.
@@ -210,26 +233,27 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   // Linux binds before it looks at anything else.
   if (auto bound = bind_ephemeral(); !bound) return bound.failure();
   if (auto good = check_destination(size, to); !good) return good.failure();
-  if (choices.refusal != 0) return error{choices.refusal};
+  if (choices.refusal != 0) return error{has_companion_ ? left_to_kernel : choices.refusal};
   if (is_by_another_interface(choices)) {
     why_kernel_ = kernel_reason::route;
     return error{has_companion_ ? left_to_kernel : ENODEV};
   }
-  const endpoint_address destination = to != nullptr ? *to : entry_.remote;
+  const endpoint_address destination = destination_of(to != nullptr ? *to : entry_.remote);
+  if (is_of_the_other_ip(destination.address)) return refuse_other_ip(destination.address, now);
   auto way = path_to(destination.address, source_for(destination.address, choices), now);
   const std::size_t total = size + udp_size + (way ? (*way)->ip_size() : ipv4_size);
   if (has_companion_) {
     if (!way) why_kernel_ = kernel_reason::route;
-    const bool is_kernels = !way || is_the_kernels(**way, destination, total);
-    const int pending = is_kernels ? take_error() : 0;
-    if (is_kernels) return error{pending != 0 ? pending : left_to_kernel};
+    if (!way || is_the_kernels(**way, destination, total)) return error{left_to_kernel};
   }
   if (!way) return way.failure();
   if ((*way)->kind == path_kind::broadcast && !settings_.broadcast) return error{EACCES};
   ip_choices ip = choices_for(**way, choices, total);
   ip.ports = std::uint32_t{entry_.local.port} << 16 | destination.port;
   if (auto fits = check_size(**way, ip, total, destination); !fits) return fits.failure();
-  if (const int pending = take_error()) return error{pending};
+  if (const int pending =
+          has_companion_ && pending_error_ == 0 ? layer_.events().take_kernel_error(*this, now) : take_error())
+    return error{pending};
   if (shut_writing_) return error{EPIPE};
   if (choices.confirm) layer_.below().neighbours().confirm((*way)->next_hop, now);
   return departure{destination, *way, ip};

@@ -74,8 +74,6 @@ class udp_socket {
   packet* pop_error(queued_error& what);
   // The pending error, as a positive errno or 0; it is cleared.
   int take_error();
-  // The kernel had it pending on the companion.
-  void take_over_error(int code) { pending_error_ = code; }
   bool has_pending_error() const { return pending_error_ != 0; }
   bool errors_waiting() const { return !errors_.empty(); }
   bool has_datagram() const { return !received_.empty(); }
@@ -116,6 +114,9 @@ class udp_socket {
   bool wants_errors(bool of_v4) const { return of_v4 ? settings_.receive_errors : settings_.v6.receive_errors; }
   ip_choices choices_v6(const path& way, const send_choices& choices) const;
   ip_choices choices_for(const path& way, const send_choices& choices, std::size_t total) const;
+  bool is_of_the_other_ip(const ip_address& destination) const;
+  error refuse_other_ip(const ip_address& destination, time_point now);
+  endpoint_address destination_of(endpoint_address to) const;
   status check_destination(std::size_t size, const endpoint_address* to) const;
   status check_size(const path& way, const ip_choices& ip, std::size_t total, const endpoint_address& to);
   status depart(const departure& by, packet* datagram, time_point now);

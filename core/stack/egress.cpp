@@ -15,6 +15,8 @@ namespace {
 constexpr std::uint16_t dont_fragment = 0x4000, more_fragments = 0x2000;
 constexpr std::uint32_t longest_ip_datagram = 65'535;
 
+constexpr ipv4_address loopback_broadcast{{127, 255, 255, 255}};
+
 ip_address loopback(ip_family family) {
   ipv6_address one;
   one.bytes[15] = 1;
@@ -77,7 +79,7 @@ path egress::classify_shared(ip_address destination, ip_address source) const {
   way.mtu = mtu(destination.family());
   way.kind = path_kind::kernel;
   const bool is_local = destination.is_loopback() || with_.addresses.contains(destination);
-  if (is_local && with_.with_host == sharing::loopback) {
+  if (is_local && with_.with_host == sharing::loopback && destination != loopback_broadcast) {
     if (auto here = classify(destination, source)) return *here;
   }
   const bool is_group = destination.is_multicast() || destination.is_limited_broadcast() ||

@@ -9,6 +9,8 @@
 namespace differential {
 namespace {
 
+constexpr int flow_info = 11;  // IPV6_FLOWINFO, of a header that has structs of ours as well
+
 struct writer {
   std::vector<std::byte> bytes;
 
@@ -53,7 +55,7 @@ void put_v6(writer& out, dice& random) {
   if (random.percent(35)) return put_v6_source(out, random);
   const std::int64_t value = random.percent(70) ? random.below(256) : random.one_of({-1, 0, 1, 256, -2});
   const int type = random.one_of<int>({IPV6_HOPLIMIT, IPV6_TCLASS, IPV6_HOPLIMIT, IPV6_TCLASS, IPV6_DONTFRAG,
-                                       IPV6_2292HOPLIMIT, IPV6_FLOWINFO, IPV6_HOPOPTS, IPV6_DSTOPTS, IPV6_RTHDR, 99});
+                                       IPV6_2292HOPLIMIT, flow_info, IPV6_HOPOPTS, IPV6_DSTOPTS, IPV6_RTHDR, 99});
   out.put(IPPROTO_IPV6, type, &value, random.one_of({4u, 4u, 4u, 1u, 8u}));
 }
 
