@@ -213,7 +213,8 @@ bool epoll_set::add_member_to(watch& list, std::size_t i, const watch::origin& f
   if (!from.is_nested) here.member = i;
   if (m.inner != nullptr) {
     here.is_nested = true;
-    return m.is_disabled || m.inner->add_to(list, here);
+    const bool is_asked = (m.event.events & (EPOLLIN | EPOLLRDNORM)) && !m.is_disabled;
+    return !is_asked || m.inner->add_to(list, here);
   }
   if (!is_wanted(m) || !m.socket->begin_watch()) return true;
   if (list.add_member(m.socket, asked_of(m), here)) return true;

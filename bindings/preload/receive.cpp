@@ -57,7 +57,7 @@ fastudp_msg room_at(void* data, std::size_t size) {
 
 bool translate(const msghdr& m, payload& body, fastudp_msg& out) {
   if ((m.msg_name != nullptr && static_cast<int>(m.msg_namelen) < 0) || !body.name(m.msg_iov, m.msg_iovlen)) return false;
-  out = room_at(body.has_null() ? nullptr : body.data(), body.size());
+  out = room_at(body.data(), body.size());
   out.control = m.msg_control;
   out.control_len = m.msg_control == nullptr ? 0 : limited(m.msg_controllen);
   return true;
@@ -74,7 +74,9 @@ void write_back(const fastudp_msg& in, int flags, msghdr& m) {
 ssize_t size_of(const fastudp_msg& m, int flags) { return static_cast<ssize_t>(flags & MSG_TRUNC ? m.length : m.size); }
 
 // Linux takes the datagram from the queue before it finds that it can't be stored.
-bool is_lost(const fastudp_msg& m, bool has_null) { return has_null && m.length != 0; }
+bool is_lost(const fastudp_msg& m, const void* data, size_t size) {
+  return data == nullptr && size != 0 && m.length != 0;
+}
 
 template <typename Otherwise>
 ssize_t counted(const call& c, int flags, const Otherwise& otherwise) {
@@ -91,7 +93,7 @@ ssize_t receive_data(const call& c, void* data, size_t size, int flags, sockaddr
   if (received == -EOPNOTSUPP) return counted(c, flags, otherwise);
   if (received < 0) return give(received);
   if (received == 0) m = {};
-  const int fault = is_lost(m, data == nullptr && size != 0) ? -EFAULT
+  const int fault = is_lost(m, data, size) ? -EFAULT
                     : from != nullptr                        ? store(m.peer, from, length)
                                                              : 0;
   return fault < 0 ? give(fault) : size_of(m, flags);
@@ -112,7 +114,7 @@ ssize_t receive_message(const call& c, int fd, msghdr* m, int flags) {
   if (received == -EOPNOTSUPP) return counted(c, flags, otherwise);
   if (received < 0) return give(received);
   if (received == 0) in = {};
-  if (is_lost(in, body.has_null())) return give(-EFAULT);
+  if (body.is_beyond(in.length)) return give(-EFAULT);
   body.scatter(in.size);
   write_back(in, flags, *m);
   return size_of(in, flags);
@@ -207,6 +209,8 @@ int preload::receive(const call& c, fastudp_msg* messages, std::size_t count, in
   do {
     received = fastudp_recv(c.handle(), messages, count, wanted);
   } while (received == -EINTR && goes_on_after_signal(c));
+  // The end after a shutdown isn't an event that could come again.
+  if (received == -EAGAIN || received == 0 || (flags & MSG_PEEK)) return received;
   c->receives.fetch_add(1);
   if (c->receives_are_watched.load()) [[unlikely]]
     epoll_set::was_read(*c.operator->());

@@ -122,17 +122,19 @@ unsigned translate_burst(const call& c, const mmsghdr* messages, unsigned count,
   return n;
 }
 
-// Returns how many went, or -errno of the first.
-int send_burst(const call& c, int fd, mmsghdr* messages, unsigned count, int flags) {
+// Returns how many went, or -errno of the first. `goes_on`: all that were tried went.
+int send_burst(const call& c, int fd, mmsghdr* messages, unsigned count, int flags, bool& goes_on) {
   fastudp_msg burst[64];
   const unsigned n = translate_burst(c, messages, count, burst, std::size(burst));
   const int sent = n == 0 ? -EOPNOTSUPP : send_fast(c, burst, n, flags);
+  goes_on = sent == static_cast<int>(n);
   if (sent != -EOPNOTSUPP) {
     for (int i = 0; i < sent; ++i) messages[i].msg_len = burst[i].size;
     return sent;
   }
   const ssize_t size = send_message(c, fd, &messages->msg_hdr, flags);
   if (size < 0) return -errno;
+  goes_on = true;
   messages->msg_len = static_cast<unsigned>(size);
   return 1;
 }
@@ -141,8 +143,8 @@ int send_burst(const call& c, int fd, mmsghdr* messages, unsigned count, int fla
 int send_all(const call& c, int fd, mmsghdr* messages, unsigned count, int flags) {
   const int error = errno;
   unsigned done = 0;
-  while (done < count) {
-    const int sent = send_burst(c, fd, messages + done, count - done, flags);
+  for (bool goes_on = true; goes_on && done < count;) {
+    const int sent = send_burst(c, fd, messages + done, count - done, flags, goes_on);
     if (sent <= 0 && done == 0) return give_int(sent);
     if (sent <= 0) break;
     done += static_cast<unsigned>(sent);

@@ -16,7 +16,7 @@ status read_packet_info(const std::byte* value, std::size_t size, send_choices& 
   ipv4_address source;
   std::memcpy(source.bytes.data(), &info.ipi_spec_dst, source.bytes.size());
   out.source = source;
-  out.interface = info.ipi_ifindex;
+  if (info.ipi_ifindex != 0) out.interface = info.ipi_ifindex;
   return {};
 }
 
@@ -24,8 +24,15 @@ status read_packet_info_v6(const std::byte* value, std::size_t size, send_choice
   in6_pktinfo info;
   if (size < sizeof info) return error{EINVAL};
   std::memcpy(&info, value, sizeof info);
-  std::memcpy(out.source.bytes.data(), &info.ipi6_addr, out.source.bytes.size());
-  out.interface = static_cast<int>(info.ipi6_ifindex);
+  const auto interface = static_cast<int>(info.ipi6_ifindex);
+  out.is_said_twice = out.has_source;
+  out.has_source = true;
+  if (interface != 0 && out.interface != 0 && out.interface != interface) return error{EINVAL};
+  if (interface != 0) out.interface = interface;
+  ip_address source;
+  std::memcpy(source.bytes.data(), &info.ipi6_addr, source.bytes.size());
+  if (!source.is_any()) out.source = source;
+  out.has_v6_source |= !source.is_v4();
   return {};
 }
 

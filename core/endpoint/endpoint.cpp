@@ -216,30 +216,34 @@ result<std::size_t> endpoint::send_fast(std::span<message> messages, int flags, 
   return refuse("send", outcome, messages[0].peer).failure();
 }
 
+// One by the kernel, when the fast path left that to it; then the next may be the fast path's again.
+result<std::size_t> endpoint::send_some(std::span<message> messages, int flags, bool& goes_on) {
+  bool to_kernel = false;
+  const auto went = send_fast(messages, flags, to_kernel);
+  goes_on = to_kernel && *went < messages.size();
+  if (!goes_on) return went;
+  const auto why = is_fast() ? socket_.why_kernel() : handed_over_for_;
+  const auto left = send_by_kernel(messages.subspan(*went, 1), flags, why);
+  goes_on = left && *left != 0;
+  if (!left && *went == 0) return left;
+  return *went + (left ? *left : 0);
+}
+
+// Ends at the first that fails, which is told when it is the first of all.
 result<std::size_t> endpoint::send(std::span<message> messages, int flags) {
   const bool is_known = (flags & ~known_send_flags) == 0;
   if (!is_known && !kernel_) return error{EOPNOTSUPP};
   std::size_t sent = 0;
-  do {
+  bool goes_on = true;
+  while (goes_on && sent < messages.size()) {
     const auto rest = messages.subspan(sent);
-    bool to_kernel = !is_fast() || !is_known || (kernel_ && engine_.is_undecided());
-    kernel_reason why = !is_fast() ? handed_over_for_ : !is_known ? kernel_reason::option : kernel_reason::forked;
-    result<std::size_t> went = std::size_t{0};
-    if (!to_kernel) {
-      went = send_fast(rest, flags, to_kernel);
-      if (to_kernel && *went < rest.size()) {
-        why = is_fast() ? socket_.why_kernel() : handed_over_for_;
-        const auto left = send_by_kernel(rest.subspan(*went, 1), flags, why);
-        if (left) *went += *left;
-        if (!left && *went == 0) went = left;
-      }
-    } else {
-      went = send_by_kernel(rest, flags, why);
-    }
+    const bool to_kernel = !is_fast() || !is_known || (kernel_ && engine_.is_undecided());
+    const kernel_reason why = !is_fast() ? handed_over_for_ : !is_known ? kernel_reason::option : kernel_reason::forked;
+    goes_on = false;
+    const auto went = to_kernel ? send_by_kernel(rest, flags, why) : send_some(rest, flags, goes_on);
     if (!went) return sent > 0 ? result<std::size_t>(sent) : went;
     sent += *went;
-    if (!to_kernel || *went == 0 || !is_fast()) break;
-  } while (sent < messages.size());
+  }
   return sent;
 }
 
@@ -357,7 +361,10 @@ void endpoint::fill_control(message& m, const packet& datagram) const {
   }
   control_writer out(m.control);
   const ip_facts facts = facts_of(datagram);
-  put_facts(out, facts, interface(facts.destination), facts.destination, socket_.settings());
+  // Linux finds out where a datagram of IPv4 came in when it queues it.
+  const bool is_placed = datagram.is_placed || !facts.destination.is_v4();
+  put_facts(out, facts, is_placed ? interface(facts.destination) : 0,
+            is_placed ? facts.destination : ip_address::any(ip_family::v4), socket_.settings());
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;
 }

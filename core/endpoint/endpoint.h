@@ -135,6 +135,7 @@ class endpoint {
   result<std::size_t> take_fast(std::span<message> messages, int flags);
   result<std::size_t> take(std::span<message> messages, int flags, time_point now);
   result<std::size_t> send_fast(std::span<message> messages, int flags, bool& to_kernel);
+  result<std::size_t> send_some(std::span<message> messages, int flags, bool& goes_on);
   status refuse(const char* call, status outcome, endpoint_address about);
   status refuse_option(int level, int name, status outcome);
   status wait_for_input(engine::turn& t, int flags, time_point& limit);

@@ -326,7 +326,8 @@ result<std::size_t> endpoint::get_both(engine::turn& t, int level, int name, std
 // ---- Receiving
 
 void endpoint::count_kernel(std::uint64_t received, std::uint64_t sent, kernel_reason why) {
-  if (sent != 0 && kernel_) {
+  // One that was refused may have left an error.
+  if (received == 0 && kernel_) {
     kernel_->expect_answer(engine_.time().coarse());
     engine_.note_kernel_send();
   }

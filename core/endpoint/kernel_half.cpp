@@ -70,7 +70,7 @@ int kernel_half::readiness(time_point now) {
 result<std::size_t> kernel_half::receive(std::span<message> messages, int flags) {
   const std::uint64_t before = arrivals_ != nullptr ? arrivals_->load(std::memory_order_acquire) : 0;
   const auto got = receive_in_kernel(messages, flags | MSG_DONTWAIT);
-  look_ = got || got.code() != EAGAIN;
+  look_ = got || got.code() != EAGAIN || ask() != 0;  // the error queue, which is asked for by another call
   if (!look_) seen_ = before;
   return got;
 }

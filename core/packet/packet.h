@@ -33,6 +33,7 @@ struct alignas(64) packet {
   std::uint32_t transport = 0;  // offset of the transport header, once known
   checksum_state checksum = checksum_state::unknown;
   std::uint8_t priority = 0;  // to be sent with, 0 to 7, for a link that tags (802.1Q)
+  bool is_placed = false;     // queued by a socket that wanted to know where it came in
 
   std::byte* data() { return frame + begin; }
   std::span<std::byte> bytes() { return {data(), length}; }

@@ -233,12 +233,14 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   // Linux binds before it looks at anything else.
   if (auto bound = bind_ephemeral(); !bound) return bound.failure();
   if (auto good = check_destination(size, to); !good) return good.failure();
-  if (choices.refusal != 0) return error{has_companion_ ? left_to_kernel : choices.refusal};
+  if (has_companion_ && (choices.refusal != 0 || choices.is_said_twice)) return error{left_to_kernel};
+  if (choices.refusal != 0) return error{choices.refusal};
   if (is_by_another_interface(choices)) {
     why_kernel_ = kernel_reason::route;
     return error{has_companion_ ? left_to_kernel : ENODEV};
   }
   const endpoint_address destination = destination_of(to != nullptr ? *to : entry_.remote);
+  if (choices.has_v6_source && destination.address.is_v4()) return error{EINVAL};
   if (is_of_the_other_ip(destination.address)) return refuse_other_ip(destination.address, now);
   auto way = path_to(destination.address, source_for(destination.address, choices), now);
   const std::size_t total = size + udp_size + (way ? (*way)->ip_size() : ipv4_size);
@@ -361,6 +363,7 @@ int udp_socket::take_error() { return std::exchange(pending_error_, 0); }
 
 void udp_socket::accept(packet* datagram) {
   const bool was_empty = received_.empty();
+  datagram->is_placed = settings_.receive_packet_info || settings_.v6.receive_packet_info;
   if (!received_.push(datagram, settings_.receive_buffer)) {
     layer_.count().dropped(drop::queue_full);
     release(datagram);

@@ -72,7 +72,7 @@ class generator {
       const bool this_v6 = is_mixed ? random_.percent(wanted_.ipv6_percent) : is_v6;
       add_socket(i, this_v6 ? family::v6 : family::v4);
       if (shares_ports_) add_reuse(i);
-      while (!shares_ports_ && random_.percent(40)) add_set_option(i);
+      while (!shares_ports_ && random_.percent(40)) add_set_option(i, true);
       if (random_.percent(80)) add_bind(i);
     }
   }
@@ -252,19 +252,20 @@ class generator {
     made.has_value = !random_.percent(3);
   }
 
-  const option& some_option() {
+  const option& some_option(bool may_be_early) {
     const bool is_usual = random_.percent(45);
     for (;;) {
       const option& found = random_.pick(options);
       if (is_usual && found.use != when::often) continue;
+      if (found.use == when::early && !may_be_early) continue;
       if (found.use == when::later && !wanted_.all) continue;
       if (found.use == when::groups && !shares_ports_) continue;
       return found;
     }
   }
 
-  void name_option(step& made) {
-    const option& chosen = some_option();
+  void name_option(step& made, bool may_be_early) {
+    const option& chosen = some_option(may_be_early);
     made.level = chosen.level;
     made.name = chosen.name;
     if (random_.percent(1)) made.level = random_.one_of({0, 1, 41, 17, 6, 99});
@@ -273,14 +274,15 @@ class generator {
 
   void add_get_option(int slot) {
     step& made = push(call::getsockopt, slot);
-    name_option(made);
+    name_option(made, true);
     made.length = random_.percent(75) ? random_.one_of({4, 8, 16, 64}) : random_.one_of({0, 1, 2, 3, 5, 40, 300, -1});
     made.has_value = !random_.percent(2);
   }
 
-  void add_set_option(int slot) {
+  // "Datagrams before an option" in docs/differences.md: some are set before anything can come.
+  void add_set_option(int slot, bool is_early = false) {
     step& made = push(call::setsockopt, slot);
-    name_option(made);
+    name_option(made, is_early);
     const option& chosen = *find_option(made.level, made.name);
     made.value = value_for(chosen, random_);
     made.length = static_cast<int>(made.value.size());
@@ -415,6 +417,7 @@ class generator {
       if (random_.percent(30)) events |= each;
     }
     if (random_.percent(4)) events |= random_.one_of<std::uint32_t>({EPOLLEXCLUSIVE, EPOLLWAKEUP});
+    if (made.other >= first_set) events &= ~std::uint32_t{EPOLLET};
     if (events & (EPOLLET | EPOLLONESHOT)) is_plain_[0] = is_plain_[1] = false;
     made.watched.emplace_back(made.other, events);
     made.has_value = !random_.percent(2);

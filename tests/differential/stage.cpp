@@ -34,6 +34,7 @@ void stage::clear() {
   for (const int fd : opened_) ::close(fd);
   opened_.clear();
   slots_.fill(-1);
+  has_edges_ = false;
 }
 
 const sockaddr* stage::address_of(const place& wanted, socklen_t& length) {
@@ -129,13 +130,19 @@ void stage::descriptors(const step& s) {
   }
 }
 
+// "Bytes to read beside an error" in docs/differences.md.
+bool stage::has_error(int fd) {
+  pollfd one{fd, 0, 0};
+  return ::poll(&one, 1, 0) == 1 && (one.revents & POLLERR);
+}
+
 void stage::control_calls(const step& s) {
   const int fd = at(s.slot);
   int value = static_cast<int>(s.number);
   errno = 0;
   if (s.what == call::ioctl) {
     const int outcome = ::ioctl(fd, static_cast<unsigned long>(s.name), s.has_value ? &value : nullptr);
-    if (done(s, outcome) == 0) out_ << " value " << value;
+    if (done(s, outcome) == 0 && !has_error(fd)) out_ << " value " << value;
     return;
   }
   const bool is_duplicate = s.name == F_DUPFD || s.name == F_DUPFD_CLOEXEC;
@@ -214,6 +221,18 @@ void stage::sets(const step& s) {
   event.events = s.watched[0].second;
   event.data.u64 = static_cast<std::uint64_t>(s.other) | std::uint64_t{0x12345678} << 32;
   done(s, ::epoll_ctl(set, s.name, at(s.other), s.has_value ? &event : nullptr));
+  has_edges_ = has_edges_ || (event.events & EPOLLET);
+}
+
+// "Edges of reading" in docs/differences.md: whoever is told by edges reads until there is nothing more.
+void stage::read_all(int fd) {
+  std::byte some[64];
+  for (int i = 0; i < 1000; ++i) {
+    errno = 0;
+    const ssize_t got = ::recv(fd, some, sizeof some, MSG_DONTWAIT);
+    out_ << " read " << static_cast<std::int64_t>(got);
+    if (got < 0) break;
+  }
 }
 
 void stage::wait_for_set(const step& s) {
@@ -229,7 +248,11 @@ void stage::wait_for_set(const step& s) {
     found = ::epoll_pwait2(at(s.slot), events, most, &now, nullptr);
   }
   done(s, found);
-  out_.events({events, static_cast<std::size_t>(std::max(found, 0))}, found == most);
+  const std::span told(events, static_cast<std::size_t>(std::max(found, 0)));
+  out_.events(told, found == most);
+  for (const epoll_event& each : told) {
+    if (has_edges_ && (each.events & EPOLLIN)) read_all(at(static_cast<int>(each.data.u64 & 0xff)));
+  }
 }
 
 }  // namespace differential

@@ -41,6 +41,8 @@ class stage {
   void sets(const step& s);
   void wait_for_set(const step& s);
   void drain();
+  void read_all(int fd);
+  static bool has_error(int fd);
 
   struct outgoing;
   struct incoming;
@@ -49,6 +51,7 @@ class stage {
   census& census_;
   std::array<int, slot_count> slots_;
   std::vector<int> opened_;
+  bool has_edges_ = false;
 };
 
 }  // namespace differential
