@@ -105,8 +105,8 @@ ssize_t receive_from(int fd, void* data, size_t size, int flags, sockaddr* from,
   return c ? receive_data(c, data, size, flags, from, length, otherwise) : otherwise();
 }
 
-ssize_t receive_message(const call& c, int fd, msghdr* m, int flags) {
-  const auto otherwise = [&] { return real.recvmsg(fd, m, flags); };
+template <typename Otherwise>
+ssize_t receive_message(const call& c, msghdr* m, int flags, const Otherwise& otherwise) {
   payload body;
   fastudp_msg in;
   if (m == nullptr || !flags_translate(flags) || !translate(*m, body, in)) return counted(c, flags, otherwise);
@@ -130,7 +130,7 @@ ssize_t read_pieces(int fd, const iovec* pieces, int count, int flags) {
   if (!c || count < 0 || !body.name(pieces, static_cast<size_t>(count)) || body.size() == 0) {
     return real.readv(fd, pieces, count);
   }
-  return receive_message(c, fd, &m, flags);
+  return receive_message(c, &m, flags, [&] { return real.recvmsg(fd, &m, flags); });
 }
 
 // Room for a burst, each message in one piece; others go one by one.
@@ -156,7 +156,12 @@ int receive_burst(const call& c, int fd, mmsghdr* messages, unsigned count, int 
     return received;
   }
   if (received < 0 && received != -EOPNOTSUPP) return received;
-  const ssize_t size = receive_message(c, fd, &messages->msg_hdr, flags);
+  // Linux tells a pending error before it looks at the messages.
+  const auto otherwise = [&] {
+    const int one = real.recvmmsg(fd, messages, 1, flags, nullptr);
+    return one == 1 ? static_cast<ssize_t>(messages->msg_len) : one;
+  };
+  const ssize_t size = receive_message(c, &messages->msg_hdr, flags, otherwise);
   if (size < 0) return -errno;
   messages->msg_len = static_cast<unsigned>(size);
   return 1;
@@ -227,7 +232,7 @@ ssize_t hook::recvfrom(int fd, void* data, size_t size, int flags, sockaddr* fro
 
 ssize_t hook::recvmsg(int fd, msghdr* m, int flags) {
   const call c(fd, direction::receiving);
-  if (c) return receive_message(c, fd, m, flags);
+  if (c) return receive_message(c, m, flags, [&] { return real.recvmsg(fd, m, flags); });
   const ssize_t received = real.recvmsg(fd, m, flags);
   if (received >= 0) after_receiving(m);
   return received;

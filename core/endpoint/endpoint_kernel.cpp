@@ -297,9 +297,14 @@ status endpoint::set_both(engine::turn& t, int level, int name, std::span<const 
   }
   if (is_group_option(level, name) && is_fast()) return set_group_option(t, level, name, value);
   if (auto set = kernel_->socket().set_option(level, name, value); !set) return set;
-  if (!is_fast()) return {};
+  // What is left in the fast queue is received as the options then say.
+  if (!is_fast() && !has_leftovers()) return {};
+  if (level == SOL_SOCKET && name == SO_RCVBUFFORCE) {
+    socket_.settings().receive_buffer = kernel_->socket().receive_buffer();
+    return {};
+  }
   const auto here = fastudp::set_option(socket_, level, name, value, t.now());
-  if (here || here.code() != ENOPROTOOPT || is_harmless(level, name, value)) return {};
+  if (!is_fast() || here || here.code() != ENOPROTOOPT || is_harmless(level, name, value)) return {};
   return hand_over(t, kernel_reason::option);
 }
 
@@ -372,7 +377,7 @@ result<std::size_t> endpoint::take(std::span<message> messages, int flags, time_
   const bool is_read = !is_peek && !from_errors;
   const bool has_here = from_errors ? socket_.errors_waiting() : has_fast_input();
   // Linux tells an error before it gives what has come.
-  if (kernel_has && has_here && !from_errors) {
+  if ((kernel_has || !is_fast()) && has_here && !from_errors) {
     if (const int pending = kernel_->take_error()) return error{pending};
   }
   // On loopback what the kernel holds of ours came later than what is here: is_the_kernels sees to it.

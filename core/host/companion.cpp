@@ -147,6 +147,11 @@ result<std::size_t> companion::get_option(int level, int name, std::span<std::by
 // Sending binds, before anything is said of what is sent: nothing, out of band, without a peer.
 void companion::choose_port() { (void)!::send(number_, nullptr, 0, MSG_OOB | MSG_DONTWAIT); }
 
+std::uint32_t companion::receive_buffer() const {
+  const auto bytes = option<std::uint32_t>(number_, SOL_SOCKET, SO_RCVBUF);
+  return bytes ? *bytes : 0;
+}
+
 bool companion::is_v6_only() const {
   const auto only = option<int>(number_, IPPROTO_IPV6, IPV6_V6ONLY);
   return only && *only != 0;

@@ -46,6 +46,8 @@ class companion {
   status set_option(int level, int name, std::span<const std::byte> value);
   result<std::size_t> get_option(int level, int name, std::span<std::byte> value) const;
   // Lets it bind to and hold an address that isn't the host's (IP_FREEBIND).
+  // SO_RCVBUF, as it is by now.
+  std::uint32_t receive_buffer() const;
   // As Linux binds a socket that sends.
   void choose_port();
   // IPV6_V6ONLY, which binding to an address of IPv6 sets as well.

@@ -201,8 +201,6 @@ bool udp_socket::is_of_the_other_ip(const ip_address& destination) const {
 
 // Linux says so when there is a way.
 error udp_socket::refuse_other_ip(const ip_address& destination, time_point now) {
-  why_kernel_ = kernel_reason::route;
-  if (has_companion_) return error{left_to_kernel};
   const auto way = path_to(destination, ip_address::any(family_), now);
   return way ? error{EAFNOSUPPORT} : way.failure();
 }
@@ -241,6 +239,11 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   }
   const endpoint_address destination = destination_of(to != nullptr ? *to : entry_.remote);
   if (choices.has_v6_source && destination.address.is_v4()) return error{EINVAL};
+  const bool is_unbound = source_.is_any() && !source_.is_v4();
+  if (has_companion_ && family_ == ip_family::v6 && !is_unbound && source_.is_v4() != destination.address.is_v4()) {
+    why_kernel_ = kernel_reason::route;
+    return error{left_to_kernel};
+  }
   if (is_of_the_other_ip(destination.address)) return refuse_other_ip(destination.address, now);
   auto way = path_to(destination.address, source_for(destination.address, choices), now);
   const std::size_t total = size + udp_size + (way ? (*way)->ip_size() : ipv4_size);
@@ -270,6 +273,7 @@ bool udp_socket::is_by_another_interface(const send_choices& choices) const {
 
 ip_address udp_socket::source_for(const ip_address& destination, const send_choices& choices) const {
   if (!choices.source.is_any()) return choices.source;
+  if (choices.has_v4_source && destination.is_v4()) return ip_address::any(ip_family::v4);
   const bool is_v4_group = destination.is_v4() && destination.is_multicast();
   return is_v4_group && source_.is_any() ? settings_.multicast_source : source_;
 }

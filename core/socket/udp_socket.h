@@ -28,7 +28,8 @@ struct send_choices {
   int ttl = -1, tos = -1;             // of IPv4; -1: the socket's
   int hops = -1, traffic_class = -1;  // of IPv6, likewise
   bool has_v6_source = false;         // an address of IPv6, or its any address, was given as the source
-  bool has_source = false, is_said_twice = false;  // of IPv6; the first one may have been wrong as well
+  bool has_v4_source = false;         // of IPv4 one was given: any is the route's choice then, and not the socket's
+  bool is_v6_said = false, is_said_twice = false;  // of IPv6; the first one may have been wrong as well
   bool confirm = false;               // the peer is known to be alive (MSG_CONFIRM)
   int refusal = 0;  // errno: they can't be had, which Linux says after it has looked at the destination
 };

@@ -119,7 +119,7 @@ void egress::set_usable(bool usable) {
 
 result<path> egress::find_path(ip_address destination, ip_address source, time_point now) {
   // Linux: the any address means this host, by IPv4 at the address that it is sent from.
-  const bool is_at_source = destination.is_v4() && !source.is_any();
+  const bool is_at_source = destination.is_v4() && source.is_v4() && !source.is_any();
   if (destination.is_any()) destination = is_at_source ? source : loopback(destination.family());
   if (!source.is_any() && source.family() != destination.family()) return error{ENETUNREACH};
   auto found = with_.with_host == sharing::none ? classify(destination, source)

@@ -31,7 +31,8 @@ class generator {
       : random_(seed),
         wanted_(wanted),
         base_port_(10'000 + static_cast<int>(seed % 1000) * 16),
-        shares_ports_(random_.percent(5)) {}
+        shares_ports_(random_.percent(5)),
+        fills_buffers_(!shares_ports_ && random_.percent(10)) {}
 
   std::vector<step> run() {
     open_some();
@@ -131,8 +132,7 @@ class generator {
       case call::getpeername:
         return add_name(what);
       case call::shutdown:
-        push(what, some_slot()).number = random_.one_of({0, 1, 2, 0, 1, 2, 3, -1});
-        return;
+        return add_shutdown();
       case call::close:
         push(what, random_.percent(90) ? some_slot() : some_set());
         return;
@@ -158,6 +158,14 @@ class generator {
     if (what >= call::recv && what <= call::readv) return add_receive(what);
     if (what >= call::select && what <= call::ppoll) return add_watch(what, false);
     add_set(what);
+  }
+
+  // Not for reading where edges are told, see "Edges of reading" in docs/differences.md.
+  void add_shutdown() {
+    step& made = push(call::shutdown, some_slot());
+    made.number = random_.one_of({0, 1, 2, 0, 1, 2, 3, -1});
+    if (has_edges_) made.number = 1;
+    is_shut_ = is_shut_ || !has_edges_;
   }
 
   void add_socket(int slot, family of) {
@@ -192,10 +200,11 @@ class generator {
   void add_bind(int slot) {
     step& made = push(call::bind, slot);
     const int wanted = random_.percent(10) ? 0 : random_.percent(10) ? port(random_.below(6)) : port(slot);
-    made.where = place_to_bind(random_.percent(4) ? family::v4 : family_of(slot), wanted, random_);
+    made.where = fills_buffers_ ? at(family_of(slot) == family::v4 ? "127.0.0.1" : "::1", wanted)
+                                : place_to_bind(random_.percent(4) ? family::v4 : family_of(slot), wanted, random_);
     if (slot < first_duplicate && sockets_[slot].bound.is_null) sockets_[slot].bound = made.where;
     if (slot < first_duplicate && wanted == 0) sockets_[slot].bound.port_of = slot;
-    if (random_.percent(6)) spoil(made.where, random_);
+    if (!fills_buffers_ && random_.percent(6)) spoil(made.where, random_);
   }
 
   // Mostly where somebody is.
@@ -203,9 +212,9 @@ class generator {
     const int target = random_.below(opened_);
     const place& bound = sockets_[target].bound;
     const family from = random_.percent(4) ? family::v4 : family_of(slot);
-    if (bound.is_null || random_.percent(8)) return place_of_nobody(from, port(random_.below(8)), random_);
+    if (bound.is_null || (!fills_buffers_ && random_.percent(8))) return place_of_nobody(from, port(random_.below(8)), random_);
     place out = place_of(bound, from, random_);
-    if (random_.percent(4)) spoil(out, random_);
+    if (!fills_buffers_ && random_.percent(4)) spoil(out, random_);
     return out;
   }
 
@@ -253,13 +262,14 @@ class generator {
   }
 
   const option& some_option(bool may_be_early) {
-    const bool is_usual = random_.percent(45);
+    const bool is_usual = !fills_buffers_ && random_.percent(45);
     for (;;) {
       const option& found = random_.pick(options);
       if (is_usual && found.use != when::often) continue;
       if (found.use == when::early && !may_be_early) continue;
       if (found.use == when::later && !wanted_.all) continue;
       if (found.use == when::groups && !shares_ports_) continue;
+      if ((found.use == when::filling) != fills_buffers_) continue;
       return found;
     }
   }
@@ -269,7 +279,8 @@ class generator {
     made.level = chosen.level;
     made.name = chosen.name;
     if (random_.percent(1)) made.level = random_.one_of({0, 1, 41, 17, 6, 99});
-    if (chosen.use == when::groups || find_option(made.level, made.name) == nullptr) made.level = chosen.level;
+    const option* other = find_option(made.level, made.name);
+    if (other == nullptr || other->use != when::now || chosen.use == when::groups) made.level = chosen.level;
   }
 
   void add_get_option(int slot) {
@@ -300,6 +311,7 @@ class generator {
 
   int flags_to_send() {
     int out = random_.percent(60) ? MSG_DONTWAIT : 0;
+    if (fills_buffers_) return out;
     if (random_.percent(15)) out |= random_.one_of<int>({MSG_NOSIGNAL, MSG_CONFIRM, MSG_EOR, MSG_DONTROUTE, MSG_PROXY});
     if (random_.percent(4)) {
       out |= random_.one_of<int>({MSG_OOB, MSG_TRUNC, MSG_CTRUNC, MSG_PEEK, MSG_ERRQUEUE, MSG_WAITFORONE, MSG_FASTOPEN,
@@ -327,7 +339,7 @@ class generator {
     message out;
     if (random_.percent(75)) out.to = destination_from(slot);
     out.pieces = is_whole ? std::vector<piece>{{size_to_send(), random_.percent(1)}} : pieces_of(size_to_send());
-    out.has_control = !is_whole && random_.percent(35);
+    out.has_control = !is_whole && !fills_buffers_ && random_.percent(35);
     if (out.has_control) out.control = control_to_send(family_of(slot), wanted_.all, random_);
     return out;
   }
@@ -408,7 +420,10 @@ class generator {
     if (what == call::epoll_create1) made.flags = random_.one_of<int>({0, EPOLL_CLOEXEC, EPOLL_CLOEXEC, 1});
   }
 
+  // Of an edge-triggered member either reading or writing, see "Edges of reading" in docs/differences.md.
   void choose_ctl(step& made) {
+    constexpr std::uint32_t reading = EPOLLIN | EPOLLRDNORM | EPOLLRDBAND | EPOLLRDHUP;
+    constexpr std::uint32_t writing = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
     made.name = random_.one_of<int>({EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL});
     if (random_.percent(2)) made.name = random_.one_of({0, 4, 99});
     made.other = random_.percent(88) ? some_slot() : some_set();
@@ -417,8 +432,11 @@ class generator {
       if (random_.percent(30)) events |= each;
     }
     if (random_.percent(4)) events |= random_.one_of<std::uint32_t>({EPOLLEXCLUSIVE, EPOLLWAKEUP});
-    if (made.other >= first_set) events &= ~std::uint32_t{EPOLLET};
+    if (made.other >= first_set || is_shut_) events &= ~std::uint32_t{EPOLLET};
+    const bool is_for_reading = random_.percent(60);
+    if (events & EPOLLET) events &= ~std::uint32_t{is_for_reading ? writing : reading};
     if (events & (EPOLLET | EPOLLONESHOT)) is_plain_[0] = is_plain_[1] = false;
+    has_edges_ = has_edges_ || (events & EPOLLET);
     made.watched.emplace_back(made.other, events);
     made.has_value = !random_.percent(2);
   }
@@ -427,6 +445,9 @@ class generator {
   const choices& wanted_;
   int base_port_;
   bool shares_ports_;
+  // "Two queues" in docs/differences.md: where buffers are filled, all must go one way.
+  bool fills_buffers_;
+  bool has_edges_ = false, is_shut_ = false;
   int opened_ = 0;
   bool has_set_[slot_count - first_set]{}, is_plain_[slot_count - first_set]{true, true};
   known_socket sockets_[first_duplicate];

@@ -55,7 +55,7 @@ enum class value_kind : std::uint8_t {
   bytes,
   short_bytes
 };
-enum class when : std::uint8_t { now, often, early, later, unseen, groups };
+enum class when : std::uint8_t { now, often, early, later, unseen, filling, groups };
 
 struct option {
   int level, name;

@@ -80,11 +80,13 @@ void transcript::control(std::span<const std::byte> messages) {
     const auto data = messages.subspan(CMSG_LEN(0), length - CMSG_LEN(0));
     const bool is_address = (header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_ORIGDSTADDR) ||
                             (header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_ORIGDSTADDR);
+    const bool is_sum = header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_CHECKSUM;
     const bool is_flow = header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_FLOWINFO;
     if (is_address) {
       address(data.data(), data.size(), data.size());
     } else {
-      bytes(is_flow ? data.first(1) : data);  // the rest is a hash of the ports
+      // The rest is a hash of the ports, or a sum of them.
+      bytes(is_flow ? data.first(1) : is_sum ? data.first(0) : data);
     }
     *this << "]";
     messages = messages.subspan(std::min(messages.size(), CMSG_ALIGN(length)));
