@@ -36,8 +36,16 @@ constexpr option_number harmless_options[] = {{SOL_SOCKET, SO_DEBUG},
                                               {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
                                               {IPPROTO_IPV6, IPV6_FREEBIND}};
 
+// Headers and options that are sent with each datagram; zeros are some, too.
+bool is_sent_along(int level, int name) {
+  if (level == IPPROTO_IP) return name == IP_OPTIONS;
+  return level == IPPROTO_IPV6 && (name == IPV6_HOPOPTS || name == IPV6_RTHDRDSTOPTS || name == IPV6_RTHDR ||
+                                   name == IPV6_DSTOPTS || name == IPV6_2292PKTOPTIONS);
+}
+
 bool is_harmless(int level, int name, std::span<const std::byte> value) {
-  const bool switches_off = std::ranges::all_of(value, [](std::byte b) { return b == std::byte{}; });
+  const bool is_zero = std::ranges::all_of(value, [](std::byte b) { return b == std::byte{}; });
+  const bool switches_off = value.empty() || (is_zero && !is_sent_along(level, name));
   return switches_off || std::ranges::any_of(harmless_options, [&](const option_number& o) {
            return o.level == level && o.name == name;
          });
@@ -154,6 +162,10 @@ status endpoint::connect_both(engine::turn& t, const endpoint_address& peer) {
     if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
   }
   const auto connected = kernel_->socket().connect(peer);
+  // Linux keeps the old peer then, but hears it no more once it has heard it.
+  if (!connected && socket_.is_connected()) {
+    if (auto handed = hand_over(t, kernel_reason::option); !handed) return handed;
+  }
   // A peer at port 0 is one, but no call tells of it.
   if (connected && peer.port == 0) return hand_over(t, kernel_reason::option);
   if (is_fast()) settle(t);  // a connect that failed may have bound it all the same
@@ -164,6 +176,11 @@ status endpoint::disconnect_both(engine::turn& t) {
   if (is_fast() && engine_.with_host() == sharing::none) {
     socket_.disconnect();
     return {};
+  }
+  // A wildcard of IPv6 that was connected by IPv4 isn't found at its addresses of IPv6 afterwards: only the kernel knows.
+  const bool becomes_deaf = family() == ip_family::v6 && socket_.is_connected() && socket_.peer().address.is_v4();
+  if (is_fast() && becomes_deaf) {
+    if (auto handed = hand_over(t, kernel_reason::option); !handed) return handed;
   }
   const auto done = kernel_->socket().disconnect();
   if (is_fast()) settle(t);
@@ -304,7 +321,8 @@ status endpoint::set_both(engine::turn& t, int level, int name, std::span<const 
     return {};
   }
   const auto here = fastudp::set_option(socket_, level, name, value, t.now());
-  if (!is_fast() || here || here.code() != ENOPROTOOPT || is_harmless(level, name, value)) return {};
+  // Also one of which the kernel takes more values than we know.
+  if (!is_fast() || here || is_harmless(level, name, value)) return {};
   return hand_over(t, kernel_reason::option);
 }
 

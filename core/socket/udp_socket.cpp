@@ -199,6 +199,14 @@ bool udp_socket::is_of_the_other_ip(const ip_address& destination) const {
   return family_ == ip_family::v6 && source_.is_v4() && !destination.is_v4();
 }
 
+// From an address of one IP to one of the other; and to the any address from elsewhere than loopback, which is loopback's
+// interface all the same.
+bool udp_socket::is_odd(const ip_address& destination) const {
+  const bool has_none = source_.is_any() && !source_.is_v4();
+  const bool is_mixed = family_ == ip_family::v6 && !has_none && source_.is_v4() != destination.is_v4();
+  return is_mixed || (destination.is_any() && !source_.is_any() && !source_.is_loopback());
+}
+
 // Linux says so when there is a way.
 error udp_socket::refuse_other_ip(const ip_address& destination, time_point now) {
   const auto way = path_to(destination, ip_address::any(family_), now);
@@ -230,17 +238,16 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
                                                   const send_choices& choices, time_point now) {
   // Linux binds before it looks at anything else.
   if (auto bound = bind_ephemeral(); !bound) return bound.failure();
-  if (auto good = check_destination(size, to); !good) return good.failure();
+  const endpoint_address destination = destination_of(to != nullptr ? *to : entry_.remote);
+  if (auto good = check_destination(size, to != nullptr ? &destination : nullptr); !good) return good.failure();
   if (has_companion_ && (choices.refusal != 0 || choices.is_said_twice)) return error{left_to_kernel};
   if (choices.refusal != 0) return error{choices.refusal};
-  if (is_by_another_interface(choices)) {
+  if (is_by_another_interface(choices, to != nullptr ? to->address : entry_.remote.address)) {
     why_kernel_ = kernel_reason::route;
     return error{has_companion_ ? left_to_kernel : ENODEV};
   }
-  const endpoint_address destination = destination_of(to != nullptr ? *to : entry_.remote);
   if (choices.has_v6_source && destination.address.is_v4()) return error{EINVAL};
-  const bool is_unbound = source_.is_any() && !source_.is_v4();
-  if (has_companion_ && family_ == ip_family::v6 && !is_unbound && source_.is_v4() != destination.address.is_v4()) {
+  if (has_companion_ && is_odd(destination.address)) {
     why_kernel_ = kernel_reason::route;
     return error{left_to_kernel};
   }
@@ -264,11 +271,12 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   return departure{destination, *way, ip};
 }
 
-// The loopback interface's number is 1 on every Linux.
-bool udp_socket::is_by_another_interface(const send_choices& choices) const {
+// The loopback interface's number is 1 on every Linux. To an address of another one it is another way, even within the
+// host.
+bool udp_socket::is_by_another_interface(const send_choices& choices, const ip_address& destination) const {
   if (choices.interface == 0) return false;
-  const bool is_loopback = layer_.below().with_host() == sharing::loopback;
-  return choices.interface != (is_loopback ? 1 : layer_.below().device().interface);
+  if (layer_.below().with_host() != sharing::loopback) return choices.interface != layer_.below().device().interface;
+  return choices.interface != 1 || !destination.is_loopback();
 }
 
 ip_address udp_socket::source_for(const ip_address& destination, const send_choices& choices) const {
@@ -291,6 +299,11 @@ bool udp_socket::is_the_kernels(const path& way, const endpoint_address& to, std
     return true;
   }
   if (way.kind == path_kind::local && (way.destination.is_loopback() || with_host == sharing::loopback)) {
+    constexpr std::size_t loopback_mtu = 65'536;
+    if (with_host == sharing::loopback && total > loopback_mtu) {
+      why_kernel_ = kernel_reason::fragment;
+      return true;
+    }
     why_kernel_ = kernel_reason::loopback;  // unless a socket of ours is there, another process may have one
     const port_entry* found = layer_.ports().find({{way.destination, to.port}, {way.source, entry_.local.port}});
     return found == nullptr || (with_host == sharing::loopback && layer_.events().kernel_is_ahead(*found->owner));

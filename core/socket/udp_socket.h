@@ -70,7 +70,7 @@ class udp_socket {
 
   // The oldest datagram, or null. pop() gives it to the caller.
   packet* front() const { return received_.front(); }
-  packet* pop() { return received_.pop(); }
+  packet* pop() { return received_.pop_lazily(settings_.receive_buffer); }
   error_queue& errors() { return errors_; }
   // The oldest of the error queue, as error_queue::pop gives it. As on Linux, the pending error is then that of the
   // next, or none.
@@ -109,7 +109,7 @@ class udp_socket {
   };
   result<departure> prepare(std::size_t size, const endpoint_address* to, const send_choices& choices, time_point now);
   status bind_ephemeral();
-  bool is_by_another_interface(const send_choices& choices) const;
+  bool is_by_another_interface(const send_choices& choices, const ip_address& destination) const;
   ip_address source_for(const ip_address& destination, const send_choices& choices) const;
   bool is_the_kernels(const path& way, const endpoint_address& to, std::size_t total);
   result<path*> path_to(ip_address destination, ip_address source, time_point now);
@@ -118,6 +118,7 @@ class udp_socket {
   ip_choices choices_v6(const path& way, const send_choices& choices) const;
   ip_choices choices_for(const path& way, const send_choices& choices, std::size_t total) const;
   bool is_of_the_other_ip(const ip_address& destination) const;
+  bool is_odd(const ip_address& destination) const;
   error refuse_other_ip(const ip_address& destination, time_point now);
   endpoint_address destination_of(endpoint_address to) const;
   status check_destination(std::size_t size, const endpoint_address* to) const;

@@ -304,7 +304,8 @@ class generator {
   }
 
   std::uint32_t size_to_send() {
-    if (shares_ports_ || random_.percent(80)) return random_.one_of({0u, 1u, 2u, 10u, 10u, 100u, 500u, 1472u});
+    if (fills_buffers_ && random_.percent(30)) return random_.one_of({2000u, 9000u, 16'384u, 20'000u, 65'000u});
+    if (shares_ports_ || fills_buffers_ || random_.percent(80)) return random_.one_of({0u, 1u, 2u, 10u, 10u, 100u, 500u, 1472u});
     return random_.one_of(
         {1473u, 2000u, 9000u, 16'384u, 20'000u, 65'507u, 65'508u, 65'527u, 65'535u, 65'536u, 70'000u});
   }
@@ -434,7 +435,7 @@ class generator {
     if (random_.percent(4)) events |= random_.one_of<std::uint32_t>({EPOLLEXCLUSIVE, EPOLLWAKEUP});
     if (made.other >= first_set || is_shut_) events &= ~std::uint32_t{EPOLLET};
     const bool is_for_reading = random_.percent(60);
-    if (events & EPOLLET) events &= ~std::uint32_t{is_for_reading ? writing : reading};
+    if (events & EPOLLET) events &= (is_for_reading ? reading : writing) | EPOLLET | EPOLLONESHOT;
     if (events & (EPOLLET | EPOLLONESHOT)) is_plain_[0] = is_plain_[1] = false;
     has_edges_ = has_edges_ || (events & EPOLLET);
     made.watched.emplace_back(made.other, events);

@@ -231,7 +231,7 @@ void stage::read_all(int fd) {
     errno = 0;
     const ssize_t got = ::recv(fd, some, sizeof some, MSG_DONTWAIT);
     out_ << " read " << static_cast<std::int64_t>(got);
-    if (got < 0) break;
+    if (got < 0 && (errno == EAGAIN || i > 20)) break;
   }
 }
 
