@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "events.h"
@@ -15,6 +16,13 @@ namespace preload {
 namespace {
 
 constinit pool<epoll_set, &epoll_set::next> sets;
+
+// What the kernel would say of a member that it has: EPOLLEXCLUSIVE goes with few others, and is for adding only.
+bool is_badly_exclusive(int operation, std::uint32_t events) {
+  constexpr std::uint32_t goes_along =
+      EPOLLEXCLUSIVE | EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET;
+  return (events & EPOLLEXCLUSIVE) && (operation == EPOLL_CTL_MOD || (events & ~goes_along) != 0);
+}
 
 template <typename Visit>
 void for_each_set(const Visit& visit) {
@@ -102,8 +110,12 @@ int epoll_set::control(int set, int operation, int fd, fast_socket* socket, epol
   if (known == nullptr || event == nullptr) {
     if (known == nullptr || operation != EPOLL_CTL_DEL) return real.epoll_ctl(set, operation, fd, event);
   }
-  if (operation == EPOLL_CTL_MOD) return modify(set, *known, event);
   if (operation == EPOLL_CTL_DEL) return remove(set, *known);
+  if (!known->is_in_kernel && is_badly_exclusive(operation, event->events)) {
+    errno = EINVAL;
+    return -1;
+  }
+  if (operation == EPOLL_CTL_MOD) return modify(set, *known, event);
   errno = operation == EPOLL_CTL_ADD ? EEXIST : EINVAL;
   return -1;
 }
@@ -259,21 +271,43 @@ unsigned epoll_set::events_of(watch& list, std::size_t item, const member& m) {
   return told(*m.socket, m.event.events, static_cast<short>(list.found(item) | also));
 }
 
-int epoll_set::collect(watch& list, std::size_t turn, int set, epoll_event* events, int most) {
+int epoll_set::collect(watch& list, std::size_t turn, int set, epoll_event* events, int n, int most) {
   mutex_guard held(mutex_);
-  int n = 0;
   for (std::size_t k = 0; k < list.size() && n < most; ++k) {
     const std::size_t i = (turn / 2 + k) % list.size();
     const watch::origin& from = list.from(i);
     if (!from.is_watched || from.member >= members_.size()) continue;
     member& m = members_[from.member];
-    const unsigned found = events_of(list, i, m);
-    if (found == 0) continue;
-    events[n] = m.event;
-    events[n++].events = found;
+    epoll_event found = m.event;
+    found.events = events_of(list, i, m);
+    if (found.events == 0) continue;
+    n = join_held(events, n, found);
     reported(set, m);
   }
   return n;
+}
+
+bool epoll_set::are_joined(const epoll_event& one, const epoll_event& other) {
+  if (one.data.u64 != other.data.u64) return false;
+  if ((other.events & ~one.events) == 0 || (one.events & ~other.events) == 0) return true;
+  const auto is_same = [&](const member& m) { return m.event.data.u64 == one.data.u64; };
+  return std::count_if(members_.begin(), members_.end(), is_same) < 2;
+}
+
+int epoll_set::join_held(epoll_event* events, int n, const epoll_event& another) {
+  int same = 0;
+  while (same < n && !are_joined(events[same], another)) ++same;
+  if (same < n) {
+    events[same].events |= another.events;
+    return n;
+  }
+  events[n] = another;
+  return n + 1;
+}
+
+int epoll_set::join(epoll_event* events, int n, const epoll_event& another) {
+  mutex_guard held(mutex_);
+  return join_held(events, n, another);
 }
 
 void epoll_set::kernel_told(const epoll_event& event) {

@@ -44,9 +44,12 @@ class alignas(64) epoll_set {
     from.owner = owner;
     return add_to(list, from);
   }
-  // Writes the events of what `list` found for `owner`, beginning with another one each turn. `set` is our descriptor.
-  // Returns how many.
-  int collect(watch& list, std::size_t turn, int set, epoll_event* events, int most);
+  // Adds the events of what `list` found to the `n` that are there, beginning with another one each turn. `set` is our
+  // descriptor. Returns how many there are then.
+  int collect(watch& list, std::size_t turn, int set, epoll_event* events, int n, int most);
+  // Adds one to the `n` that are there, or joins it with one of the other half of the same socket. Where members have the
+  // same data, nobody can tell, and only what is said already is left out. Returns how many there are then.
+  int join(epoll_event* events, int n, const epoll_event& another);
   // Grows with each wait: who comes first changes with it.
   std::size_t next_turn() { return turn_.fetch_add(1, std::memory_order_relaxed); }
   // One of the kernel's events: for a one-shot member it was the one.
@@ -80,6 +83,8 @@ class alignas(64) epoll_set {
   };
 
   static epoll_set* make();
+  int join_held(epoll_event* events, int n, const epoll_event& another);
+  bool are_joined(const epoll_event& one, const epoll_event& other);
   member* find(int fd, const fast_socket* socket, const epoll_set* inner);
   bool is_alive(const member& m) const;
   void bury(std::size_t i);

@@ -15,7 +15,7 @@ status read_packet_info(const std::byte* value, std::size_t size, send_choices& 
   std::memcpy(&info, value, sizeof info);
   ipv4_address source;
   std::memcpy(source.bytes.data(), &info.ipi_spec_dst, source.bytes.size());
-  out.source = source;
+  out.source_v4 = source;
   out.has_v4_source = true;
   if (info.ipi_ifindex != 0) out.interface = info.ipi_ifindex;
   return {};
@@ -32,7 +32,12 @@ status read_packet_info_v6(const std::byte* value, std::size_t size, send_choice
   if (interface != 0) out.interface = interface;
   ip_address source;
   std::memcpy(source.bytes.data(), &info.ipi6_addr, source.bytes.size());
-  if (!source.is_any()) out.source = source;
+  if (source.is_v4()) {
+    out.source_v4 = source;
+    out.has_v4_source = true;
+  } else if (!source.is_any()) {
+    out.source = source;
+  }
   out.has_v6_source |= !source.is_v4();
   return {};
 }

@@ -141,7 +141,7 @@ status endpoint::shut_down(bool reading, bool writing) {
 
 endpoint_address endpoint::local() {
   own_turn t(*this);
-  if (kernel_ && (!is_fast() || socket_.local().port == 0)) {
+  if (kernel_ && (!is_fast() || socket_.local().port == 0 || socket_.local().scope != 0)) {
     const auto kernels = kernel_->socket().local();
     return kernels ? *kernels : endpoint_address{};
   }

@@ -97,7 +97,7 @@ int engine::take_kernel_error(udp_socket& socket, time_point now) {
 
 bool engine::kernel_is_ahead(udp_socket& socket) {
   auto* of = static_cast<endpoint*>(socket.tag);
-  return of != nullptr && of->kernel() != nullptr && of->kernel()->is_ahead();
+  return of != nullptr && of->kernel() != nullptr && of->kernel()->is_ahead(socket.is_shut_for_reading());
 }
 
 void engine::wake(endpoint& of) { room_.wake_all(&of); }

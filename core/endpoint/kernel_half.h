@@ -42,7 +42,7 @@ class kernel_half {
 
   // Whether the companion has something that a datagram on the fast path would overtake. Asks the kernel only when
   // something was sent through it since it had none.
-  bool is_ahead();
+  bool is_ahead(bool is_shut);
   bool may_be_ahead() const;
 
   // Whether receiving from the kernel may find something. Costs no system call while BPF counts.
@@ -71,7 +71,7 @@ class kernel_half {
   companion socket_;
   std::uint64_t cookie_;
   const std::atomic<std::uint64_t>* arrivals_ = nullptr;
-  std::uint64_t seen_ = 0, sends_seen_ = 0;
+  std::uint64_t seen_ = 0, sends_seen_ = 0, sends_looked_after_ = 0;
   bool look_ = true;
   time_point closely_until_ = 0, error_until_ = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <linux/filter.h>
 #include <linux/if_packet.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -146,6 +147,13 @@ result<std::size_t> companion::get_option(int level, int name, std::span<std::by
 
 // Sending binds, before anything is said of what is sent: nothing, out of band, without a peer.
 void companion::choose_port() { (void)!::send(number_, nullptr, 0, MSG_OOB | MSG_DONTWAIT); }
+
+bool companion::has_datagram() const {
+  std::uint32_t memory[SK_MEMINFO_VARS]{};
+  socklen_t size = sizeof memory;
+  if (::getsockopt(number_, SOL_SOCKET, SO_MEMINFO, memory, &size) != 0) return true;
+  return memory[SK_MEMINFO_RMEM_ALLOC] != 0;
+}
 
 std::uint32_t companion::receive_buffer() const {
   const auto bytes = option<std::uint32_t>(number_, SOL_SOCKET, SO_RCVBUF);

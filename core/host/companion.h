@@ -46,6 +46,8 @@ class companion {
   status set_option(int level, int name, std::span<const std::byte> value);
   result<std::size_t> get_option(int level, int name, std::span<std::byte> value) const;
   // Lets it bind to and hold an address that isn't the host's (IP_FREEBIND).
+  // Also when it is shut, and readable for good.
+  bool has_datagram() const;
   // SO_RCVBUF, as it is by now.
   std::uint32_t receive_buffer() const;
   // As Linux binds a socket that sends.

@@ -280,8 +280,8 @@ bool udp_socket::is_by_another_interface(const send_choices& choices, const ip_a
 }
 
 ip_address udp_socket::source_for(const ip_address& destination, const send_choices& choices) const {
-  if (!choices.source.is_any()) return choices.source;
-  if (choices.has_v4_source && destination.is_v4()) return ip_address::any(ip_family::v4);
+  if (destination.is_v4() && choices.has_v4_source) return choices.source_v4;
+  if (!destination.is_v4() && !choices.source.is_any()) return choices.source;
   const bool is_v4_group = destination.is_v4() && destination.is_multicast();
   return is_v4_group && source_.is_any() ? settings_.multicast_source : source_;
 }

@@ -23,12 +23,13 @@ inline constexpr int left_to_kernel = 4096;  // beyond the last errno
 
 // What one datagram may have of its own, instead of the socket's settings.
 struct send_choices {
-  ip_address source{};                // any: the socket's
+  ip_address source{};                // of IPv6; any: the socket's
+  ip_address source_v4{};             // of IPv4, when one was given: any is the route's choice then
   int interface = 0;                  // to leave by; 0: the one that the route says
   int ttl = -1, tos = -1;             // of IPv4; -1: the socket's
   int hops = -1, traffic_class = -1;  // of IPv6, likewise
   bool has_v6_source = false;         // an address of IPv6, or its any address, was given as the source
-  bool has_v4_source = false;         // of IPv4 one was given: any is the route's choice then, and not the socket's
+  bool has_v4_source = false;
   bool is_v6_said = false, is_said_twice = false;  // of IPv6; the first one may have been wrong as well
   bool confirm = false;               // the peer is known to be alive (MSG_CONFIRM)
   int refusal = 0;  // errno: they can't be had, which Linux says after it has looked at the destination

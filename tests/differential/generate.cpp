@@ -68,7 +68,7 @@ class generator {
 
   void open_some() {
     opened_ = 2 + random_.below(4);
-    const bool is_mixed = random_.percent(50), is_v6 = random_.percent(wanted_.ipv6_percent);
+    const bool is_mixed = random_.percent(50) && !fills_buffers_, is_v6 = random_.percent(wanted_.ipv6_percent);
     for (int i = 0; i < opened_; ++i) {
       const bool this_v6 = is_mixed ? random_.percent(wanted_.ipv6_percent) : is_v6;
       add_socket(i, this_v6 ? family::v6 : family::v4);
@@ -184,7 +184,8 @@ class generator {
   // In the place of one that stays open, without a slot.
   void add_another() {
     const int slot = random_.below(opened_);
-    add_socket(slot, random_.percent(wanted_.ipv6_percent) ? family::v6 : family::v4);
+    const bool is_v6 = random_.percent(wanted_.ipv6_percent);
+    add_socket(slot, fills_buffers_ ? sockets_[0].of : is_v6 ? family::v6 : family::v4);
     if (shares_ports_) add_reuse(slot);
     if (random_.percent(60)) add_bind(slot);
   }
@@ -212,6 +213,7 @@ class generator {
     const int target = random_.below(opened_);
     const place& bound = sockets_[target].bound;
     const family from = random_.percent(4) ? family::v4 : family_of(slot);
+    if (bound.is_null && fills_buffers_) return at(from == family::v4 ? "127.0.0.1" : "::1", port(random_.below(8)));
     if (bound.is_null || (!fills_buffers_ && random_.percent(8))) return place_of_nobody(from, port(random_.below(8)), random_);
     place out = place_of(bound, from, random_);
     if (!fills_buffers_ && random_.percent(4)) spoil(out, random_);
@@ -257,6 +259,7 @@ class generator {
     step& made = push(call::ioctl, some_slot());
     made.name = random_.one_of<int>(
         {FIONREAD, FIONREAD, FIONREAD, TIOCOUTQ, TIOCOUTQ, FIONBIO, FIONBIO, FIOASYNC, SIOCATMARK, 0x1234});
+    if (fills_buffers_ && made.name == FIOASYNC) made.name = FIONREAD;
     made.number = random_.percent(60);
     made.has_value = !random_.percent(3);
   }
@@ -434,6 +437,8 @@ class generator {
     }
     if (random_.percent(4)) events |= random_.one_of<std::uint32_t>({EPOLLEXCLUSIVE, EPOLLWAKEUP});
     if (made.other >= first_set || is_shut_) events &= ~std::uint32_t{EPOLLET};
+    // A set within a set wakes those who ask for EPOLLIN.
+    if (made.other >= first_set && !(events & EPOLLIN)) events &= ~std::uint32_t{EPOLLRDNORM};
     const bool is_for_reading = random_.percent(60);
     if (events & EPOLLET) events &= (is_for_reading ? reading : writing) | EPOLLET | EPOLLONESHOT;
     if (events & (EPOLLET | EPOLLONESHOT)) is_plain_[0] = is_plain_[1] = false;

@@ -33,6 +33,7 @@ void give_up(int signal) {
   char text[100];
   const int size = std::snprintf(text, sizeof text, "signal %d in seed %llu at call %zu\n", signal,
                                  static_cast<unsigned long long>(seed_now), static_cast<std::size_t>(step_now));
+  std::fflush(stdout);
   if (write(STDERR_FILENO, text, static_cast<std::size_t>(size)) < 0) _exit(4);
   _exit(3);
 }

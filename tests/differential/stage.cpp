@@ -227,6 +227,7 @@ void stage::sets(const step& s) {
 // "Edges of reading" in docs/differences.md: whoever is told by edges reads until there is nothing more.
 void stage::read_all(int fd) {
   std::byte some[64];
+  for (int i = 0; i < 1000 && ::recv(fd, some, sizeof some, MSG_ERRQUEUE) >= 0; ++i) out_ << " error";
   for (int i = 0; i < 1000; ++i) {
     errno = 0;
     const ssize_t got = ::recv(fd, some, sizeof some, MSG_DONTWAIT);
@@ -251,7 +252,7 @@ void stage::wait_for_set(const step& s) {
   const std::span told(events, static_cast<std::size_t>(std::max(found, 0)));
   out_.events(told, found == most);
   for (const epoll_event& each : told) {
-    if (has_edges_ && (each.events & EPOLLIN)) read_all(at(static_cast<int>(each.data.u64 & 0xff)));
+    if (has_edges_ && (each.events & (EPOLLIN | EPOLLERR))) read_all(at(static_cast<int>(each.data.u64 & 0xff)));
   }
 }
 

@@ -97,6 +97,7 @@ void transcript::option(int level, int name, std::span<const std::byte> value) {
   *this << " value " << static_cast<std::int64_t>(value.size()) << ":";
   const auto* known = find_option(level, name);
   if (known != nullptr && known->use == when::unseen) return;
+  if (level == SOL_SOCKET && name == SO_PEERNAME) return address(value.data(), value.size(), value.size());
   // Which is the port, to a UDP socket.
   if (level == IPPROTO_IP && name == IP_PROTOCOL) {
     std::uint16_t number = first_ephemeral_port;
