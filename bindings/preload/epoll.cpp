@@ -33,8 +33,8 @@ class pinned_set {
   epoll_set* set_ = nullptr;
 };
 
-// Adds the kernel's events to the `n` that are there, of which some may be about the same sockets. It gives others when it
-// is asked again.
+// Adds the kernel's events to the `n` that are there, of which some may be about the same sockets. It gives others when
+// it is asked again.
 int harvest(epoll_set& set, int fd, epoll_event* events, int n, int most) {
   constexpr int rounds = 8;
   for (int round = 0; round < rounds && n < most; ++round) {

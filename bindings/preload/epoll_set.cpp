@@ -203,8 +203,8 @@ bool epoll_set::has_sent(const member& m) {
   return (m.event.events & (EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND)) && m.sends != m.socket->sends.load();
 }
 
-// Of writing the kernel tells the first edge, and there is a new one when something was sent. Of reading there may be one
-// whenever the program has read since.
+// Of writing the kernel tells the first edge, and there is a new one when something was sent. Of reading there may be
+// one whenever the program has read since.
 short epoll_set::asked_of(const member& m) const {
   const short out = asked(*m.socket, m.event.events);
   return (m.event.events & EPOLLET) && !has_sent(m) ? out & POLLIN : out;

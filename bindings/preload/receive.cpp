@@ -56,7 +56,8 @@ fastudp_msg room_at(void* data, std::size_t size) {
 }
 
 bool translate(const msghdr& m, payload& body, fastudp_msg& out) {
-  if ((m.msg_name != nullptr && static_cast<int>(m.msg_namelen) < 0) || !body.name(m.msg_iov, m.msg_iovlen)) return false;
+  if ((m.msg_name != nullptr && static_cast<int>(m.msg_namelen) < 0) || !body.name(m.msg_iov, m.msg_iovlen))
+    return false;
   out = room_at(body.data(), body.size());
   out.control = m.msg_control;
   out.control_len = m.msg_control == nullptr ? 0 : limited(m.msg_controllen);
@@ -93,9 +94,7 @@ ssize_t receive_data(const call& c, void* data, size_t size, int flags, sockaddr
   if (received == -EOPNOTSUPP) return counted(c, flags, otherwise);
   if (received < 0) return give(received);
   if (received == 0) m = {};
-  const int fault = is_lost(m, data, size) ? -EFAULT
-                    : from != nullptr                        ? store(m.peer, from, length)
-                                                             : 0;
+  const int fault = is_lost(m, data, size) ? -EFAULT : from != nullptr ? store(m.peer, from, length) : 0;
   return fault < 0 ? give(fault) : size_of(m, flags);
 }
 

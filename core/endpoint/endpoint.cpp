@@ -384,7 +384,8 @@ status endpoint::fill_error(message& m) {
   control_writer out(m.control);
   // Linux has no local address there, that is, none for an answer.
   const ip_address nowhere = ip_address::any(ip_family::v4);
-  if (e.origin != SO_EE_ORIGIN_LOCAL) put_facts(out, e.message, interface(e.message.destination), nowhere, socket_.settings());
+  if (e.origin != SO_EE_ORIGIN_LOCAL)
+    put_facts(out, e.message, interface(e.message.destination), nowhere, socket_.settings());
   put_report(out, e, e.destination.address.family());
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;

@@ -162,8 +162,8 @@ status endpoint::connect_both(engine::turn& t, const endpoint_address& peer) {
     if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
   }
   const auto connected = kernel_->socket().connect(peer);
-  // Linux keeps the old peer then, but hears it no more once it has heard it.
-  if (!connected && socket_.is_connected()) {
+  // Linux keeps the old peer then, but hears it no more once it has heard it; and an interface that was named.
+  if (!connected && (socket_.is_connected() || peer.scope != 0)) {
     if (auto handed = hand_over(t, kernel_reason::option); !handed) return handed;
   }
   // A peer at port 0 is one, but no call tells of it.
@@ -177,7 +177,8 @@ status endpoint::disconnect_both(engine::turn& t) {
     socket_.disconnect();
     return {};
   }
-  // A wildcard of IPv6 that was connected by IPv4 isn't found at its addresses of IPv6 afterwards: only the kernel knows.
+  // A wildcard of IPv6 that was connected by IPv4 isn't found at its addresses of IPv6 afterwards: only the kernel
+  // knows.
   const bool becomes_deaf = family() == ip_family::v6 && socket_.is_connected() && socket_.peer().address.is_v4();
   if (is_fast() && becomes_deaf) {
     if (auto handed = hand_over(t, kernel_reason::option); !handed) return handed;

@@ -214,7 +214,8 @@ class generator {
     const place& bound = sockets_[target].bound;
     const family from = random_.percent(4) ? family::v4 : family_of(slot);
     if (bound.is_null && fills_buffers_) return at(from == family::v4 ? "127.0.0.1" : "::1", port(random_.below(8)));
-    if (bound.is_null || (!fills_buffers_ && random_.percent(8))) return place_of_nobody(from, port(random_.below(8)), random_);
+    if (bound.is_null || (!fills_buffers_ && random_.percent(8)))
+      return place_of_nobody(from, port(random_.below(8)), random_);
     place out = place_of(bound, from, random_);
     if (!fills_buffers_ && random_.percent(4)) spoil(out, random_);
     return out;
@@ -308,7 +309,8 @@ class generator {
 
   std::uint32_t size_to_send() {
     if (fills_buffers_ && random_.percent(30)) return random_.one_of({2000u, 9000u, 16'384u, 20'000u, 65'000u});
-    if (shares_ports_ || fills_buffers_ || random_.percent(80)) return random_.one_of({0u, 1u, 2u, 10u, 10u, 100u, 500u, 1472u});
+    if (shares_ports_ || fills_buffers_ || random_.percent(80))
+      return random_.one_of({0u, 1u, 2u, 10u, 10u, 100u, 500u, 1472u});
     return random_.one_of(
         {1473u, 2000u, 9000u, 16'384u, 20'000u, 65'507u, 65'508u, 65'527u, 65'535u, 65'536u, 70'000u});
   }

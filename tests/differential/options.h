@@ -11,29 +11,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "newer.h"
 #include "random.h"
-
-// Newer than the headers of the oldest system that this is built on.
-#ifndef SO_RESERVE_MEM
-#define SO_RESERVE_MEM 73
-#endif
-#ifndef SO_TXREHASH
-#define SO_TXREHASH 74
-#endif
-#ifndef SO_RCVMARK
-#define SO_RCVMARK 75
-#endif
-#define SO_PASSPIDFD 76
-#define SO_PEERPIDFD 77
-#define SO_RCVPRIORITY 82
-#define SO_PASSRIGHTS 83
-#define SO_INQ 84
-#define IP_LOCAL_PORT_RANGE 51
-#define IP_PROTOCOL 52
-#define SO_UNKNOWN 1000
-#define IP_UNKNOWN 1000
-#define IPV6_UNKNOWN 1000
-#define UDP_UNKNOWN 1000
 
 namespace differential {
 

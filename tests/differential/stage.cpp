@@ -219,7 +219,9 @@ void stage::sets(const step& s) {
   if (s.what != call::epoll_ctl) return wait_for_set(s);
   epoll_event event{};
   event.events = s.watched[0].second;
-  event.data.u64 = static_cast<std::uint64_t>(s.other) | std::uint64_t{0x12345678} << 32;
+  // "Members with the same data" in docs/differences.md.
+  const auto number = static_cast<std::uint64_t>(std::max(at(s.other), 0));
+  event.data.u64 = static_cast<std::uint64_t>(s.other) | number << 8 | std::uint64_t{0x12345678} << 32;
   done(s, ::epoll_ctl(set, s.name, at(s.other), s.has_value ? &event : nullptr));
   has_edges_ = has_edges_ || (event.events & EPOLLET);
 }
@@ -249,10 +251,11 @@ void stage::wait_for_set(const step& s) {
     found = ::epoll_pwait2(at(s.slot), events, most, &now, nullptr);
   }
   done(s, found);
+  constexpr std::uint32_t writing = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
   const std::span told(events, static_cast<std::size_t>(std::max(found, 0)));
   out_.events(told, found == most);
   for (const epoll_event& each : told) {
-    if (has_edges_ && (each.events & (EPOLLIN | EPOLLERR))) read_all(at(static_cast<int>(each.data.u64 & 0xff)));
+    if (has_edges_ && (each.events & ~writing)) read_all(static_cast<int>(each.data.u64 >> 8 & 0xffff));
   }
 }
 

@@ -58,6 +58,7 @@ void transcript::address(const void* raw, std::size_t room, std::size_t length) 
   sockaddr_in6 out{};
   const std::size_t there = std::min({room, length, sizeof out});
   std::memcpy(&out, raw, there);
+  if (out.sin6_family == AF_INET6) out.sin6_flowinfo = 0;  // "Flow labels" in docs/differences.md
   const bool is_v4 = out.sin6_family == AF_INET, is_v6 = out.sin6_family == AF_INET6;
   if (there < 16 || !(is_v4 || is_v6))
     return bytes({reinterpret_cast<std::byte*>(&out), std::min<std::size_t>(there, 2)});
