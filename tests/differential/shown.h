@@ -108,37 +108,46 @@ static void show_message(const struct msghdr* m, long size) {
   printf("  flags %#x\n", (unsigned)m->msg_flags);
 }
 
-#define SHOW_RECEIVED(call, m)            \
-  do {                                    \
-    const long got_ = SHOW(call);         \
-    if (got_ >= 0) show_message(m, got_); \
+/* What would wait for ever is left out. */
+static inline int would_wait(int socket, int flags) {
+  const int mode = fcntl(socket, F_GETFL);
+  struct pollfd one = {socket, POLLIN, 0};
+  if ((flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) || mode < 0 || (mode & O_NONBLOCK)) return 0;
+  return poll(&one, 1, 0) == 0 || !(one.revents & (POLLIN | POLLNVAL));
+}
+
+#define SHOW_RECEIVED(socket, flags, call, m)                      \
+  do {                                                             \
+    const long got_ = would_wait(socket, flags) ? -1 : SHOW(call); \
+    if (got_ >= 0) show_message(m, got_);                          \
   } while (0)
 
-#define show_recv(socket, name, control, sizes, count, flags)                               \
-  do {                                                                                      \
-    struct msghdr m_ = room_for(name, control, sizes, count);                               \
-    SHOW_RECEIVED(recv(socket, m_.msg_iov[0].iov_base, m_.msg_iov[0].iov_len, flags), &m_); \
+#define show_recv(socket, name, control, sizes, count, flags)                                              \
+  do {                                                                                                     \
+    struct msghdr m_ = room_for(name, control, sizes, count);                                              \
+    SHOW_RECEIVED(socket, flags, recv(socket, m_.msg_iov[0].iov_base, m_.msg_iov[0].iov_len, flags), &m_); \
   } while (0)
 #define show_recvfrom(socket, name, control, sizes, count, flags)                                                   \
   do {                                                                                                              \
     struct msghdr m_ = room_for(name, control, sizes, count);                                                       \
     SHOW_RECEIVED(                                                                                                  \
+        socket, flags,                                                                                              \
         recvfrom(socket, m_.msg_iov[0].iov_base, m_.msg_iov[0].iov_len, flags, m_.msg_name, &m_.msg_namelen), &m_); \
   } while (0)
-#define show_recvmsg(socket, name, control, sizes, count, flags) \
-  do {                                                           \
-    struct msghdr m_ = room_for(name, control, sizes, count);    \
-    SHOW_RECEIVED(recvmsg(socket, &m_, flags), &m_);             \
+#define show_recvmsg(socket, name, control, sizes, count, flags)    \
+  do {                                                              \
+    struct msghdr m_ = room_for(name, control, sizes, count);       \
+    SHOW_RECEIVED(socket, flags, recvmsg(socket, &m_, flags), &m_); \
   } while (0)
-#define show_read(socket, name, control, sizes, count)                               \
-  do {                                                                               \
-    struct msghdr m_ = room_for(name, control, sizes, count);                        \
-    SHOW_RECEIVED(read(socket, m_.msg_iov[0].iov_base, m_.msg_iov[0].iov_len), &m_); \
+#define show_read(socket, name, control, sizes, count)                                          \
+  do {                                                                                          \
+    struct msghdr m_ = room_for(name, control, sizes, count);                                   \
+    SHOW_RECEIVED(socket, 0, read(socket, m_.msg_iov[0].iov_base, m_.msg_iov[0].iov_len), &m_); \
   } while (0)
-#define show_readv(socket, name, control, sizes, count)       \
-  do {                                                        \
-    struct msghdr m_ = room_for(name, control, sizes, count); \
-    SHOW_RECEIVED(readv(socket, m_.msg_iov, count), &m_);     \
+#define show_readv(socket, name, control, sizes, count)              \
+  do {                                                               \
+    struct msghdr m_ = room_for(name, control, sizes, count);        \
+    SHOW_RECEIVED(socket, 0, readv(socket, m_.msg_iov, count), &m_); \
   } while (0)
 
 static inline void show_sendmsg(int socket, const void* to, int length, const struct iovec* pieces, int count,
@@ -152,7 +161,9 @@ static inline void show_sendmmsg(int socket, struct mmsghdr* list, unsigned coun
 }
 static inline void show_recvmmsg(int socket, struct mmsghdr* list, unsigned count, int flags, long timeout) {
   struct timespec limit = {timeout / 1000000000, timeout == -2 ? -1 : 0};
-  const int got = SHOW(recvmmsg(socket, list, count, flags, timeout == -1 ? NULL : &limit));
+  const int got = count != 0 && would_wait(socket, flags)
+                      ? -1
+                      : SHOW(recvmmsg(socket, list, count, flags, timeout == -1 ? NULL : &limit));
   for (int i = 0; i < got; ++i) show_message(&list[i].msg_hdr, list[i].msg_len);
 }
 

@@ -149,7 +149,8 @@ TEST(control, says_what_the_datagram_shall_have) {
   ASSERT_EQ(read.refusal, 0);
   EXPECT_EQ(read.ttl, 7) << "the last one counts";
   EXPECT_EQ(read.tos, 0xb8);
-  EXPECT_EQ(read.source, ip("10.0.0.3"));
+  EXPECT_TRUE(read.has_v4_source);
+  EXPECT_EQ(read.source_v4, ip("10.0.0.3"));
 }
 
 // Its one difference: we have no interface numbers.
