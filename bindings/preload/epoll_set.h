@@ -47,8 +47,8 @@ class alignas(64) epoll_set {
   // Adds the events of what `list` found to the `n` that are there, beginning with another one each turn. `set` is our
   // descriptor. Returns how many there are then.
   int collect(watch& list, std::size_t turn, int set, epoll_event* events, int n, int most);
-  // Adds one to the `n` that are there, or joins it with one of the other half of the same socket. Where members have the
-  // same data, nobody can tell, and only what is said already is left out. Returns how many there are then.
+  // Adds one to the `n` that are there, or joins it with one of the other half of the same socket. Where members have
+  // the same data, nobody can tell, and only what is said already is left out. Returns how many there are then.
   int join(epoll_event* events, int n, const epoll_event& another);
   // Grows with each wait: who comes first changes with it.
   std::size_t next_turn() { return turn_.fetch_add(1, std::memory_order_relaxed); }

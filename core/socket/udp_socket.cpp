@@ -199,8 +199,8 @@ bool udp_socket::is_of_the_other_ip(const ip_address& destination) const {
   return family_ == ip_family::v6 && source_.is_v4() && !destination.is_v4();
 }
 
-// From an address of one IP to one of the other; and to the any address from elsewhere than loopback, which is loopback's
-// interface all the same.
+// From an address of one IP to one of the other; and to the any address from elsewhere than loopback, which is
+// loopback's interface all the same.
 bool udp_socket::is_odd(const ip_address& destination) const {
   const bool has_none = source_.is_any() && !source_.is_v4();
   const bool is_mixed = family_ == ip_family::v6 && !has_none && source_.is_v4() != destination.is_v4();

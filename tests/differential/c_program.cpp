@@ -86,7 +86,7 @@ std::string address(const place& p) {
     return "AT6(\"" + std::string(inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text)) + "\", " + port + ", " +
            number(v6.sin6_scope_id) + ")" + length;
   }
-  return bytes(&p.raw, sizeof(sockaddr_in6)) + length;
+  return "(void*)" + bytes(&p.raw, sizeof(sockaddr_in6)) + length;
 }
 
 std::string payload(const piece& p, std::uint32_t fill) {
