@@ -17,6 +17,7 @@ status read_packet_info(const std::byte* value, std::size_t size, send_choices& 
   std::memcpy(source.bytes.data(), &info.ipi_spec_dst, source.bytes.size());
   out.source_v4 = source;
   out.has_v4_source = true;
+  out.is_said_twice |= out.is_v6_said;
   if (info.ipi_ifindex != 0) out.interface = info.ipi_ifindex;
   return {};
 }
@@ -26,7 +27,7 @@ status read_packet_info_v6(const std::byte* value, std::size_t size, send_choice
   if (size < sizeof info) return error{EINVAL};
   std::memcpy(&info, value, sizeof info);
   const auto interface = static_cast<int>(info.ipi6_ifindex);
-  out.is_said_twice = out.is_v6_said;
+  out.is_said_twice |= out.is_v6_said || out.has_v4_source;
   out.is_v6_said = true;
   if (interface != 0 && out.interface != 0 && out.interface != interface) return error{EINVAL};
   if (interface != 0) out.interface = interface;

@@ -500,7 +500,7 @@ int endpoint::readiness(time_point now, int asked) {
   // On loopback the kernel's errors are those of what was just sent.
   const bool may_have_error = kernel_ && engine_.with_host() == sharing::loopback && kernel_->expects_answer(now);
   const bool is_enough = (here & asked & ~ready::writable) != 0 && !may_have_error;
-  if (!kernel_ || is_enough) return here;
+  if (!kernel_ || (is_enough && is_fast())) return here;
   return here | (is_fast() ? kernel_->readiness(now) : kernel_->ask());
 }
 

@@ -200,7 +200,9 @@ class generator {
 
   void add_bind(int slot) {
     step& made = push(call::bind, slot);
-    const int wanted = random_.percent(10) ? 0 : random_.percent(10) ? port(random_.below(6)) : port(slot);
+    const int wanted = !fills_buffers_ && random_.percent(10) ? 0
+                       : random_.percent(10)                  ? port(random_.below(6))
+                                                              : port(slot);
     made.where = fills_buffers_ ? at(family_of(slot) == family::v4 ? "127.0.0.1" : "::1", wanted)
                                 : place_to_bind(random_.percent(4) ? family::v4 : family_of(slot), wanted, random_);
     if (slot < first_duplicate && sockets_[slot].bound.is_null) sockets_[slot].bound = made.where;
