@@ -17,7 +17,8 @@ status read_packet_info(const std::byte* value, std::size_t size, send_choices& 
   std::memcpy(source.bytes.data(), &info.ipi_spec_dst, source.bytes.size());
   out.source_v4 = source;
   out.has_v4_source = true;
-  out.is_said_twice |= out.is_v6_said;
+  // For a datagram of IPv6 it means nothing, unlike to one of IPv4.
+  out.is_said_twice |= info.ipi_ifindex != 0 && out.interface != 0 && info.ipi_ifindex != out.interface;
   if (info.ipi_ifindex != 0) out.interface = info.ipi_ifindex;
   return {};
 }
@@ -27,9 +28,9 @@ status read_packet_info_v6(const std::byte* value, std::size_t size, send_choice
   if (size < sizeof info) return error{EINVAL};
   std::memcpy(&info, value, sizeof info);
   const auto interface = static_cast<int>(info.ipi6_ifindex);
-  out.is_said_twice |= out.is_v6_said || out.has_v4_source;
+  out.is_said_twice |= out.is_v6_said;
   out.is_v6_said = true;
-  if (interface != 0 && out.interface != 0 && out.interface != interface) return error{EINVAL};
+  out.is_said_twice |= interface != 0 && out.interface != 0 && out.interface != interface;
   if (interface != 0) out.interface = interface;
   ip_address source;
   std::memcpy(source.bytes.data(), &info.ipi6_addr, source.bytes.size());

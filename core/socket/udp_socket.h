@@ -30,7 +30,7 @@ struct send_choices {
   int hops = -1, traffic_class = -1;  // of IPv6, likewise
   bool has_v6_source = false;         // an address of IPv6, or its any address, was given as the source
   bool has_v4_source = false;
-  bool is_v6_said = false, is_said_twice = false;  // of both, or twice: each may have been wrong by itself
+  bool is_v6_said = false, is_said_twice = false;  // two that aren't of one mind: each counts by itself
   bool confirm = false;                            // the peer is known to be alive (MSG_CONFIRM)
   int refusal = 0;  // errno: they can't be had, which Linux says after it has looked at the destination
 };
