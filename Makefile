@@ -2,7 +2,7 @@
 
 PREFIX ?= /usr/local
 
-.PHONY: all demo test sanitize fuzz bench lint coverage install format clean
+.PHONY: all demo test sanitize fuzz differential bench lint coverage install format clean
 
 all:
 	scripts/build release
@@ -23,6 +23,10 @@ sanitize:
 fuzz:
 	scripts/install-deps test
 	scripts/fuzz
+
+differential:
+	scripts/install-deps test
+	scripts/differential
 
 bench:
 	scripts/install-deps bench

@@ -35,6 +35,7 @@ inline bool translate(const sockaddr* from, socklen_t length, fastudp_addr& to) 
   if (from == nullptr || length < sizeof(sockaddr_in) || length > sizeof(sockaddr_storage)) return false;
   sockaddr_in6 any{};
   std::memcpy(&any, from, std::min<std::size_t>(length, sizeof any));
+  if (length < sizeof any) any.sin6_scope_id = 0;
   if (any.sin6_family == AF_INET6 && length >= shortest_v6) return translate(any, to);
   if (any.sin6_family != AF_INET) return false;
   sockaddr_in v4;

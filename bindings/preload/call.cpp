@@ -23,7 +23,6 @@ void call::end() {
 }
 
 void call::count(std::int64_t received, std::int64_t sent, cause why) const {
-  if (received <= 0 && sent <= 0) return;
   const auto at_least_0 = [](std::int64_t n) { return n < 0 ? 0 : static_cast<std::uint64_t>(n); };
   fastudp_socket_count(handle(), at_least_0(received), at_least_0(sent), library::reason(why));
 }

@@ -127,9 +127,11 @@ bool is_for_sockets(unsigned long request) {
 int readable_bytes(const call& c, int fd, unsigned long request, unsigned long argument) {
   const int state = fastudp_socket_poll(c.handle());
   if (state < 0 || (state & FASTUDP_ERROR) || argument == 0) return real.ioctl(fd, request, argument);
+  const int error = errno;
   fastudp_msg m{};
   const bool is_there =
       (state & FASTUDP_READABLE) && fastudp_recv(c.handle(), &m, 1, FASTUDP_PEEK | FASTUDP_DONTWAIT) > 0;
+  errno = error;
   *reinterpret_cast<int*>(argument) = is_there ? static_cast<int>(m.length) : 0;
   return 0;
 }

@@ -1,5 +1,6 @@
 // epoll: one call returns what the kernel's set has and what is ready in our sockets.
 
+#include <limits.h>
 #include <sys/epoll.h>
 
 #include "call.h"
@@ -32,23 +33,18 @@ class pinned_set {
   epoll_set* set_ = nullptr;
 };
 
-int harvest(epoll_set& set, int fd, epoll_event* events, int most) {
-  const int n = most > 0 ? real.epoll_wait(fd, events, most, 0) : 0;
-  for (int i = 0; i < n; ++i) set.kernel_told(events[i]);
-  return n < 0 ? 0 : n;
-}
-
-// events[first..count) are joined with those before that are about the same thing: both halves of one socket.
-int join(epoll_event* events, int first, int count) {
-  int n = first;
-  for (int i = first; i < count; ++i) {
-    int same = 0;
-    while (same < first && events[same].data.u64 != events[i].data.u64) ++same;
-    if (same < first) {
-      events[same].events |= events[i].events;
-    } else {
-      events[n++] = events[i];
+// Adds the kernel's events to the `n` that are there, of which some may be about the same sockets. It gives others when
+// it is asked again.
+int harvest(epoll_set& set, int fd, epoll_event* events, int n, int most) {
+  constexpr int rounds = 8;
+  for (int round = 0; round < rounds && n < most; ++round) {
+    const int room = most - n, got = real.epoll_wait(fd, events + n, room, 0);
+    const int before = n;
+    for (int i = 0; i < got; ++i) {
+      set.kernel_told(events[before + i]);
+      n = set.join(events, n, events[before + i]);
     }
+    if (got < room || n - before == got) break;
   }
   return n;
 }
@@ -75,11 +71,9 @@ class epoll_call {
     if (ready < 0) return ready;
     const std::size_t turn = set_.next_turn();
     const bool kernel_is_first = turn % 2 == 0;
-    int n = kernel_is_first ? harvest(set_, fd_, events_, most_) : 0;
-    const int before = n;
-    n = join(events_, before, n + set_.collect(list, turn, fd_, events_ + n, most_ - n));
-    if (!kernel_is_first) n = join(events_, n, n + harvest(set_, fd_, events_ + n, most_ - n));
-    return n;
+    int n = kernel_is_first ? harvest(set_, fd_, events_, 0, most_) : 0;
+    n = set_.collect(list, turn, fd_, events_, n, most_);
+    return kernel_is_first ? n : harvest(set_, fd_, events_, n, most_);
   }
 
   epoll_set& set_;
@@ -92,7 +86,8 @@ template <typename Otherwise>
 int wait_on(int fd, epoll_event* events, int most, std::int64_t timeout, const sigset_t* mask,
             const Otherwise& otherwise) {
   const pinned_set set(fd);
-  if (!set || most <= 0 || events == nullptr || !set->has_fast()) return otherwise();
+  constexpr int most_possible = INT_MAX / sizeof(epoll_event);
+  if (!set || most <= 0 || most > most_possible || events == nullptr || !set->has_fast()) return otherwise();
   const waiting outermost;
   return outermost ? give_int(epoll_call(*set.get(), fd, events, most).wait(timeout, mask)) : otherwise();
 }

@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "events.h"
@@ -15,6 +16,13 @@ namespace preload {
 namespace {
 
 constinit pool<epoll_set, &epoll_set::next> sets;
+
+// What the kernel would say of a member that it has: EPOLLEXCLUSIVE goes with few others, and is for adding only.
+bool is_badly_exclusive(int operation, std::uint32_t events) {
+  constexpr std::uint32_t goes_along =
+      EPOLLEXCLUSIVE | EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET;
+  return (events & EPOLLEXCLUSIVE) && (operation == EPOLL_CTL_MOD || (events & ~goes_along) != 0);
+}
 
 template <typename Visit>
 void for_each_set(const Visit& visit) {
@@ -102,8 +110,12 @@ int epoll_set::control(int set, int operation, int fd, fast_socket* socket, epol
   if (known == nullptr || event == nullptr) {
     if (known == nullptr || operation != EPOLL_CTL_DEL) return real.epoll_ctl(set, operation, fd, event);
   }
-  if (operation == EPOLL_CTL_MOD) return modify(set, *known, event);
   if (operation == EPOLL_CTL_DEL) return remove(set, *known);
+  if (!known->is_in_kernel && is_badly_exclusive(operation, event->events)) {
+    errno = EINVAL;
+    return -1;
+  }
+  if (operation == EPOLL_CTL_MOD) return modify(set, *known, event);
   errno = operation == EPOLL_CTL_ADD ? EEXIST : EINVAL;
   return -1;
 }
@@ -115,7 +127,10 @@ int epoll_set::add(int set, int fd, fast_socket* socket, epoll_set* inner, epoll
   m.socket = socket;
   m.inner = inner;
   m.event = *event;
-  if (socket != nullptr) m.identity = socket->identity();
+  if (socket != nullptr) {
+    m.identity = socket->identity();
+    m.sends = socket->sends.load();
+  }
   if (inner != nullptr) inner->references_.fetch_add(1, std::memory_order_relaxed);
   members_.add(m);
   change();
@@ -184,10 +199,15 @@ void epoll_set::begin_all_anew() {
   for_each_set([](epoll_set& set) { set.begin_anew(); });
 }
 
-// The kernel tells edges of writing, once. Of reading there may be a new one whenever the program has read since.
+bool epoll_set::has_sent(const member& m) {
+  return (m.event.events & (EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND)) && m.sends != m.socket->sends.load();
+}
+
+// Of writing the kernel tells the first edge, and there is a new one when something was sent. Of reading there may be
+// one whenever the program has read since.
 short epoll_set::asked_of(const member& m) const {
   const short out = asked(*m.socket, m.event.events);
-  return m.event.events & EPOLLET ? out & POLLIN : out;
+  return (m.event.events & EPOLLET) && !has_sent(m) ? out & POLLIN : out;
 }
 
 bool epoll_set::is_wanted(member& m) {
@@ -195,16 +215,18 @@ bool epoll_set::is_wanted(member& m) {
   if (!(m.event.events & EPOLLET) || m.is_armed) return true;
   m.socket->receives_are_watched.store(true);
   m.is_armed = m.receives != m.socket->receives.load();
-  return m.is_armed;
+  return m.is_armed || has_sent(m);
 }
 
 bool epoll_set::add_member_to(watch& list, std::size_t i, const watch::origin& from) {
   member& m = members_[i];
+  m.is_told = false;
   watch::origin here = from;
   if (!from.is_nested) here.member = i;
   if (m.inner != nullptr) {
     here.is_nested = true;
-    return m.is_disabled || m.inner->add_to(list, here);
+    const bool is_asked = (m.event.events & (EPOLLIN | EPOLLRDNORM)) && !m.is_disabled;
+    return !is_asked || m.inner->add_to(list, here);
   }
   if (!is_wanted(m) || !m.socket->begin_watch()) return true;
   if (list.add_member(m.socket, asked_of(m), here)) return true;
@@ -230,6 +252,7 @@ void epoll_set::reported(int set, member& m) {
   if (m.socket != nullptr && (m.event.events & EPOLLET)) {
     m.is_armed = false;
     m.receives = m.socket->receives.load();
+    m.sends = m.socket->sends.load();
   }
   if (!(m.event.events & EPOLLONESHOT)) return;
   m.is_disabled = true;
@@ -240,33 +263,58 @@ void epoll_set::reported(int set, member& m) {
 }
 
 unsigned epoll_set::events_of(watch& list, std::size_t item, const member& m) {
-  if (list.found(item) == 0 || m.is_disabled || !is_alive(m)) return 0;
+  if (list.found(item) == 0 || (m.is_disabled && !m.is_told) || !is_alive(m)) return 0;
   if (m.inner != nullptr) return list.from(item).is_nested ? m.event.events & (EPOLLIN | EPOLLRDNORM) : 0;
   if (m.socket != list.from(item).socket) return 0;
-  return told(*m.socket, m.event.events, list.found(item));
+  // An edge brings all that is there; writing always is.
+  const int also = m.event.events & EPOLLET ? POLLOUT : 0;
+  return told(*m.socket, m.event.events, static_cast<short>(list.found(item) | also));
 }
 
-int epoll_set::collect(watch& list, std::size_t turn, int set, epoll_event* events, int most) {
+int epoll_set::collect(watch& list, std::size_t turn, int set, epoll_event* events, int n, int most) {
   mutex_guard held(mutex_);
-  int n = 0;
   for (std::size_t k = 0; k < list.size() && n < most; ++k) {
     const std::size_t i = (turn / 2 + k) % list.size();
     const watch::origin& from = list.from(i);
     if (!from.is_watched || from.member >= members_.size()) continue;
     member& m = members_[from.member];
-    const unsigned found = events_of(list, i, m);
-    if (found == 0) continue;
-    events[n] = m.event;
-    events[n++].events = found;
+    epoll_event found = m.event;
+    found.events = events_of(list, i, m);
+    if (found.events == 0) continue;
+    n = join_held(events, n, found);
     reported(set, m);
   }
   return n;
 }
 
+bool epoll_set::are_joined(const epoll_event& one, const epoll_event& other) {
+  if (one.data.u64 != other.data.u64) return false;
+  if ((other.events & ~one.events) == 0 || (one.events & ~other.events) == 0) return true;
+  const auto is_same = [&](const member& m) { return m.event.data.u64 == one.data.u64; };
+  return std::count_if(members_.begin(), members_.end(), is_same) < 2;
+}
+
+int epoll_set::join_held(epoll_event* events, int n, const epoll_event& another) {
+  int same = 0;
+  while (same < n && !are_joined(events[same], another)) ++same;
+  if (same < n) {
+    events[same].events |= another.events;
+    return n;
+  }
+  events[n] = another;
+  return n + 1;
+}
+
+int epoll_set::join(epoll_event* events, int n, const epoll_event& another) {
+  mutex_guard held(mutex_);
+  return join_held(events, n, another);
+}
+
 void epoll_set::kernel_told(const epoll_event& event) {
   mutex_guard held(mutex_);
   for (member& m : members_) {
-    if ((m.event.events & EPOLLONESHOT) && m.event.data.u64 == event.data.u64) m.is_disabled = true;
+    if (!(m.event.events & EPOLLONESHOT) || m.event.data.u64 != event.data.u64 || m.is_disabled) continue;
+    m.is_disabled = m.is_told = true;
   }
 }
 

@@ -44,9 +44,12 @@ class alignas(64) epoll_set {
     from.owner = owner;
     return add_to(list, from);
   }
-  // Writes the events of what `list` found for `owner`, beginning with another one each turn. `set` is our descriptor.
-  // Returns how many.
-  int collect(watch& list, std::size_t turn, int set, epoll_event* events, int most);
+  // Adds the events of what `list` found to the `n` that are there, beginning with another one each turn. `set` is our
+  // descriptor. Returns how many there are then.
+  int collect(watch& list, std::size_t turn, int set, epoll_event* events, int n, int most);
+  // Adds one to the `n` that are there, or joins it with one of the other half of the same socket. Where members have
+  // the same data, nobody can tell, and only what is said already is left out. Returns how many there are then.
+  int join(epoll_event* events, int n, const epoll_event& another);
   // Grows with each wait: who comes first changes with it.
   std::size_t next_turn() { return turn_.fetch_add(1, std::memory_order_relaxed); }
   // One of the kernel's events: for a one-shot member it was the one.
@@ -74,11 +77,14 @@ class alignas(64) epoll_set {
     epoll_event event{};
     bool is_in_kernel = true;  // a one-shot member that we reported is taken out of the real set
     bool is_disabled = false;
+    bool is_told = false;  // by the kernel in this wait, which disabled it: our half belongs to the same event
     bool is_armed = true;  // edge-triggered: to be reported when it is ready
-    std::uint32_t receives = 0;
+    std::uint32_t receives = 0, sends = 0;
   };
 
   static epoll_set* make();
+  int join_held(epoll_event* events, int n, const epoll_event& another);
+  bool are_joined(const epoll_event& one, const epoll_event& other);
   member* find(int fd, const fast_socket* socket, const epoll_set* inner);
   bool is_alive(const member& m) const;
   void bury(std::size_t i);
@@ -90,6 +96,7 @@ class alignas(64) epoll_set {
   bool add_member_to(watch& list, std::size_t i, const watch::origin& from);
   bool is_wanted(member& m);
   short asked_of(const member& m) const;
+  static bool has_sent(const member& m);
   void reported(int set, member& m);
   unsigned events_of(watch& list, std::size_t item, const member& m);
 

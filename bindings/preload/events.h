@@ -14,7 +14,7 @@ static_assert(EPOLLRDNORM == 0x40 && EPOLLWRNORM == 0x100 && EPOLLWRBAND == 0x20
 
 // What to wait for, when the program asks for `wanted`. A socket that is shut for reading is readable for good.
 inline short asked(const fast_socket& s, unsigned wanted) {
-  short out = 0;
+  short out = static_cast<short>(wanted & EPOLLPRI);  // SO_SELECT_ERR_QUEUE, of the kernel's half
   if (wanted & (EPOLLIN | EPOLLRDNORM)) out |= POLLIN;
   if ((wanted & EPOLLRDHUP) && s.receive_is_shut.load(std::memory_order_relaxed)) out |= POLLIN;
   if (wanted & EPOLLPRI) out |= POLLPRI;

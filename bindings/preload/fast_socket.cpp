@@ -55,6 +55,9 @@ fast_socket* fast_socket::make(fastudp_socket* handle, int companion, bool block
   fast_socket* out = sockets.take();
   if (out == nullptr) return nullptr;
   out->handle_ = handle;
+  fastudp_addr own{};
+  (void)fastudp_socket_local_addr(handle, &own);
+  out->is_ipv4_ = own.family == FASTUDP_IPV4;
   out->companion_ = companion;
   out->identity_ = next_identity.fetch_add(1, std::memory_order_relaxed);
   out->nonblocking = blocks_not;

@@ -35,6 +35,7 @@ class alignas(64) fast_socket {
   static bool has_dead() { return dead_.load(std::memory_order_relaxed) != nullptr; }
 
   fastudp_socket* handle() const { return handle_; }
+  bool is_ipv4() const { return is_ipv4_; }
   // Differs between two sockets that had the same memory.
   std::uint64_t identity() const { return identity_; }
 
@@ -50,6 +51,8 @@ class alignas(64) fast_socket {
   std::atomic<bool> sends_pieces{false};         // a datagram in pieces may be held back
   // How often the program has received, for edge-triggered epoll; and whether a waiting epoll set wants to be told.
   std::atomic<std::uint32_t> receives{0};
+  // How often it has sent: Linux tells an edge of writing when what was sent is gone.
+  std::atomic<std::uint32_t> sends{0};
   std::atomic<bool> receives_are_watched{false};
 
   // An epoll call holds it while it waits; unlike other calls that must not keep the port taken after the last close.
@@ -69,6 +72,7 @@ class alignas(64) fast_socket {
   fastudp_socket* handle_ = nullptr;
   std::uint64_t identity_ = 0;
   int companion_ = -1;
+  bool is_ipv4_ = false;
 
   static std::atomic<fast_socket*> dead_;
 };

@@ -34,9 +34,10 @@ bool translate_to_connect(const sockaddr* address, socklen_t length, fastudp_add
          (is_family(address, length, AF_UNSPEC) && length <= sizeof(sockaddr_storage));
 }
 
-int family_of(const call& c) {
-  fastudp_addr own{};
-  return fastudp_socket_local_addr(c.handle(), &own) == 0 ? own.family : FASTUDP_UNSPEC;
+bool is_v6_only(int fd, const call& c) {
+  int only = 0;
+  socklen_t size = sizeof only;
+  return !c->is_ipv4() && real.getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &size) == 0 && only != 0;
 }
 
 using name_getter = int (*)(fastudp_socket*, fastudp_addr*);
@@ -63,7 +64,7 @@ int hook::bind(int fd, const sockaddr* address, socklen_t length) {
   const call c(fd);
   fastudp_addr to;
   // Of the other family, it is the kernel's to refuse.
-  if (!c || !translate_to_bind(address, length, to) || to.family != family_of(c)) {
+  if (!c || !translate_to_bind(address, length, to) || (to.family == FASTUDP_IPV4) != c->is_ipv4()) {
     return real.bind(fd, address, length);
   }
   if (!user_rules::before_binding(c, to)) return -1;
@@ -73,10 +74,13 @@ int hook::bind(int fd, const sockaddr* address, socklen_t length) {
 int hook::connect(int fd, const sockaddr* address, socklen_t length) {
   const call c(fd);
   fastudp_addr to;
-  const bool is_refused = c && family_of(c) == FASTUDP_IPV4 && is_family(address, length, AF_INET6);
+  const bool is_refused = c && c->is_ipv4() && is_family(address, length, AF_INET6);
   if (!c || is_refused || !translate_to_connect(address, length, to)) return real.connect(fd, address, length);
   if (!user_rules::before_connecting(c, to)) return -1;
-  return give_int(fastudp_socket_connect(c.handle(), &to));
+  const int outcome = fastudp_socket_connect(c.handle(), &to);
+  // IPv4's own form of address is refused otherwise than the mapped one.
+  const bool is_other_form = outcome == -ENETUNREACH && to.family == FASTUDP_IPV4 && is_v6_only(fd, c);
+  return give_int(is_other_form ? -EAFNOSUPPORT : outcome);
 }
 
 int hook::getsockname(int fd, sockaddr* address, socklen_t* length) {

@@ -13,7 +13,10 @@ template <typename Visit>
 bool for_each_passed(const msghdr* m, const Visit& visit) {
   if (m == nullptr || m->msg_control == nullptr || m->msg_controllen < sizeof(cmsghdr)) return true;
   for (cmsghdr* each = CMSG_FIRSTHDR(m); each != nullptr; each = CMSG_NXTHDR(const_cast<msghdr*>(m), each)) {
-    if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_RIGHTS || each->cmsg_len < CMSG_LEN(0)) continue;
+    const auto* end = static_cast<const char*>(m->msg_control) + m->msg_controllen;
+    const bool fits = each->cmsg_len <= static_cast<std::size_t>(end - reinterpret_cast<const char*>(each));
+    if (each->cmsg_len < CMSG_LEN(0) || !fits) return true;  // the kernel refuses all
+    if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t count = (each->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (std::size_t i = 0; i < count; ++i) {
       int fd;

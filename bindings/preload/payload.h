@@ -26,7 +26,10 @@ class payload {
     pieces_ = pieces;
     count_ = count;
     for (std::size_t i = 0; i < count; ++i) {
-      has_null_ = has_null_ || (pieces[i].iov_base == nullptr && pieces[i].iov_len != 0);
+      if (!has_null_ && pieces[i].iov_base == nullptr && pieces[i].iov_len != 0) {
+        has_null_ = true;
+        before_null_ = size_;
+      }
       if (pieces[i].iov_len > SSIZE_MAX - size_) return false;
       size_ += pieces[i].iov_len;
     }
@@ -51,7 +54,7 @@ class payload {
 
   void scatter(std::size_t received) {
     std::size_t at = 0;
-    for (std::size_t i = 0; own_ != nullptr && !has_null_ && i < count_ && at < received; ++i) {
+    for (std::size_t i = 0; own_ != nullptr && i < count_ && at < received; ++i) {
       const std::size_t n = std::min(pieces_[i].iov_len, received - at);
       std::memcpy(pieces_[i].iov_base, own_ + at, n);
       at += n;
@@ -60,6 +63,8 @@ class payload {
 
   // A piece is nowhere: whatever has to go there is a fault.
   bool has_null() const { return has_null_; }
+  // Of so many bytes that came, some have to go there.
+  bool is_beyond(std::size_t received) const { return has_null_ && std::min(received, size_) > before_null_; }
   std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
 
@@ -68,7 +73,7 @@ class payload {
   std::size_t count_ = 0;
   std::byte* data_ = nullptr;
   std::byte* own_ = nullptr;
-  std::size_t size_ = 0;
+  std::size_t size_ = 0, before_null_ = 0;
   bool has_null_ = false;
 };
 

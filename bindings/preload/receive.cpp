@@ -57,8 +57,9 @@ fastudp_msg room_at(void* data, std::size_t size) {
 }
 
 bool translate(const msghdr& m, payload& body, fastudp_msg& out) {
-  if (static_cast<int>(m.msg_namelen) < 0 || !body.name(m.msg_iov, m.msg_iovlen)) return false;
-  out = room_at(body.has_null() ? nullptr : body.data(), body.size());
+  if ((m.msg_name != nullptr && static_cast<int>(m.msg_namelen) < 0) || !body.name(m.msg_iov, m.msg_iovlen))
+    return false;
+  out = room_at(body.data(), body.size());
   out.control = m.msg_control;
   out.control_len = m.msg_control == nullptr ? 0 : limited(m.msg_controllen);
   return true;
@@ -75,7 +76,9 @@ void write_back(const fastudp_msg& in, int flags, msghdr& m) {
 ssize_t size_of(const fastudp_msg& m, int flags) { return static_cast<ssize_t>(flags & MSG_TRUNC ? m.length : m.size); }
 
 // Linux takes the datagram from the queue before it finds that it can't be stored.
-bool is_lost(const fastudp_msg& m, bool has_null) { return has_null && m.length != 0; }
+bool is_lost(const fastudp_msg& m, const void* data, size_t size) {
+  return data == nullptr && size != 0 && m.length != 0;
+}
 
 template <typename Otherwise>
 ssize_t counted(const call& c, int flags, const Otherwise& otherwise) {
@@ -87,15 +90,12 @@ ssize_t counted(const call& c, int flags, const Otherwise& otherwise) {
 template <typename Otherwise>
 ssize_t receive_data(const call& c, void* data, size_t size, int flags, sockaddr* from, socklen_t* length,
                      const Otherwise& otherwise) {
-  if (!flags_translate(flags)) return counted(c, flags, otherwise);
   fastudp_msg m = room_at(data, size);
   const int received = receive(c, &m, 1, flags);
   if (received == -EOPNOTSUPP) return counted(c, flags, otherwise);
   if (received < 0) return give(received);
   if (received == 0) m = {};
-  const int fault = is_lost(m, data == nullptr && size != 0) ? -EFAULT
-                    : from != nullptr                        ? store(m.peer, from, length)
-                                                             : 0;
+  const int fault = is_lost(m, data, size) ? -EFAULT : from != nullptr ? store(m.peer, from, length) : 0;
   return fault < 0 ? give(fault) : size_of(m, flags);
 }
 
@@ -105,8 +105,8 @@ ssize_t receive_from(int fd, void* data, size_t size, int flags, sockaddr* from,
   return c ? receive_data(c, data, size, flags, from, length, otherwise) : otherwise();
 }
 
-ssize_t receive_message(const call& c, int fd, msghdr* m, int flags) {
-  const auto otherwise = [&] { return real.recvmsg(fd, m, flags); };
+template <typename Otherwise>
+ssize_t receive_message(const call& c, msghdr* m, int flags, const Otherwise& otherwise) {
   payload body;
   fastudp_msg in;
   if (m == nullptr || !flags_translate(flags) || !translate(*m, body, in)) return counted(c, flags, otherwise);
@@ -114,7 +114,7 @@ ssize_t receive_message(const call& c, int fd, msghdr* m, int flags) {
   if (received == -EOPNOTSUPP) return counted(c, flags, otherwise);
   if (received < 0) return give(received);
   if (received == 0) in = {};
-  if (is_lost(in, body.has_null())) return give(-EFAULT);
+  if (body.is_beyond(in.length)) return give(-EFAULT);
   body.scatter(in.size);
   write_back(in, flags, *m);
   return size_of(in, flags);
@@ -130,7 +130,7 @@ ssize_t read_pieces(int fd, const iovec* pieces, int count, int flags) {
   if (!c || count < 0 || !body.name(pieces, static_cast<size_t>(count)) || body.size() == 0) {
     return real.readv(fd, pieces, count);
   }
-  return receive_message(c, fd, &m, flags);
+  return receive_message(c, &m, flags, [&] { return real.recvmsg(fd, &m, flags); });
 }
 
 // Room for a burst, each message in one piece; others go one by one.
@@ -156,7 +156,12 @@ int receive_burst(const call& c, int fd, mmsghdr* messages, unsigned count, int 
     return received;
   }
   if (received < 0 && received != -EOPNOTSUPP) return received;
-  const ssize_t size = receive_message(c, fd, &messages->msg_hdr, flags);
+  // Linux tells a pending error before it looks at the messages.
+  const auto otherwise = [&] {
+    const int one = real.recvmmsg(fd, messages, 1, flags, nullptr);
+    return one == 1 ? static_cast<ssize_t>(messages->msg_len) : one;
+  };
+  const ssize_t size = receive_message(c, &messages->msg_hdr, flags, otherwise);
   if (size < 0) return -errno;
   messages->msg_len = static_cast<unsigned>(size);
   return 1;
@@ -209,6 +214,8 @@ int preload::receive(const call& c, fastudp_msg* messages, std::size_t count, in
   do {
     received = fastudp_recv(c.handle(), messages, count, wanted);
   } while (received == -EINTR && goes_on_after_signal(c));
+  // The end after a shutdown isn't an event that could come again.
+  if (received == -EAGAIN || received == 0 || (flags & MSG_PEEK)) return received;
   c->receives.fetch_add(1);
   if (c->receives_are_watched.load()) [[unlikely]]
     epoll_set::was_read(*c.operator->());
@@ -225,7 +232,7 @@ ssize_t hook::recvfrom(int fd, void* data, size_t size, int flags, sockaddr* fro
 
 ssize_t hook::recvmsg(int fd, msghdr* m, int flags) {
   const call c(fd, direction::receiving);
-  if (c) return receive_message(c, fd, m, flags);
+  if (c) return receive_message(c, m, flags, [&] { return real.recvmsg(fd, m, flags); });
   const ssize_t received = real.recvmsg(fd, m, flags);
   if (received >= 0) after_receiving(m);
   return received;

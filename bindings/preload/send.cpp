@@ -41,12 +41,18 @@ bool control_translates(const msghdr& m) {
   return true;
 }
 
+// To a socket of IPv4 an address of IPv6 is a wrong one, also if it is a mapped one: the kernel's to refuse.
+bool translate_to(const call& c, const void* name, socklen_t length, fastudp_addr& to) {
+  return preload::translate(static_cast<const sockaddr*>(name), length, to) &&
+         (to.family == FASTUDP_IPV4 || !c->is_ipv4());
+}
+
 // False: the kernel has to look at it.
-bool translate(const msghdr& m, payload& body, fastudp_msg& out) {
+bool translate(const call& c, const msghdr& m, payload& body, fastudp_msg& out) {
   out = {};
   const bool has_name = m.msg_name != nullptr && m.msg_namelen != 0;
-  if (static_cast<int>(m.msg_namelen) < 0) return false;
-  if (has_name && !preload::translate(static_cast<const sockaddr*>(m.msg_name), m.msg_namelen, out.peer)) return false;
+  if (m.msg_name != nullptr && static_cast<int>(m.msg_namelen) < 0) return false;
+  if (has_name && !translate_to(c, m.msg_name, m.msg_namelen, out.peer)) return false;
   if (!control_translates(m) || !body.name(m.msg_iov, m.msg_iovlen) || body.has_null()) return false;
   body.gather();
   out.data = body.data();
@@ -56,12 +62,9 @@ bool translate(const msghdr& m, payload& body, fastudp_msg& out) {
   return true;
 }
 
-// Before libc sends. All pieces of a datagram must go one way; and Linux binds a socket that sends, which both halves
-// have to know of.
+// Before libc sends: all pieces of a datagram must go one way.
 void prepare_kernel(const call& c, cause why) {
   if (c->sends_pieces.load(std::memory_order_relaxed)) c.hand_over(why);
-  fastudp_addr here{};
-  if (fastudp_socket_local_addr(c.handle(), &here) == 0 && here.port == 0) (void)fastudp_socket_bind(c.handle(), &here);
 }
 
 template <typename Otherwise>
@@ -72,11 +75,17 @@ ssize_t counted(const call& c, const Otherwise& otherwise, cause why = cause::op
   return sent;
 }
 
+int send_fast(const call& c, const fastudp_msg* messages, std::size_t count, int flags) {
+  const int sent = fastudp_send(c.handle(), messages, count, flags);
+  if (sent > 0) c->sends.fetch_add(1, std::memory_order_relaxed);
+  return sent;
+}
+
 // -EOPNOTSUPP: fastudp doesn't know what was asked for. Linux may.
 template <typename Otherwise>
 ssize_t send_one(const call& c, const fastudp_msg& m, int flags, const Otherwise& otherwise) {
   if (user_rules::goes_by_kernel(c, m.peer)) return counted(c, otherwise, cause::rule);
-  const int sent = fastudp_send(c.handle(), &m, 1, flags);
+  const int sent = send_fast(c, &m, 1, flags);
   if (sent == -EOPNOTSUPP) return counted(c, otherwise);
   return sent < 0 ? give(sent) : static_cast<ssize_t>(m.size);
 }
@@ -87,7 +96,7 @@ ssize_t send_data(int fd, const void* data, size_t size, int flags, const sockad
   if (!c) return otherwise();
   fastudp_msg m{};
   const bool translates = flags_translate(c, flags) && (data != nullptr || size == 0) &&
-                          (to == nullptr || preload::translate(to, length, m.peer));
+                          (to == nullptr || translate_to(c, to, length, m.peer));
   if (!translates) return counted(c, otherwise);
   m.data = const_cast<void*>(data);
   m.size = limited(size);
@@ -98,16 +107,21 @@ ssize_t send_message(const call& c, int fd, const msghdr* m, int flags) {
   const auto otherwise = [&] { return real.sendmsg(fd, m, flags); };
   payload body;
   fastudp_msg out;
-  if (!flags_translate(c, flags) || m == nullptr || !translate(*m, body, out)) return counted(c, otherwise);
+  if (!flags_translate(c, flags) || m == nullptr || !translate(c, *m, body, out)) return counted(c, otherwise);
   return send_one(c, out, flags, otherwise);
 }
 
+bool is_empty(const iovec* pieces, int count) {
+  return std::all_of(pieces, pieces + count, [](const iovec& each) { return each.iov_len == 0; });
+}
+
+// A writev of nothing sends nothing, unlike a write or a sendmsg.
 ssize_t send_pieces(int fd, const iovec* pieces, int count, int flags) {
   msghdr m{};
   m.msg_iov = const_cast<iovec*>(pieces);
   m.msg_iovlen = static_cast<size_t>(count);
   const call c(fd, direction::sending);
-  const bool fits = c && count >= 0 && count <= IOV_MAX;
+  const bool fits = c && count >= 0 && count <= IOV_MAX && pieces != nullptr && !is_empty(pieces, count);
   return fits ? send_message(c, fd, &m, flags) : real.writev(fd, pieces, count);
 }
 
@@ -116,22 +130,24 @@ unsigned translate_burst(const call& c, const mmsghdr* messages, unsigned count,
   unsigned n = 0;
   for (; n < count && n < room && messages[n].msg_hdr.msg_iovlen <= 1; ++n) {
     payload body;
-    if (!translate(messages[n].msg_hdr, body, out[n]) || user_rules::goes_by_kernel(c, out[n].peer)) break;
+    if (!translate(c, messages[n].msg_hdr, body, out[n]) || user_rules::goes_by_kernel(c, out[n].peer)) break;
   }
   return n;
 }
 
-// Returns how many went, or -errno of the first.
-int send_burst(const call& c, int fd, mmsghdr* messages, unsigned count, int flags) {
+// Returns how many went, or -errno of the first. `goes_on`: all that were tried went.
+int send_burst(const call& c, int fd, mmsghdr* messages, unsigned count, int flags, bool& goes_on) {
   fastudp_msg burst[64];
   const unsigned n = translate_burst(c, messages, count, burst, std::size(burst));
-  const int sent = n == 0 ? -EOPNOTSUPP : fastudp_send(c.handle(), burst, n, flags);
+  const int sent = n == 0 ? -EOPNOTSUPP : send_fast(c, burst, n, flags);
+  goes_on = sent == static_cast<int>(n);
   if (sent != -EOPNOTSUPP) {
     for (int i = 0; i < sent; ++i) messages[i].msg_len = burst[i].size;
     return sent;
   }
   const ssize_t size = send_message(c, fd, &messages->msg_hdr, flags);
   if (size < 0) return -errno;
+  goes_on = true;
   messages->msg_len = static_cast<unsigned>(size);
   return 1;
 }
@@ -140,8 +156,8 @@ int send_burst(const call& c, int fd, mmsghdr* messages, unsigned count, int fla
 int send_all(const call& c, int fd, mmsghdr* messages, unsigned count, int flags) {
   const int error = errno;
   unsigned done = 0;
-  while (done < count) {
-    const int sent = send_burst(c, fd, messages + done, count - done, flags);
+  for (bool goes_on = true; goes_on && done < count;) {
+    const int sent = send_burst(c, fd, messages + done, count - done, flags, goes_on);
     if (sent <= 0 && done == 0) return give_int(sent);
     if (sent <= 0) break;
     done += static_cast<unsigned>(sent);

@@ -17,8 +17,11 @@ status read_packet_info(const std::byte* value, std::size_t size, send_choices& 
   std::memcpy(&info, value, sizeof info);
   ipv4_address source;
   std::memcpy(source.bytes.data(), &info.ipi_spec_dst, source.bytes.size());
-  out.source = source;
-  out.interface = info.ipi_ifindex;
+  out.source_v4 = source;
+  out.has_v4_source = true;
+  // For a datagram of IPv6 it means nothing, unlike to one of IPv4.
+  out.is_said_twice |= info.ipi_ifindex != 0 && out.interface != 0 && info.ipi_ifindex != out.interface;
+  if (info.ipi_ifindex != 0) out.interface = info.ipi_ifindex;
   return {};
 }
 
@@ -26,8 +29,20 @@ status read_packet_info_v6(const std::byte* value, std::size_t size, send_choice
   in6_pktinfo info;
   if (size < sizeof info) return error{EINVAL};
   std::memcpy(&info, value, sizeof info);
-  std::memcpy(out.source.bytes.data(), &info.ipi6_addr, out.source.bytes.size());
-  out.interface = static_cast<int>(info.ipi6_ifindex);
+  const auto interface = static_cast<int>(info.ipi6_ifindex);
+  out.is_said_twice |= out.is_v6_said;
+  out.is_v6_said = true;
+  out.is_said_twice |= interface != 0 && out.interface != 0 && out.interface != interface;
+  if (interface != 0) out.interface = interface;
+  ip_address source;
+  std::memcpy(source.bytes.data(), &info.ipi6_addr, source.bytes.size());
+  if (source.is_v4()) {
+    out.source_v4 = source;
+    out.has_v4_source = true;
+  } else if (!source.is_any()) {
+    out.source = source;
+  }
+  out.has_v6_source |= !source.is_v4();
   return {};
 }
 
@@ -130,17 +145,18 @@ std::span<std::byte> write_control(const send_choices& choices, ip_family over, 
   control_writer out(room);
   if (choices.segment >= 0) out.put(IPPROTO_UDP, UDP_SEGMENT, static_cast<std::uint16_t>(choices.segment));
   const bool is_v4 = over == ip_family::v4;
-  if (is_v4 && (choices.interface != 0 || !choices.source.is_any())) {
+  const ip_address source = choices.source_over(over);
+  if (is_v4 && (choices.interface != 0 || choices.has_v4_source)) {
     in_pktinfo info{};
     info.ipi_ifindex = choices.interface;
-    if (!choices.source.is_any()) info.ipi_spec_dst = std::bit_cast<in_addr>(choices.source.ipv4());
+    info.ipi_spec_dst = std::bit_cast<in_addr>(source.ipv4());
     out.put(IPPROTO_IP, IP_PKTINFO, info);
   }
   if (is_v4 && choices.ttl >= 0) out.put(IPPROTO_IP, IP_TTL, choices.ttl);
   if (is_v4 && choices.tos >= 0) out.put(IPPROTO_IP, IP_TOS, choices.tos);
-  if (!is_v4 && (choices.interface != 0 || !choices.source.is_any())) {
+  if (!is_v4 && (choices.interface != 0 || !source.is_any())) {
     out.put(IPPROTO_IPV6, IPV6_PKTINFO,
-            in6_pktinfo{.ipi6_addr = std::bit_cast<in6_addr>(choices.source.bytes),
+            in6_pktinfo{.ipi6_addr = std::bit_cast<in6_addr>(source.bytes),
                         .ipi6_ifindex = static_cast<unsigned>(choices.interface)});
   }
   if (!is_v4 && choices.hops >= 0) out.put(IPPROTO_IPV6, IPV6_HOPLIMIT, choices.hops);

@@ -100,7 +100,7 @@ status endpoint::shut_down(bool reading, bool writing) {
 
 endpoint_address endpoint::local() {
   own_turn t(*this);
-  if (kernel_ && !is_fast()) {
+  if (kernel_ && (!is_fast() || socket_.local().port == 0 || socket_.local().scope != 0)) {
     const auto kernels = kernel_->socket().local();
     return kernels ? *kernels : endpoint_address{};
   }
@@ -181,7 +181,6 @@ result<std::size_t> endpoint::send_fast(std::span<message> messages, int flags, 
   }
   if (kernel_) {
     if (auto bound = ensure_bound(t); !bound) return bound.failure();
-    if (const int pending = kernel_->take_error(t.now())) return error{pending};
   }
   std::size_t sent = 0;
   status outcome;
@@ -193,33 +192,37 @@ result<std::size_t> endpoint::send_fast(std::span<message> messages, int flags, 
   return refuse("send", outcome, messages[0].peer).failure();
 }
 
+// One by the kernel, when the fast path left that to it; then the next may be the fast path's again.
+result<std::size_t> endpoint::send_some(std::span<message> messages, int flags, bool& goes_on) {
+  bool to_kernel = false;
+  const auto went = send_fast(messages, flags, to_kernel);
+  goes_on = to_kernel && *went < messages.size();
+  if (!goes_on) return went;
+  const auto why = is_fast() ? socket_.why_kernel() : handed_over_for_;
+  const auto left = send_by_kernel(messages.subspan(*went, 1), flags, why);
+  goes_on = left && *left != 0;
+  if (!left && *went == 0) return left;
+  return *went + (left ? *left : 0);
+}
+
+// Ends at the first that fails, which is told when it is the first of all.
 result<std::size_t> endpoint::send(std::span<message> messages, int flags) {
   const bool is_known = (flags & ~known_send_flags) == 0;
   if (!is_known && !kernel_) return error{EOPNOTSUPP};
   std::size_t sent = 0;
-  do {
+  bool goes_on = true;
+  while (goes_on && sent < messages.size()) {
     const auto rest = messages.subspan(sent);
     const bool is_held_there = kernel_holds_.load(std::memory_order_relaxed);
-    bool to_kernel = !is_fast() || !is_known || is_held_there || (kernel_ && engine_.is_undecided());
-    kernel_reason why = !is_fast()                   ? handed_over_for_
-                        : !is_known || is_held_there ? kernel_reason::option
-                                                     : kernel_reason::forked;
-    result<std::size_t> went = std::size_t{0};
-    if (!to_kernel) {
-      went = send_fast(rest, flags, to_kernel);
-      if (to_kernel && *went < rest.size()) {
-        why = is_fast() ? socket_.why_kernel() : handed_over_for_;
-        const auto left = send_by_kernel(rest.subspan(*went, 1), flags, why);
-        if (left) *went += *left;
-        if (!left && *went == 0) went = left;
-      }
-    } else {
-      went = send_by_kernel(rest, flags, why);
-    }
+    const bool to_kernel = !is_fast() || !is_known || is_held_there || (kernel_ && engine_.is_undecided());
+    const kernel_reason why = !is_fast()                   ? handed_over_for_
+                              : !is_known || is_held_there ? kernel_reason::option
+                                                           : kernel_reason::forked;
+    goes_on = false;
+    const auto went = to_kernel ? send_by_kernel(rest, flags, why) : send_some(rest, flags, goes_on);
     if (!went) return sent > 0 ? result<std::size_t>(sent) : went;
     sent += *went;
-    if (!to_kernel || *went == 0 || !is_fast()) break;
-  } while (sent < messages.size());
+  }
   return sent;
 }
 
@@ -308,6 +311,7 @@ void endpoint::settle_descriptor() {
 
 // One thread was woken for all that came; it passes the rest on.
 void endpoint::end_of_input() {
+  if (kernel_ && !is_fast() && !has_fast_input()) (void)no_leftovers();
   if (has_something()) engine_.pass_on(this);
   settle_descriptor();
 }
@@ -350,15 +354,24 @@ void endpoint::describe(message& m, packet& datagram, std::uint32_t length) cons
   m.length = length;
   m.flags = m.data.size() < length ? message_flag::truncated : 0;
   m.peer = sender_of(datagram);
-  if (m.peer.address.is_link_local()) m.peer.scope = static_cast<std::uint32_t>(interface());
+  if (m.peer.address.is_link_local()) m.peer.scope = static_cast<std::uint32_t>(interface(m.peer.address));
   m.has_peer = true;
   fill_control(m, datagram);
 }
 
-// The host's number of the one that datagrams come by.
-int endpoint::interface() const {
-  constexpr int loopback = 1;
-  return engine_.with_host() == sharing::loopback ? loopback : engine_.device().interface;
+// The host's number of the one that datagrams come by. Those to an address of another interface than loopback's go by
+// loopback's, and Linux names the other one.
+int endpoint::interface(const ip_address& destination) const {
+  return engine_.with_host() == sharing::loopback ? engine_.interface_of(destination) : engine_.device().interface;
+}
+
+// Linux finds out where a datagram of IPv4 came in when it queues it.
+void endpoint::put_place(control_writer& out, const packet& datagram) const {
+  const ip_facts facts = facts_of(datagram);
+  const bool is_placed = datagram.is_placed || !facts.destination.is_v4();
+  put_facts(out, facts, is_placed ? interface(facts.destination) : 0,
+            is_placed ? facts.destination : ip_address::any(ip_family::v4), socket_.settings(),
+            port_at(datagram.frame + datagram.transport));
 }
 
 void endpoint::fill_control(message& m, packet& datagram) const {
@@ -375,10 +388,7 @@ void endpoint::fill_control(message& m, packet& datagram) const {
   if (wanted.receive_mark) out.put(SOL_SOCKET, SO_MARK, std::uint32_t{0});
   if (wanted.receive_joined && joined_to(datagram) != nullptr)
     out.put(IPPROTO_UDP, UDP_GRO, static_cast<int>(datagram.length));
-  if (wanted.wants_facts()) {
-    const ip_facts facts = facts_of(datagram);
-    put_facts(out, facts, interface(), facts.destination, wanted, port_at(datagram.frame + datagram.transport));
-  }
+  if (wanted.wants_facts()) put_place(out, datagram);
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;
 }
@@ -393,7 +403,8 @@ std::int64_t endpoint::stamp_of(packet& datagram) const {
 // Linux has no local address there, that is, none for an answer.
 void endpoint::put_icmp(control_writer& out, const queued_error& e, std::span<const std::byte> quoted) const {
   const ip_address nowhere = ip_address::any(ip_family::v4);
-  if (e.is_icmp()) put_facts(out, e.message, interface(), nowhere, socket_.settings(), port_at(quoted));
+  if (e.is_icmp())
+    put_facts(out, e.message, interface(e.message.destination), nowhere, socket_.settings(), port_at(quoted));
   put_report(out, e, e.is_completion() ? family() : e.destination.address.family(), e.is_icmp());
 }
 
@@ -406,7 +417,8 @@ void endpoint::put_departure(control_writer& out, queued_error e, std::span<cons
   const bool tells_facts = !frame.empty() && (is_v6 || (own.stamps.flags & stamping::with_facts) != 0);
   if (tells_facts) {
     const std::size_t ip_header = e.message.source.is_v4() ? ipv4_size : ipv6_size;
-    put_facts(out, e.message, interface(), e.message.source, own, port_at(frame.subspan(ethernet_size + ip_header)));
+    put_facts(out, e.message, interface(e.message.source), e.message.source, own,
+              port_at(frame.subspan(ethernet_size + ip_header)));
   }
   e.offender = e.message.source;
   put_report(out, e, family(), tells_facts);
@@ -552,8 +564,10 @@ int endpoint::fast_readiness() const {
 int endpoint::readiness(time_point now, int asked) {
   if (kernel_ && engine_.is_guest()) return ready::writable | kernel_->ask();
   const int here = fast_readiness();
-  const bool is_enough = (here & asked & ~ready::writable) != 0;
-  if (!kernel_ || is_enough) return here;
+  // On loopback the kernel's errors are those of what was just sent.
+  const bool may_have_error = kernel_ && engine_.with_host() == sharing::loopback && kernel_->expects_answer(now);
+  const bool is_enough = (here & asked & ~ready::writable) != 0 && !may_have_error;
+  if (!kernel_ || (is_enough && is_fast())) return here;
   return here | (is_fast() ? kernel_->readiness(now) : kernel_->ask());
 }
 

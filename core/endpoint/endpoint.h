@@ -153,7 +153,6 @@ class endpoint {
   result<std::size_t> receive_here(std::span<message> messages, int flags);
   std::size_t receive_reports(std::span<message> messages);  // without a turn
   error no_leftovers();
-  status bind_to_send();  // without a turn, and so are the next two
   result<std::size_t> send_by_kernel(std::span<message> messages, int flags, kernel_reason why);
   result<std::size_t> send_numbered(std::span<message> messages, int flags, std::uint32_t stamps);
   std::size_t count_segments(const message& m) const;
@@ -162,6 +161,7 @@ class endpoint {
   result<std::size_t> take_fast(std::span<message> messages, int flags);
   result<std::size_t> take(std::span<message> messages, int flags, time_point now);
   result<std::size_t> send_fast(std::span<message> messages, int flags, bool& to_kernel);
+  result<std::size_t> send_some(std::span<message> messages, int flags, bool& goes_on);
   status refuse(const char* call, status outcome, endpoint_address about);
   status refuse_option(int level, int name, status outcome);
   status wait_for_input(engine::turn& t, int flags, time_point& limit);
@@ -170,10 +170,11 @@ class endpoint {
   void fill(message& m, packet& datagram);
   void describe(message& m, packet& datagram, std::uint32_t length) const;
   bool peek(message& m, int flags);
-  int interface() const;
+  int interface(const ip_address& destination) const;
   // The companion has a filter that keeps from it what the link brings.
   bool is_filtered() const { return engine_.with_host() == sharing::interface && !engine_.is_steered(); }
   void fill_control(message& m, packet& datagram) const;
+  void put_place(control_writer& out, const packet& datagram) const;
   std::int64_t stamp_of(packet& datagram) const;
   void put_icmp(control_writer& out, const queued_error& e, std::span<const std::byte> quoted) const;
   void put_departure(control_writer& out, queued_error e, std::span<const std::byte> frame) const;

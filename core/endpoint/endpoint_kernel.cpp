@@ -20,10 +20,19 @@
 namespace fastudp {
 namespace {
 
+// Headers and options that are sent with each datagram; zeros are some, too.
+bool is_sent_along(int level, int name) {
+  if (level == IPPROTO_IP) return name == IP_OPTIONS;
+  return level == IPPROTO_IPV6 && (name == IPV6_HOPOPTS || name == IPV6_RTHDRDSTOPTS || name == IPV6_RTHDR ||
+                                   name == IPV6_DSTOPTS || name == IPV6_2292PKTOPTIONS);
+}
+
 // Whether the fast path goes on as before.
 bool is_harmless(int level, int name, std::span<const std::byte> value) {
-  const bool switches_off = std::ranges::all_of(value, [](std::byte b) { return b == std::byte{}; });
-  return switches_off || fate_of(level, name) != option_fate::kernel;
+  const bool is_zero = std::ranges::all_of(value, [](std::byte b) { return b == std::byte{}; });
+  if (value.empty() || (is_zero && !is_sent_along(level, name))) return true;
+  const option_fate fate = fate_of(level, name);
+  return fate == option_fate::companion || fate == option_fate::refused;
 }
 
 // Sockets that may have to share their port with another process.
@@ -118,12 +127,16 @@ status endpoint::bind_both(engine::turn& t, const endpoint_address& where) {
   return here.code() == EADDRNOTAVAIL ? status{} : here;
 }
 
-// Linux binds a socket that sends or connects.
+// Linux binds a socket that sends or connects. What went through the companion, or was refused there, has bound that.
 status endpoint::ensure_bound(engine::turn& t) {
   if (socket_.local().port != 0) return {};
   const auto kernels = kernel_->socket().local();
-  if (kernels && kernels->port != 0 && engine_.with_host() == sharing::none) return socket_.bind(*kernels);
-  return bind_both(t, {socket_.local().address, 0});
+  const bool is_bound = kernels && kernels->port != 0;
+  if (engine_.with_host() == sharing::none) return is_bound ? socket_.bind(*kernels) : bind_both(t, socket_.local());
+  if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
+  if (!is_bound) kernel_->socket().choose_port();
+  if (is_fast()) settle(t);
+  return socket_.local().port != 0 || !is_fast() ? status{} : error{EAGAIN};
 }
 
 status endpoint::connect_both(engine::turn& t, const endpoint_address& peer) {
@@ -139,6 +152,12 @@ status endpoint::connect_both(engine::turn& t, const endpoint_address& peer) {
     if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
   }
   const auto connected = kernel_->socket().connect(peer);
+  // Linux keeps the old peer then, but hears it no more once it has heard it; and an interface that was named.
+  if (!connected && (socket_.is_connected() || peer.scope != 0)) {
+    if (auto handed = hand_over(t, kernel_reason::option); !handed) return handed;
+  }
+  // A peer at port 0 is one, but no call tells of it.
+  if (connected && peer.port == 0) return hand_over(t, kernel_reason::option);
   if (is_fast()) settle(t);  // a connect that failed may have bound it all the same
   return connected;
 }
@@ -147,6 +166,12 @@ status endpoint::disconnect_both(engine::turn& t) {
   if (is_fast() && engine_.with_host() == sharing::none) {
     socket_.disconnect();
     return {};
+  }
+  // A wildcard of IPv6 that was connected by IPv4 isn't found at its addresses of IPv6 afterwards: only the kernel
+  // knows.
+  const bool becomes_deaf = family() == ip_family::v6 && socket_.is_connected() && socket_.peer().address.is_v4();
+  if (is_fast() && becomes_deaf) {
+    if (auto handed = hand_over(t, kernel_reason::option); !handed) return handed;
   }
   const auto done = kernel_->socket().disconnect();
   if (is_fast()) settle(t);
@@ -184,6 +209,7 @@ void endpoint::settle(engine::turn& t) {
     if (engine_.is_strict()) return;
     return leave_to_kernel(why);
   }
+  if (family() == ip_family::v6) socket_.entry().v6_only = kernel_->socket().is_v6_only();
   socket_.follow(*local, peer ? &*peer : nullptr);
   divert();
 }
@@ -295,10 +321,13 @@ status endpoint::set_both(engine::turn& t, int level, int name, std::span<const 
   if (is_group_option(level, name) && is_fast()) return set_group_option(t, level, name, value);
   if (auto set = kernel_->socket().set_option(level, name, value); !set) return set;
   const bool is_stamps = is_stamp_option(level, name);
-  // UDP_SEGMENT says how many datagrams a send counts for, whoever sends.
-  if (!is_fast() && !is_stamps && level != IPPROTO_UDP) return {};
-  if (const auto effect = effect_of(level, name, value, kernel_->socket(), interface());
-      effect != option_effect::unknown) {
+  // What is left in the fast queue is received as the options then say; and UDP_SEGMENT says how many datagrams a send
+  // counts for, whoever sends.
+  if (!is_fast() && !has_leftovers_.load() && !is_stamps && level != IPPROTO_UDP) return {};
+  constexpr int loopback = 1;  // on every Linux; but by it IPv6 doesn't reach addresses of other interfaces
+  const bool is_within_host = engine_.with_host() == sharing::loopback && level != IPPROTO_IPV6;
+  const int own = is_within_host ? loopback : engine_.device().interface;
+  if (const auto effect = effect_of(level, name, value, kernel_->socket(), own); effect != option_effect::unknown) {
     return effect == option_effect::none ? status{} : hand_over(t, kernel_reason::option);
   }
   const auto here = fastudp::set_option(socket_, level, name, value, t.now());
@@ -307,7 +336,8 @@ status endpoint::set_both(engine::turn& t, int level, int name, std::span<const 
     return hand_over(t, kernel_reason::option);
   }
   if (here && is_stamps) return number_sends(t);
-  if (here || here.code() != ENOPROTOOPT || is_harmless(level, name, value)) return {};
+  // Also one of which the kernel takes more values than we know.
+  if (!is_fast() || here || is_harmless(level, name, value)) return {};
   return hand_over(t, kernel_reason::option);
 }
 
@@ -325,7 +355,7 @@ result<std::size_t> endpoint::get_both(engine::turn& t, int level, int name, std
   const bool is_own = is_fast() && engine_.with_host() == sharing::none;
   const bool is_mtu = (level == IPPROTO_IP && name == IP_MTU) || (level == IPPROTO_IPV6 && name == IPV6_MTU);
   const bool is_error = level == SOL_SOCKET && name == SO_ERROR && socket_.has_pending_error();
-  if (is_own && (is_mtu || is_error || is_group_option(level, name))) {
+  if (is_error || (is_own && (is_mtu || is_group_option(level, name)))) {
     return fastudp::get_option(socket_, level, name, value, t.now());
   }
   return kernel_->socket().get_option(level, name, value);
@@ -334,6 +364,11 @@ result<std::size_t> endpoint::get_both(engine::turn& t, int level, int name, std
 // ---- Receiving
 
 void endpoint::count_kernel(std::uint64_t received, std::uint64_t sent, kernel_reason why) {
+  // One that was refused may have left an error.
+  if (received == 0 && kernel_) {
+    kernel_->expect_answer(engine_.time().coarse());
+    engine_.note_kernel_send();
+  }
   engine_.count().rx_kernel.add_shared(received);
   engine_.count().tx_kernel.add_shared(sent);
   engine_.count().by_kernel(why, received + sent);
@@ -391,7 +426,13 @@ result<std::size_t> endpoint::take(std::span<message> messages, int flags, time_
   const bool is_read = !is_peek && !from_errors;
   const bool has_here = from_errors ? socket_.errors_waiting() : has_fast_input();
   if (is_read && socket_.settings().receive_drops) kernels_drops_ = kernel_->socket().drops();
-  const bool kernel_now = kernel_has && (kernel_first_ || !has_here);
+  // Linux tells an error before it gives what has come.
+  if ((kernel_has || !is_fast()) && has_here && !from_errors) {
+    if (const int pending = kernel_->take_error()) return error{pending};
+  }
+  // On loopback what the kernel holds of ours came later than what is here: is_the_kernels sees to it.
+  const bool must_wait = engine_.with_host() == sharing::loopback && kernel_->may_be_ahead();
+  const bool kernel_now = kernel_has && ((kernel_first_ && !must_wait) || !has_here);
   if (is_read && kernel_has) kernel_first_ = !kernel_now;
   if (!kernel_now) {
     const auto got = take_fast(messages, flags);
@@ -399,7 +440,9 @@ result<std::size_t> endpoint::take(std::span<message> messages, int flags, time_
   }
   const auto got = receive_from_kernel(messages, flags & ~message_flag::continued);
   if (got && is_read) count_received(messages.first(*got));
-  if (got || got.code() != EAGAIN || !has_here) return got;
+  const bool waits = (flags & message_flag::dont_wait) == 0 && socket_.settings().receive_timeout != 0;
+  const bool is_end = socket_.is_shut_for_reading() && waits;
+  if (got || got.code() != EAGAIN || !(has_here || is_end)) return got;
   return take_fast(messages, flags);
 }
 
@@ -422,13 +465,6 @@ result<std::size_t> endpoint::borrow_from_kernel(std::span<message> messages) {
 }
 
 // ---- Sending
-
-// What the kernel would bind by itself, both halves are bound to.
-status endpoint::bind_to_send() {
-  if (!is_fast() || engine_.is_undecided()) return {};
-  own_turn t(*this);
-  return is_fast() ? ensure_bound(t) : status{};
-}
 
 // How many datagrams the kernel makes of it.
 std::size_t endpoint::count_segments(const message& m) const {
@@ -479,7 +515,6 @@ status endpoint::number_sends(engine::turn& t) {
 }
 
 result<std::size_t> endpoint::send_by_kernel(std::span<message> messages, int flags, kernel_reason why) {
-  if (auto bound = bind_to_send(); !bound) return bound.failure();
   kernel_->expect_answer(engine_.time().coarse());
   const bool completes = completes_here(flags);
   const int kernels = completes ? flags & ~message_flag::zero_copy : flags;

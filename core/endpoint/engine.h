@@ -125,6 +125,12 @@ class engine final : public own_sockets, private socket_events, private host_vie
   // Why this link, and not a faster one.
   const char* explanation() const { return explanation_; }
 
+  // The number of the interface with this address of ours; only where the host's network is mirrored.
+  int interface_of(const ip_address& address) const { return view_->interface_of(address); }
+  // How often the kernel was given something to send that may come back to a socket of ours. Any thread.
+  std::uint64_t kernel_sends() const { return kernel_sends_.load(std::memory_order_acquire); }
+  void note_kernel_send() { kernel_sends_.fetch_add(1, std::memory_order_release); }
+
   // Keeps an eye on an endpoint's companion, and counts what the kernel gives it where BPF can.
   status watch(endpoint& of);
   void unwatch(endpoint& of);
@@ -215,6 +221,8 @@ class engine final : public own_sockets, private socket_events, private host_vie
   void addresses_will_change() override;
   void addresses_changed() override;
   void kernel_has_error(udp_socket& socket) override;
+  bool kernel_is_ahead(udp_socket& socket) override;
+  int take_kernel_error(udp_socket& socket, time_point now) override;
   std::size_t look_at(std::span<wait_item> items, std::span<pollfd> watched, time_point now);
   status configure(uri& where, reason& why);
   status add_address(std::string_view text, reason& why);
@@ -248,6 +256,7 @@ class engine final : public own_sockets, private socket_events, private host_vie
   time_point view_is_from_ = 0;
   endpoint* first_ = nullptr;  // of all with a companion
   bool strict_, kernel_only_ = false, has_kernel_groups_ = false;
+  std::atomic<std::uint64_t> kernel_sends_{0};
   std::uint64_t acquisitions_ = 0;
   bool program_waits_ = false;
   unsigned sends_since_work_ = 0;

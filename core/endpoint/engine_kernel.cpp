@@ -104,6 +104,16 @@ void engine::kernel_has_error(udp_socket& socket) {
   became_ready(socket);
 }
 
+int engine::take_kernel_error(udp_socket& socket, time_point now) {
+  auto* of = static_cast<endpoint*>(socket.tag);
+  return of != nullptr && of->kernel() != nullptr ? of->kernel()->take_expected_error(now) : 0;
+}
+
+bool engine::kernel_is_ahead(udp_socket& socket) {
+  auto* of = static_cast<endpoint*>(socket.tag);
+  return of != nullptr && of->kernel() != nullptr && of->kernel()->is_ahead(socket.is_shut_for_reading());
+}
+
 void engine::wake(endpoint& of) { room_.wake_all(&of); }
 
 bool engine::has(std::uint64_t cookie) const {

@@ -23,7 +23,10 @@ void host_view::addresses_are(std::span<const address> all) {
     for (const address& each : all) {
       const bool is_ours = each.interface == interface_;
       if (is_ours != ours || (!is_ours && each.prefix.address.is_link_local())) continue;
-      if (count < ordered.size()) ordered[count++] = each.prefix;
+      if (count < ordered.size()) {
+        interfaces_[count] = each.interface;
+        ordered[count++] = each.prefix;
+      }
       ++known;
     }
   }
@@ -33,6 +36,13 @@ void host_view::addresses_are(std::span<const address> all) {
   events_.addresses_will_change();
   below_.mirror_addresses(wanted);
   events_.addresses_changed();
+}
+
+int host_view::interface_of(const ip_address& ours) const {
+  constexpr int loopback = 1;
+  const auto all = below_.addresses().all();
+  const auto found = std::ranges::find(all, ours, &ip_prefix::address);
+  return found == all.end() ? loopback : interfaces_[static_cast<std::size_t>(found - all.begin())];
 }
 
 void host_view::routes_are(std::span<const host_route> all) {

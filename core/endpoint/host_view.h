@@ -31,6 +31,8 @@ class host_view final : private mirror_events {
   void update() { mirror_->update(); }
   // Every address that datagrams of ours may come to is known.
   bool knows_all_addresses() const { return knows_all_; }
+  // The number of the interface that an address of the host is on; loopback's for all others.
+  int interface_of(const ip_address& ours) const;
 
  private:
   host_view(int interface, stack& below, address_events& events)
@@ -45,6 +47,7 @@ class host_view final : private mirror_events {
   stack& below_;
   address_events& events_;
   bool knows_all_ = false;
+  std::array<int, local_addresses::capacity> interfaces_{};  // of the stack's addresses, in their order
   std::unique_ptr<mirror> mirror_;
 };
 

@@ -38,9 +38,23 @@ void write_back(const kernel_message& in, message& out) {
 
 bool kernel_half::may_have_something(time_point now) {
   if (look_) return true;
-  if (arrivals_ != nullptr && now >= closely_until_) return arrivals_->load(std::memory_order_acquire) != seen_;
+  // On loopback an error may be about what another socket has sent.
+  const std::uint64_t sends = engine_.with_host() == sharing::loopback ? engine_.kernel_sends() : 0;
+  const bool is_counted = arrivals_ != nullptr && now >= closely_until_ && sends == sends_looked_after_;
+  if (is_counted) return arrivals_->load(std::memory_order_acquire) != seen_;
   engine_.look_at_kernel();
+  sends_looked_after_ = sends;
   return look_;
+}
+
+bool kernel_half::may_be_ahead() const { return engine_.kernel_sends() != sends_seen_; }
+
+bool kernel_half::is_ahead(bool is_shut) {
+  const std::uint64_t sends = engine_.kernel_sends();
+  if (sends == sends_seen_) return false;
+  if (is_shut ? socket_.has_datagram() : (ask() & POLLIN) != 0) return true;
+  sends_seen_ = sends;
+  return false;
 }
 
 int kernel_half::ask() const {
@@ -60,7 +74,7 @@ int kernel_half::readiness(time_point now) {
 result<std::size_t> kernel_half::receive(std::span<message> messages, int flags) {
   const std::uint64_t before = arrivals_ != nullptr ? arrivals_->load(std::memory_order_acquire) : 0;
   const auto got = receive_in_kernel(messages, flags | MSG_DONTWAIT);
-  look_ = got || got.code() != EAGAIN;
+  look_ = got || got.code() != EAGAIN || ask() != 0;  // the error queue, which is asked for by another call
   if (!look_) seen_ = before;
   return got;
 }
@@ -88,8 +102,13 @@ result<std::size_t> kernel_half::send(std::span<const message> messages, int fla
   return sent;
 }
 
-int kernel_half::take_error(time_point now) {
-  if (now >= error_until_) return 0;
+int kernel_half::take_expected_error(time_point now) {
+  // On loopback the answer is there when the call that it is for returns.
+  const bool is_at_once = engine_.with_host() == sharing::loopback && expects_answer(now);
+  return now < error_until_ || is_at_once ? take_error() : 0;
+}
+
+int kernel_half::take_error() {
   int code = 0;
   const auto got = socket_.get_option(SOL_SOCKET, SO_ERROR, std::as_writable_bytes(std::span(&code, 1)));
   return got ? code : 0;

@@ -33,11 +33,17 @@ class kernel_half {
   void look() { look_ = true; }
   // The kernel was given something of ours: it may answer with an error, which nothing counts.
   void expect_answer(time_point now) { closely_until_ = now + second; }
+  bool expects_answer(time_point now) const { return now < closely_until_; }
   // An ICMP error was seen on its way to the kernel.
   void expect_error(time_point now) {
     look_ = true;
     error_until_ = now + 20 * millisecond;
   }
+
+  // Whether the companion has something that a datagram on the fast path would overtake. Asks the kernel only when
+  // something was sent through it since it had none.
+  bool is_ahead(bool is_shut);
+  bool may_be_ahead() const;
 
   // Whether receiving from the kernel may find something. Costs no system call while BPF counts.
   bool may_have_something(time_point now);
@@ -53,8 +59,10 @@ class kernel_half {
     return receive_in_kernel(messages, flags);
   }
   result<std::size_t> send(std::span<const message> messages, int flags);
-  // A pending error of the companion, which is cleared; 0: none. Asks only while an error is expected.
-  int take_error(time_point now);
+  // A pending error of the companion, which is cleared; 0: none.
+  int take_error();
+  // The same, but asks only while an error is expected.
+  int take_expected_error(time_point now);
 
  private:
   result<std::size_t> receive_in_kernel(std::span<message> messages, int flags);
@@ -63,7 +71,7 @@ class kernel_half {
   companion socket_;
   std::uint64_t cookie_;
   const std::atomic<std::uint64_t>* arrivals_ = nullptr;
-  std::uint64_t seen_ = 0;
+  std::uint64_t seen_ = 0, sends_seen_ = 0, sends_looked_after_ = 0;
   bool look_ = true;
   time_point closely_until_ = 0, error_until_ = 0;
 };

@@ -180,6 +180,26 @@ bool companion::takes_stamp_ids() const {
   return ::sendmsg(probe.number(), &m, MSG_DONTWAIT) < 0 && errno != EINVAL;
 }
 
+// Sending binds, before anything is said of what is sent: nothing, out of band, without a peer.
+void companion::choose_port() { (void)!::send(number_, nullptr, 0, MSG_OOB | MSG_DONTWAIT); }
+
+bool companion::has_datagram() const {
+  std::uint32_t memory[SK_MEMINFO_VARS]{};
+  socklen_t size = sizeof memory;
+  if (::getsockopt(number_, SOL_SOCKET, SO_MEMINFO, memory, &size) != 0) return true;
+  return memory[SK_MEMINFO_RMEM_ALLOC] != 0;
+}
+
+std::uint32_t companion::receive_buffer() const {
+  const auto bytes = option<std::uint32_t>(number_, SOL_SOCKET, SO_RCVBUF);
+  return bytes ? *bytes : 0;
+}
+
+bool companion::is_v6_only() const {
+  const auto only = option<int>(number_, IPPROTO_IPV6, IPV6_V6ONLY);
+  return only && *only != 0;
+}
+
 status companion::allow_foreign_address() {
   const int on = 1;
   if (family_ == ip_family::v4) return outcome(::setsockopt(number_, IPPROTO_IP, IP_FREEBIND, &on, sizeof on));

@@ -52,6 +52,14 @@ class companion {
   // Whether a control message may say by which number stamps of a datagram are told (SCM_TS_OPT_ID, Linux 6.13).
   bool takes_stamp_ids() const;
   // Lets it bind to and hold an address that isn't the host's (IP_FREEBIND).
+  // Also when it is shut, and readable for good.
+  bool has_datagram() const;
+  // SO_RCVBUF, as it is by now.
+  std::uint32_t receive_buffer() const;
+  // As Linux binds a socket that sends.
+  void choose_port();
+  // IPV6_V6ONLY, which binding to an address of IPv6 sets as well.
+  bool is_v6_only() const;
   status allow_foreign_address();
 
   // Returns how many went, or the error of the first. `flags` are Linux's.

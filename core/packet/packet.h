@@ -41,9 +41,10 @@ struct alignas(64) packet {
   checksum_state checksum = checksum_state::unknown;
   std::uint8_t priority = 0;  // to be sent with, 0 to 7, for a link that tags (802.1Q)
   joining joins = joining::if_alike;
-  bool peeked = false;        // of one without a byte: a reader who counts bytes has seen it
-  std::uint32_t drops = 0;    // what its socket had lost when it was queued, if that is to be told
-  std::int64_t stamp = 0;     // when it arrived, in nanoseconds of CLOCK_REALTIME; 0: nobody has looked
+  bool peeked : 1 = false;     // of one without a byte: a reader who counts bytes has seen it
+  bool is_placed : 1 = false;  // queued by a socket that wanted to know where it came in
+  std::uint32_t drops = 0;     // what its socket had lost when it was queued, if that is to be told
+  std::int64_t stamp = 0;      // when it arrived, in nanoseconds of CLOCK_REALTIME; 0: nobody has looked
 
   std::byte* data() { return frame + begin; }
   std::span<std::byte> bytes() { return {data(), length}; }

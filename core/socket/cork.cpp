@@ -26,7 +26,8 @@ status cork::begin(const endpoint_address& to, const send_choices& choices, fram
 void cork::redirect(const endpoint_address& to) {
   if (!is_holding() || !to_.address.is_v4() || !to.address.is_v4()) return;
   to_ = to;
-  choices_.source = {};
+  choices_.leave_from(ip_address::any(ip_family::v4));
+  choices_.has_v4_source = false;
   is_redirected_ = true;
 }
 

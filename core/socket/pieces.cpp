@@ -10,7 +10,7 @@ namespace fastudp {
 // What Linux decides when the first piece comes. Over IPv4 TTL and type of service are decided when the datagram goes.
 send_choices udp_socket::choices_to_hold(const departure& by, const send_choices& choices) const {
   send_choices out = choices;
-  out.source = by.way->source;
+  out.leave_from(by.way->source);
   if (out.segment < 0) out.segment = settings_.segment;
   out.completes = false;  // each piece for itself
   if (!by.way->is_v4()) {
@@ -26,7 +26,9 @@ status udp_socket::check_next_piece(std::size_t size, time_point now) {
   const auto way = path_to(to.address, source_for(to.address, cork_.choices()), now);
   if (!way || (*way)->kind == path_kind::kernel) return {};
   const std::size_t total = cork_.payload().size() + size + udp_size + (*way)->ip_size();
-  return check_size(**way, choices_for(**way, cork_.choices(), total), cork_.choices().segment != 0, total, to);
+  const auto fits =
+      check_size(**way, choices_for(**way, cork_.choices(), total), cork_.choices().segment != 0, total, to);
+  return fits.code() == left_to_kernel ? error{EMSGSIZE} : fits;
 }
 
 status udp_socket::send_piece(std::span<const std::byte> payload, const endpoint_address* to,

@@ -51,14 +51,29 @@ class receive_queue {
     if (p != nullptr) used_ -= p->charge;
     return p;
   }
+  // As Linux reads: it takes all that is there aside, and gives back room for what it has read of that when it has read
+  // all, or a quarter of the limit.
+  packet* pop_lazily(std::uint32_t limit) {
+    if (aside_ == 0) aside_ = packets_.size();
+    packet* p = packets_.pop();
+    if (p == nullptr) return nullptr;
+    --aside_;
+    read_ += p->charge;
+    if (read_ < limit / 4 && aside_ != 0) return p;
+    used_ -= read_;
+    read_ = 0;
+    return p;
+  }
   void release_all() {
     packets_.release_all();
-    used_ = 0;
+    used_ = read_ = 0;
+    aside_ = 0;
   }
 
  private:
   packet_queue packets_;
-  std::uint32_t used_ = 0;
+  std::uint32_t used_ = 0, read_ = 0;  // bytes of what is there; of it what was read, but not given back
+  std::size_t aside_ = 0;
 };
 
 }  // namespace fastudp

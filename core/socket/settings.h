@@ -75,7 +75,9 @@ struct socket_settings {
            v6.receive_packet_info || v6.receive_hops || v6.receive_traffic_class || v6.receive_packet_info_2292 ||
            v6.receive_hops_2292;
   }
-  bool wants_control() const { return receive_joined || stamps.any() || receive_drops || receive_mark || wants_facts(); }
+  bool wants_control() const {
+    return receive_joined || stamps.any() || receive_drops || receive_mark || wants_facts();
+  }
 };
 
 inline constexpr std::uint8_t default_ttl = 64;

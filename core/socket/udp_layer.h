@@ -20,6 +20,10 @@ class socket_events {
   virtual void kernel_has_error(udp_socket&) {}
   // Nanoseconds of CLOCK_REALTIME, for time stamps: asked once for a burst, and only when somebody wants them.
   virtual std::int64_t wall_time() { return 0; }
+  // The error that the kernel has pending for it; 0: none that anybody knows of.
+  virtual int take_kernel_error(udp_socket&, time_point) { return 0; }
+  // The kernel holds datagrams for a socket that one on the fast path would overtake.
+  virtual bool kernel_is_ahead(udp_socket&) { return false; }
 
  protected:
   ~socket_events() = default;

@@ -77,6 +77,7 @@ status udp_socket::bind(endpoint_address where) {
                                      : layer_.ports().bind(entry_, where);
   if (!bound) return bound;
   address_is_chosen_ = !address.is_any();
+  if (family_ == ip_family::v6 && address_is_chosen_ && !address.is_v4()) entry_.v6_only = true;  // as Linux does
   // A socket bound to a group receives for it, and sends from an address of ours.
   if (!to_many) source_ = address;
   port_is_chosen_ = where.port != 0;
@@ -175,7 +176,12 @@ status udp_socket::check_size(const path& way, const ip_choices& ip, bool in_seg
   const std::uint32_t mtu = in_segments                       ? longest
                             : ip.ignore_path_mtu && !is_local ? layer_.below().out().mtu(way.destination.family())
                                                               : way.mtu;
-  if (total <= (ip.may_fragment ? longest : mtu)) return {};
+  const bool fits_into_ip = !way.is_v4() || total <= longest_ip_datagram;
+  if (fits_into_ip && total <= (ip.may_fragment ? longest : mtu)) return {};
+  if (has_companion_ && layer_.below().with_host() != sharing::none) {  // errors are the kernel's to tell
+    why_kernel_ = kernel_reason::fragment;
+    return error{left_to_kernel};
+  }
   if (wants_errors(way.is_v4())) {
     errors_.push({.code = EMSGSIZE,
                   .origin = SO_EE_ORIGIN_LOCAL,
@@ -188,15 +194,53 @@ status udp_socket::check_size(const path& way, const ip_choices& ip, bool in_seg
   return error{EMSGSIZE};
 }
 
+// A socket of IPv6 that has an address of IPv4 speaks no IPv6.
+bool udp_socket::is_of_the_other_ip(const ip_address& destination) const {
+  return family_ == ip_family::v6 && source_.is_v4() && !destination.is_v4();
+}
+
+// From an address of one IP to one of the other; and to the any address from elsewhere than loopback, which is
+// loopback's interface all the same.
+bool udp_socket::is_odd(const ip_address& destination) const {
+  const bool has_none = source_.is_any() && !source_.is_v4();
+  const bool is_mixed = family_ == ip_family::v6 && !has_none && source_.is_v4() != destination.is_v4();
+  return is_mixed || (destination.is_any() && !source_.is_any() && !source_.is_loopback());
+}
+
+// Linux says so when there is a way.
+error udp_socket::refuse_other_ip(const ip_address& destination, time_point now) {
+  const auto way = path_to(destination, ip_address::any(family_), now);
+  return way ? error{EAFNOSUPPORT} : way.failure();
+}
+
+// The any address is this host, by the IP that the socket has an address of.
+endpoint_address udp_socket::destination_of(endpoint_address to) const {
+  if (to.address.is_any() && is_of_the_other_ip(to.address)) to.address = ipv4_address{{127, 0, 0, 1}};
+  return to;
+}
+
+// In the order of Linux's checks, which isn't the same for both families of sockets.
+status udp_socket::check_destination(std::size_t size, const endpoint_address* to) const {
+  if (family_ == ip_family::v6 && to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
+  const ip_address& address = to != nullptr ? to->address : entry_.remote.address;
+  if (family_ == ip_family::v6 && !check_family(address)) return error{ENETUNREACH};
+  // IPv6 finds that out when it knows the path, and tells the error queue.
+  const bool is_v4 = family_ == ip_family::v4 || address.is_v4();
+  if (is_v4 && size > longest_ip_datagram) return error{EMSGSIZE};
+  if (to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
+  if (to != nullptr && !check_family(address)) return error{EAFNOSUPPORT};
+  // A peer may be connected to at port 0; but a mapped one is named anew for each datagram.
+  const bool is_named = to != nullptr || (family_ == ip_family::v6 && is_v4);
+  return is_named && (to != nullptr ? to->port : entry_.remote.port) == 0 ? error{EINVAL} : status{};
+}
+
 result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoint_address* to,
                                                   const send_choices& choices, time_point now, extent of) {
   // Linux binds before it looks at anything else.
   if (auto bound = bind_ephemeral(); !bound) return bound.failure();
-  const bool is_v4 = family_ == ip_family::v4 || (to != nullptr ? to->address : entry_.remote.address).is_v4();
-  // IPv6 finds that out when it knows the path, and tells the error queue.
-  if (is_v4 && size > longest_ip_datagram) return error{EMSGSIZE};
-  if (to != nullptr && to->port == 0) return error{EINVAL};
-  if (to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
+  const endpoint_address destination = destination_of(to != nullptr ? *to : entry_.remote);
+  if (auto good = check_destination(size, to != nullptr ? &destination : nullptr); !good) return good.failure();
+  if (has_companion_ && (choices.refusal != 0 || choices.is_said_twice)) return error{left_to_kernel};
   if (choices.refusal != 0) return error{choices.refusal};
   if (choices.stamp_id >= 0 && (settings_.stamps.flags & stamping::with_id) == 0) return error{EINVAL};
   // The device may have a clock, which is out of reach here.
@@ -205,12 +249,16 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
     why_kernel_ = kernel_reason::option;
     return error{left_to_kernel};
   }
-  if (is_by_another_interface(choices)) {
+  if (is_by_another_interface(choices, to != nullptr ? to->address : entry_.remote.address)) {
     why_kernel_ = kernel_reason::route;
     return error{has_companion_ ? left_to_kernel : ENODEV};
   }
-  if (to != nullptr && !check_family(to->address)) return error{family_ == ip_family::v4 ? EAFNOSUPPORT : ENETUNREACH};
-  const endpoint_address destination = to != nullptr ? *to : entry_.remote;
+  if (choices.has_v6_source && destination.address.is_v4()) return error{EINVAL};
+  if (has_companion_ && is_odd(destination.address)) {
+    why_kernel_ = kernel_reason::route;
+    return error{left_to_kernel};
+  }
+  if (is_of_the_other_ip(destination.address)) return refuse_other_ip(destination.address, now);
   auto way = path_to(destination.address, source_for(destination.address, choices), now);
   const std::size_t segment = choices.segment >= 0 ? static_cast<std::size_t>(choices.segment) : settings_.segment;
   const std::size_t headers = udp_size + (way ? (*way)->ip_size() : ipv4_size);
@@ -225,7 +273,10 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   ip.ports = std::uint32_t{entry_.local.port} << 16 | destination.port;
   if (auto fits = check_size(**way, ip, segment != 0, headers + size, destination); !fits) return fits.failure();
   if (of != extent::all_pieces) {
-    if (const int pending = take_error()) return error{pending};
+    const bool may_be_kernels = has_companion_ && pending_error_ == 0;
+    if (const int pending = may_be_kernels ? layer_.events().take_kernel_error(*this, now) : take_error()) {
+      return error{pending};
+    }
     if (shut_writing_) return error{EPIPE};
   }
   if (segment != 0 && of != extent::first_piece) {
@@ -238,15 +289,17 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   return departure{destination, *way, ip, each, stamps_for(choices), choices.stamp_id};
 }
 
-// The loopback interface's number is 1 on every Linux.
-bool udp_socket::is_by_another_interface(const send_choices& choices) const {
+// The loopback interface's number is 1 on every Linux. To an address of another one it is another way, even within the
+// host.
+bool udp_socket::is_by_another_interface(const send_choices& choices, const ip_address& destination) const {
   if (choices.interface == 0) return false;
-  const bool is_loopback = layer_.below().with_host() == sharing::loopback;
-  return choices.interface != (is_loopback ? 1 : layer_.below().device().interface);
+  if (layer_.below().with_host() != sharing::loopback) return choices.interface != layer_.below().device().interface;
+  return choices.interface != 1 || !destination.is_loopback();
 }
 
 ip_address udp_socket::source_for(const ip_address& destination, const send_choices& choices) const {
-  if (!choices.source.is_any()) return choices.source;
+  if (destination.is_v4() && choices.has_v4_source) return choices.source_v4;
+  if (!destination.is_v4() && !choices.source.is_any()) return choices.source;
   const bool is_v4_group = destination.is_v4() && destination.is_multicast();
   return is_v4_group && source_.is_any() ? settings_.multicast_source : source_;
 }
@@ -264,8 +317,14 @@ bool udp_socket::is_the_kernels(const path& way, const endpoint_address& to, std
     return true;
   }
   if (way.kind == path_kind::local && (way.destination.is_loopback() || with_host == sharing::loopback)) {
+    constexpr std::size_t loopback_mtu = 65'536;
+    if (with_host == sharing::loopback && total > loopback_mtu) {
+      why_kernel_ = kernel_reason::fragment;
+      return true;
+    }
     why_kernel_ = kernel_reason::loopback;  // unless a socket of ours is there, another process may have one
-    return layer_.ports().find({{way.destination, to.port}, {way.source, entry_.local.port}}) == nullptr;
+    const port_entry* found = layer_.ports().find({{way.destination, to.port}, {way.source, entry_.local.port}});
+    return found == nullptr || (with_host == sharing::loopback && layer_.events().kernel_is_ahead(*found->owner));
   }
   why_kernel_ = kernel_reason::fragment;
   return way.kind == path_kind::unicast && with_host == sharing::interface && total > way.mtu;
@@ -431,7 +490,8 @@ bool udp_socket::keep(packet* datagram, std::uint32_t charged_for) {
     received_.join(datagram);
     return true;
   }
-  if (place != place_in_row::piece_of_lost && received_.push(datagram, settings_.receive_buffer, charged_for)) return true;
+  if (place != place_in_row::piece_of_lost && received_.push(datagram, settings_.receive_buffer, charged_for))
+    return true;
   row_.lose();
   return false;
 }
@@ -442,8 +502,8 @@ void udp_socket::receive_joined(bool wanted) {
 }
 
 void udp_socket::release_front() {
-  release(received_.pop());
-  while (received_.front() != nullptr && received_.front()->joins == joining::always) release(received_.pop());
+  release(pop());
+  while (received_.front() != nullptr && received_.front()->joins == joining::always) release(pop());
 }
 
 // The filter sees the UDP header as well, which it can't cut off.
@@ -457,6 +517,7 @@ bool udp_socket::passes_filter(packet& datagram) {
 void udp_socket::accept(packet* datagram) {
   const bool was_empty = received_.empty();
   const std::uint32_t charged_for = datagram->length;  // what a filter cuts off stays in memory
+  datagram->is_placed = settings_.receive_packet_info || settings_.v6.receive_packet_info;
   if (!filter_.empty() && !passes_filter(*datagram)) [[unlikely]] {
     layer_.count().dropped(drop::socket_filter);
     lose();

@@ -70,7 +70,7 @@ class udp_socket {
 
   // The oldest datagram, or null; behind it those that are read together with it. pop() gives it alone to the caller.
   packet* front() const { return received_.front(); }
-  packet* pop() { return received_.pop(); }
+  packet* pop() { return received_.pop_lazily(settings_.receive_buffer); }
   // The oldest has been read, with all that go with it.
   void release_front();
   // The one that a reader who only looks gets: with SO_PEEK_OFF the one that so many bytes into the queue lies in, and
@@ -126,7 +126,7 @@ class udp_socket {
     path* way;
     ip_choices ip;
     std::uint32_t segment;  // bytes of each datagram but the last; 0: there is but one
-    std::uint32_t stamps;  // to be reported when it is gone
+    std::uint32_t stamps;   // to be reported when it is gone
     std::int64_t stamp_id;
   };
   // Linux checks the pieces of one datagram as they come, and the whole when it goes.
@@ -141,7 +141,7 @@ class udp_socket {
   status bind_ephemeral();
   bool keep(packet* datagram, std::uint32_t charged_for);
   bool passes_filter(packet& datagram);
-  bool is_by_another_interface(const send_choices& choices) const;
+  bool is_by_another_interface(const send_choices& choices, const ip_address& destination) const;
   ip_address source_for(const ip_address& destination, const send_choices& choices) const;
   bool is_the_kernels(const path& way, const endpoint_address& to, std::size_t total);
   result<path*> path_to(ip_address destination, ip_address source, time_point now);
@@ -154,6 +154,11 @@ class udp_socket {
   status check_segments(const path& way, const ip_choices& ip, std::size_t size, std::size_t segment) const;
   packet* datagram_of(const departure& by, std::span<const std::byte> payload);
   status send_segments(const departure& by, std::span<const std::byte> payload, time_point now);
+  bool is_of_the_other_ip(const ip_address& destination) const;
+  bool is_odd(const ip_address& destination) const;
+  error refuse_other_ip(const ip_address& destination, time_point now);
+  endpoint_address destination_of(endpoint_address to) const;
+  status check_destination(std::size_t size, const endpoint_address* to) const;
   status depart(const departure& by, packet* datagram, time_point now);
   status depart_stamped(const departure& by, packet* datagram, time_point now);
   void report_departure(const queued_error& what, packet* frame);

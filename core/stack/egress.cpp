@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::uint16_t dont_fragment = 0x4000, more_fragments = 0x2000;
 
+constexpr ipv4_address loopback_broadcast{{127, 255, 255, 255}};
+
 ip_address loopback(ip_family family) {
   ipv6_address one;
   one.bytes[15] = 1;
@@ -76,7 +78,7 @@ path egress::classify_shared(ip_address destination, ip_address source) const {
   way.mtu = mtu(destination.family());
   way.kind = path_kind::kernel;
   const bool is_local = destination.is_loopback() || with_.addresses.contains(destination);
-  if (is_local && with_.with_host == sharing::loopback) {
+  if (is_local && with_.with_host == sharing::loopback && destination != loopback_broadcast) {
     if (auto here = classify(destination, source)) return *here;
   }
   const bool is_group = destination.is_multicast() || destination.is_limited_broadcast() ||
@@ -120,8 +122,9 @@ void egress::set_usable(bool usable) {
 }
 
 result<path> egress::find_path(ip_address destination, ip_address source, time_point now) {
-  // Linux: the any address means this host.
-  if (destination.is_any()) destination = source.is_any() ? loopback(destination.family()) : source;
+  // Linux: the any address means this host, by IPv4 at the address that it is sent from.
+  const bool is_at_source = destination.is_v4() && source.is_v4() && !source.is_any();
+  if (destination.is_any()) destination = is_at_source ? source : loopback(destination.family());
   if (!source.is_any() && source.family() != destination.family()) return error{ENETUNREACH};
   auto found = with_.with_host == sharing::none ? classify(destination, source)
                                                 : result<path>(classify_shared(destination, source));

@@ -145,13 +145,14 @@ TEST(control, is_taken_and_refused_as_by_the_kernel) {
 TEST(control, what_was_chosen_can_be_said_again) {
   for (const ip_address& source : {ip("10.0.0.3"), ip("fd00::3")}) {
     const bool is_v4 = source.is_v4();
-    send_choices chosen{.source = source, .interface = 7, .segment = 0};
+    send_choices chosen{.interface = 7, .segment = 0};
+    chosen.leave_from(source);
     (is_v4 ? chosen.ttl : chosen.hops) = 9;
     (is_v4 ? chosen.tos : chosen.traffic_class) = 0xb8;
     alignas(cmsghdr) std::byte room[256];
     const auto again = read_control(write_control(chosen, source.family(), room), source.family());
     EXPECT_EQ(again.refusal, 0);
-    EXPECT_EQ(again.source, chosen.source);
+    EXPECT_EQ(again.source_over(source.family()), source);
     EXPECT_EQ(again.interface, 7);
     EXPECT_EQ(again.segment, 0);
     EXPECT_EQ(again.ttl, chosen.ttl);
@@ -185,7 +186,8 @@ TEST(control, says_what_the_datagram_shall_have) {
   ASSERT_EQ(read.refusal, 0);
   EXPECT_EQ(read.ttl, 7) << "the last one counts";
   EXPECT_EQ(read.tos, 0xb8);
-  EXPECT_EQ(read.source, ip("10.0.0.3"));
+  EXPECT_TRUE(read.has_v4_source);
+  EXPECT_EQ(read.source_v4, ip("10.0.0.3"));
 }
 
 // Its one difference: we have no interface numbers.

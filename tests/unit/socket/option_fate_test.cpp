@@ -46,8 +46,9 @@ TEST(option_fate, is_told_once_of_each) {
 
 // Programs for datagrams, which the endpoint puts in their place.
 bool is_a_program(const row& r) {
-  return r.level == SOL_SOCKET && (r.name == SO_ATTACH_FILTER || r.name == SO_DETACH_FILTER || r.name == SO_LOCK_FILTER ||
-                                   r.name == SO_ATTACH_REUSEPORT_CBPF || r.name == SO_DETACH_REUSEPORT_BPF);
+  return r.level == SOL_SOCKET &&
+         (r.name == SO_ATTACH_FILTER || r.name == SO_DETACH_FILTER || r.name == SO_LOCK_FILTER ||
+          r.name == SO_ATTACH_REUSEPORT_CBPF || r.name == SO_DETACH_REUSEPORT_BPF);
 }
 
 TEST(option_fate, is_fast_exactly_where_the_stack_knows_the_option) {

@@ -264,7 +264,7 @@ TEST_F(udp, refuses_what_linux_refuses) {
   EXPECT_EQ(host_.send(s, "x", endpoint_address{ip("255.255.255.255"), 53}).code(), EACCES);
   EXPECT_EQ(host_.send(s, std::string(65'508, 'x'), peer).code(), EMSGSIZE);
   EXPECT_EQ(host_.send(s, std::string(70'000, 'x'), peer).code(), EMSGSIZE);
-  EXPECT_EQ(host_.send(s, "x", peer, {.source = ip("10.0.0.2")}).code(), EINVAL);
+  EXPECT_EQ(host_.send(s, "x", peer, {.source_v4 = ip("10.0.0.2"), .has_v4_source = true}).code(), EINVAL);
   EXPECT_TRUE(host_.device.take_sent().empty());
   EXPECT_EQ(host_.count.tx_datagrams.get(), 0u);
 }
@@ -311,9 +311,12 @@ TEST_F(udp, the_source_is_the_bound_address_or_the_one_asked_for) {
   EXPECT_TRUE(host_.send(bound, "x", peer));
   EXPECT_EQ(only_one_sent().ip->source, ip("10.0.0.3"));
   udp_socket& any = host_.open();
-  EXPECT_TRUE(host_.send(any, "x", peer, {.source = ip("10.0.0.3")}));
+  EXPECT_TRUE(host_.send(any, "x", peer, {.source_v4 = ip("10.0.0.3"), .has_v4_source = true}));
   EXPECT_EQ(only_one_sent().ip->source, ip("10.0.0.3"));
   EXPECT_TRUE(host_.send(any, "x", peer));
+  EXPECT_EQ(only_one_sent().ip->source, ip("10.0.0.1"));
+  // The any address, asked for, is the route's choice and not the socket's.
+  EXPECT_TRUE(host_.send(bound, "x", peer, {.source_v4 = ip("0.0.0.0"), .has_v4_source = true}));
   EXPECT_EQ(only_one_sent().ip->source, ip("10.0.0.1"));
 }
 

@@ -93,7 +93,7 @@ TEST_F(leaving, where_it_goes_decides_how) {
     EXPECT_EQ(way->source, ip(source)) << to;
     EXPECT_EQ(way->next_hop, ip(next_hop)) << to;
     EXPECT_EQ(way->destination, ip(to));
-    EXPECT_EQ(way->mtu, kind == path_kind::local ? 65'535u : 1500u);
+    EXPECT_EQ(way->mtu, kind == path_kind::local ? 65'536u : 1500u);
   }
 }
 

@@ -1,0 +1,46 @@
+"""Random calls show the same on the kernel's sockets and under the interposer. A comparison that can't fail shows nothing,
+so the kernel is compared with itself, and with bugs planted, each of which must be found."""
+
+import ctypes
+import os
+
+import differential
+import private_network
+import pytest
+
+# By number and not by the clock, so that a slow machine compares as much as a fast one. scripts/differential takes other
+# seeds each time.
+FIRST = int(os.environ.get("DIFFERENTIAL_FIRST", 7_100_000))
+OPTIONS = ["--calls", 20, "--ipv6", 40]
+MOST_EXPLAINED = 3
+
+
+@pytest.fixture(autouse=True, scope="session")
+def namespaces():
+    private_network.enter()  # or skips, where there are none to be had
+
+
+def check(link, count, options=OPTIONS):
+    with differential.comparison(link, options) as both:
+        found = both.differing(FIRST, count)
+        stories = [differential.explain(both, seed) for seed in found[:MOST_EXPLAINED]]
+    assert not found, f"{len(found)} of {count} seeds from {FIRST} differ\n" + "\n\n".join(stories)
+
+
+def test_the_kernel_shows_the_same_twice():
+    check(None, 4_000)
+
+
+@pytest.mark.parametrize("link, count", [("loop:", 16_000), ("host:", 4_000)])
+def test_the_interposer_shows_what_the_kernel_shows(link, count):
+    check(link, count)
+
+
+BUGS = range(1, 1 + ctypes.CDLL(str(differential.PLANTED)).planted_bugs())
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_planted_bug_is_found(bug):
+    few, many = 250, 4_000
+    with differential.comparison(None, OPTIONS, planted=bug) as both:
+        assert any(both.differing(first, few) for first in range(0, many, few))
