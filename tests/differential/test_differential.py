@@ -22,7 +22,7 @@ def namespaces():
 
 def check(link, count, options=OPTIONS):
     with differential.comparison(link, options) as both:
-        found = both.differing(FIRST, count)
+        found = both.confirmed(both.differing(FIRST, count))
         stories = [differential.explain(both, seed) for seed in found[:MOST_EXPLAINED]]
     assert not found, f"{len(found)} of {count} seeds from {FIRST} differ\n" + "\n\n".join(stories)
 
