@@ -95,6 +95,12 @@ constexpr option_row options[] = {
        s.settings().receive_buffer = buffer_size(value, s.layer().limits().receive_max, smallest_receive_buffer);
        return {};
      }},
+    // Who may is asked by the kernel's half; without one the link is the program's own. It is read as SO_RCVBUF.
+    {SOL_SOCKET, SO_RCVBUFFORCE, nullptr,
+     [](udp_socket& s, int value) -> status {
+       s.settings().receive_buffer = buffer_size(std::max(value, 0), INT32_MAX, smallest_receive_buffer);
+       return {};
+     }},
     {SOL_SOCKET, SO_SNDBUF,
      [](udp_socket& s, time_point) -> result<int> { return static_cast<int>(s.settings().send_buffer); },
      [](udp_socket& s, int value) -> status {
@@ -311,6 +317,7 @@ result<std::size_t> get_option(udp_socket& socket, int level, int name, std::spa
   const option_row* row = find(level, name);
   if (row == nullptr) return error{ENOPROTOOPT};
   if (row->timeout != nullptr) return write_timeout(socket.settings().*row->timeout, value);
+  if (row->get == nullptr) return error{ENOPROTOOPT};
   const auto number = row->get(socket, now);
   if (!number) return number.failure();
   return write_integer(level, *number, value);
