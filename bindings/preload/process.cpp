@@ -1,12 +1,14 @@
 // Programs that are replaced by others, and calls by number.
 
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "call.h"
 #include "real.h"
+#include "sandbox.h"
 
 using namespace preload;
 
@@ -45,6 +47,15 @@ unsigned as_unsigned(long word) { return static_cast<unsigned>(word); }
 template <typename T>
 T* as_pointer(long word) {
   return reinterpret_cast<T*>(word);
+}
+
+long seccomp(long operation, long flags, const sock_fprog* program) {
+  if (operation != SECCOMP_SET_MODE_FILTER || program == nullptr) {
+    return real.syscall(SYS_seccomp, operation, flags, reinterpret_cast<long>(program), 0, 0, 0);
+  }
+  library::open_while_allowed();
+  const widened_filter filter(program);
+  return real.syscall(SYS_seccomp, operation, flags, reinterpret_cast<long>(filter.program()), 0, 0, 0);
 }
 
 }  // namespace
@@ -145,6 +156,11 @@ long hook::syscall(long number, long a, long b, long c, long d, long e, long f) 
       return hook::getsockopt(as_int(a), as_int(b), as_int(c), as_pointer<void>(d), as_pointer<socklen_t>(e));
     case SYS_epoll_ctl:
       return hook::epoll_ctl(as_int(a), as_int(b), as_int(c), as_pointer<epoll_event>(d));
+    case SYS_prctl:
+      return hook::prctl(as_int(a), static_cast<unsigned long>(b), static_cast<unsigned long>(c),
+                         static_cast<unsigned long>(d), static_cast<unsigned long>(e));
+    case SYS_seccomp:
+      return seccomp(a, b, as_pointer<sock_fprog>(c));
     default:
       return real.syscall(number, a, b, c, d, e, f);
   }
