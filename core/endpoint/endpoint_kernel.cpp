@@ -224,7 +224,9 @@ void endpoint::leave_to_kernel(kernel_reason why) {
   if (socket_.held().is_holding()) (void)send_held_by_kernel(message_flag::more);  // for what is still to come
   if (why == kernel_reason::forked || why == kernel_reason::unseen_reader) move_input_to_kernel();
   become_kernels(why, has_fast_input());
+  const endpoint_address local = socket_.local();
   socket_.follow({}, nullptr);
+  engine_.leave_port_to_kernel(*this, local);
   engine_.count().sockets_kernel.add();
   engine_.count().by_kernel(why);
   engine_.wake(*this);
@@ -232,6 +234,14 @@ void endpoint::leave_to_kernel(kernel_reason why) {
 
 void endpoint::leave_if_unseen(engine::turn& t) {
   if (is_unseen() && diverted_ && socket_.has_datagram()) (void)hand_over(t, kernel_reason::unseen_reader);
+}
+
+// A connected one claims no more than its conversation.
+void endpoint::leave_if_in_the_way_of(const endpoint_address& local) {
+  if (socket_.is_connected() || socket_.local().port != local.port) return;
+  if (local.address.is_any() ? socket_.local().address.is_any() : is_reached_at(local.address)) {
+    leave_to_kernel(kernel_reason::shared_port);
+  }
 }
 
 // EPERM: the stack is another process's by now, and there is no companion.
