@@ -73,32 +73,37 @@ constexpr int harmless[] = {
 
 enum class test { equals, has, lacks };
 
+// A word of 32 bits among the arguments.
+constexpr int low(int argument) { return argument * 2; }
+constexpr int high(int argument) { return argument * 2 + 1; }
+
 // What can, for some arguments.
 struct permission {
-  int number, argument;
+  int number, word;
   test how;
   std::uint32_t value;
-  int second = -1;
+  int second = -1;  // has to equal its value as well
   std::uint32_t second_value = 0;
 };
 constexpr permission permitted[] = {
-    {SYS_bpf, 0, test::equals, BPF_MAP_LOOKUP_ELEM},
-    {SYS_bpf, 0, test::equals, BPF_MAP_UPDATE_ELEM},
-    {SYS_bpf, 0, test::equals, BPF_MAP_DELETE_ELEM},
-    {SYS_fcntl, 1, test::equals, F_DUPFD_CLOEXEC},
-    {SYS_fcntl, 1, test::equals, F_GETFL},
-    {SYS_fcntl, 1, test::equals, F_GETFD},
-    {SYS_mmap, 2, test::lacks, PROT_EXEC},
-    {SYS_mprotect, 2, test::lacks, PROT_EXEC},
-    {SYS_clone, 0, test::has, CLONE_THREAD},
-    {SYS_rt_sigaction, 0, test::equals, 33},  // libc's own, with its first thread
-    {SYS_kill, 1, test::equals, 0},
-    {SYS_socket, 0, test::equals, AF_NETLINK, 2, NETLINK_SOCK_DIAG},
-    {SYS_setsockopt, 1, test::equals, SOL_SOCKET, 2, SO_ATTACH_FILTER},
-    {SYS_setsockopt, 1, test::equals, SOL_SOCKET, 2, SO_DETACH_FILTER},
-    {SYS_setsockopt, 1, test::equals, SOL_SOCKET, 2, SO_ATTACH_BPF},
-    {SYS_setsockopt, 1, test::equals, IPPROTO_IP, 2, IP_FREEBIND},
-    {SYS_setsockopt, 1, test::equals, IPPROTO_IPV6, 2, IPV6_FREEBIND},
+    {SYS_bpf, low(0), test::equals, BPF_MAP_LOOKUP_ELEM},
+    {SYS_bpf, low(0), test::equals, BPF_MAP_UPDATE_ELEM},
+    {SYS_bpf, low(0), test::equals, BPF_MAP_DELETE_ELEM},
+    {SYS_fcntl, low(1), test::equals, F_DUPFD_CLOEXEC},
+    {SYS_fcntl, low(1), test::equals, F_GETFL},
+    {SYS_fcntl, low(1), test::equals, F_GETFD},
+    {SYS_mmap, low(2), test::lacks, PROT_EXEC},
+    {SYS_mprotect, low(2), test::lacks, PROT_EXEC},
+    {SYS_clone, low(0), test::has, CLONE_THREAD},
+    {SYS_rt_sigaction, low(0), test::equals, 33},  // libc's own, with its first thread
+    {SYS_kill, low(1), test::equals, 0},
+    {SYS_prlimit64, low(2), test::equals, 0, high(2), 0},  // only looks
+    {SYS_socket, low(0), test::equals, AF_NETLINK, low(2), NETLINK_SOCK_DIAG},
+    {SYS_setsockopt, low(1), test::equals, SOL_SOCKET, low(2), SO_ATTACH_FILTER},
+    {SYS_setsockopt, low(1), test::equals, SOL_SOCKET, low(2), SO_DETACH_FILTER},
+    {SYS_setsockopt, low(1), test::equals, SOL_SOCKET, low(2), SO_ATTACH_BPF},
+    {SYS_setsockopt, low(1), test::equals, IPPROTO_IP, low(2), IP_FREEBIND},
+    {SYS_setsockopt, low(1), test::equals, IPPROTO_IPV6, low(2), IPV6_FREEBIND},
 };
 
 class writer {
@@ -112,9 +117,9 @@ class writer {
     ++size_;
   }
   void load(std::size_t offset) { add(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offset)); }
-  void load_argument(int i) {
-    constexpr bool little = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
-    load(offsetof(seccomp_data, args) + static_cast<std::size_t>(i) * 8 + (little ? 0 : 4));
+  void load_argument(int word) {
+    constexpr int swapped = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
+    load(offsetof(seccomp_data, args) + static_cast<std::size_t>(word ^ swapped) * 4);
   }
   void answer(std::uint32_t what) { add(BPF_RET | BPF_K, what); }
   bool fits() const { return size_ <= room_; }
@@ -136,7 +141,7 @@ void allow(writer& out, const permission& p) {
   const int rest = has_second ? 5 : 3;  // instructions behind the first comparison
   out.load(offsetof(seccomp_data, nr));
   out.add(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(p.number), 0, rest);
-  out.load_argument(p.argument);
+  out.load_argument(p.word);
   const int compare = p.how == test::equals ? BPF_JEQ : BPF_JSET;
   const int passed = 0, failed = rest - 2;
   out.add(BPF_JMP | compare | BPF_K, p.value, p.how == test::lacks ? failed : passed,

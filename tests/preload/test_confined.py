@@ -35,6 +35,7 @@ CONFINED = r"""
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -78,6 +79,8 @@ int main(int count, char** words) {
   for (int port = 7000; port < 7003; ++port) serve(port);
   if (strcmp(words[2], "opens") == 0) open("/dev/null", O_RDONLY);
   if (strcmp(words[2], "copies") == 0) fcntl(1, F_DUPFD, 10);
+  if (strcmp(words[2], "forks") == 0) fork();
+  if (strcmp(words[2], "executes") == 0) mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (strcmp(words[2], "connects") == 0) connect(socket(AF_INET, SOCK_STREAM, 0), NULL, 0);
   _exit(5);
 }
@@ -104,7 +107,7 @@ def confined(tmp_path_factory):
 
 @SHARED
 @pytest.mark.parametrize("way", ["prctl", "seccomp"])
-@pytest.mark.parametrize("then", ["exits", "opens", "copies", "connects"])
+@pytest.mark.parametrize("then", ["exits", "opens", "copies", "connects", "forks", "executes"])
 def test_confines_itself_by_seccomp(under, confined, way, then):
     """What it opens afterwards is fast, and what it forbade stays forbidden."""
     with under.start(confined, way, then) as server:
