@@ -231,6 +231,8 @@ class Files:
         steps.append(self.fetch(address, "big", f"{self.folder}/big", "--option", "blksize 1400"))
         steps.append(["atftp", "--put", "-l", f"{self.served}/big", "-r", "stored", address, "69"])
         self.carry_out("sh", "-c", " && ".join(map(shlex.join, steps)))
+        whole = (self.served / "big").stat().st_size  # the last block is acknowledged before it is written
+        until(lambda: (self.served / "stored").stat().st_size == whole, "the stored file")
         copies = [self.folder / name for name in ("small", "even", "big")] + [self.served / "stored"]
         return [hashlib.sha256(copy.read_bytes()).hexdigest() for copy in copies]
 
