@@ -133,7 +133,13 @@ class Iperf3Serves(Daemon):
         until(lambda: 5201 in tcp_ports(), f"its TCP port: {self.program.output()}")
 
     def answers(self):
-        return report(self.ask("iperf3", "-4", "-c", self.under.address, *IPERF3, "-J"))
+        until(self.has_time_for_a_client, "a server that isn't busy")
+        return report(self.said)
+
+    def has_time_for_a_client(self):
+        """The client before may be gone earlier than the server has done with it."""
+        self.said = self.ask("iperf3", "-4", "-c", self.under.address, *IPERF3, "-J")
+        return "the server is busy" not in self.said
 
     def load(self):
         assert self.answers()
