@@ -4,7 +4,6 @@
 #include <link.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -138,10 +137,7 @@ bool is_open() {
 // The lowest free number is what the program expects next. Not beyond 1024: programs give select() the largest number
 // that may be, with sets of 1024, and the kernel writes to as many as its table of descriptors has room for.
 int duplicate_out_of_the_way(int fd) {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  const auto most = static_cast<unsigned long>(limit.rlim_cur);
-  for (const unsigned long base : {std::min(most - most / 4, 768ul), most / 2, 3ul}) {
+  for (const unsigned long base : {768ul, 192ul, 3ul}) {
     const int made = real.fcntl(fd, F_DUPFD_CLOEXEC, base);
     if (made >= 0) return made;
   }
@@ -206,6 +202,12 @@ int adopt(int fd) {
   }
   errno = error;
   return outcome;
+}
+
+void open_while_allowed() {
+  const int error = errno;
+  if (is_at_home() && !thread_is_opening()) (void)is_open();
+  errno = error;
 }
 
 // A last call of a function of the library's may return straight to the hook that it was called from.

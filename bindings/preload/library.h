@@ -20,6 +20,9 @@ std::size_t reason(cause why);
 // -EOPNOTSUPP: the user insists on a stack (FASTUDP_STRICT), and there is none.
 int adopt(int fd);
 
+// Before the program gives up what the stack needs to be opened: its user, its root, its system calls.
+void open_while_allowed();
+
 // Whether the code at this address is fastudp's: its calls pass through the hooks like anybody's.
 bool contains(const void* code);
 // False in a child of vfork, which shares our memory but not our descriptors, and mustn't change what is known of them.

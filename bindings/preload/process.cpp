@@ -100,6 +100,28 @@ int hook::posix_spawnp(pid_t* child, const char* file, const posix_spawn_file_ac
   return before_exec() ? real.posix_spawnp(child, file, actions, attributes, arguments, environment) : errno;
 }
 
+// What opens the link may be out of reach afterwards.
+int hook::setuid(uid_t user) {
+  library::open_while_allowed();
+  return real.setuid(user);
+}
+int hook::seteuid(uid_t user) {
+  library::open_while_allowed();
+  return real.seteuid(user);
+}
+int hook::setreuid(uid_t user, uid_t effective) {
+  library::open_while_allowed();
+  return real.setreuid(user, effective);
+}
+int hook::setresuid(uid_t user, uid_t effective, uid_t saved) {
+  library::open_while_allowed();
+  return real.setresuid(user, effective, saved);
+}
+int hook::chroot(const char* path) {
+  library::open_while_allowed();
+  return real.chroot(path);
+}
+
 // What libuv and others call by number.
 long hook::syscall(long number, long a, long b, long c, long d, long e, long f) {
   switch (number) {

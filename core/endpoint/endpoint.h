@@ -70,6 +70,8 @@ class endpoint {
   void note_look() { is_seen_.store(true, std::memory_order_relaxed); }
   bool is_unseen() const { return !is_seen_.load(std::memory_order_relaxed); }
   void leave_if_unseen(engine::turn& t);
+  // As soon as another socket, which is the kernel's, is bound there.
+  void leave_if_in_the_way_of(const endpoint_address& local);
   endpoint* next = nullptr;  // the engine's list of those with a companion
   endpoint* previous = nullptr;
 

@@ -269,7 +269,9 @@ void endpoint::leave_to_kernel(kernel_reason why) {
   if (socket_.held().is_holding()) (void)send_held_by_kernel(message_flag::more);  // for what is still to come
   if (why == kernel_reason::forked || why == kernel_reason::unseen_reader) move_input_to_kernel();
   become_kernels(why, has_fast_input());
+  const endpoint_address local = socket_.local();
   socket_.follow({}, nullptr);
+  engine_.leave_port_to_kernel(*this, local);
   engine_.count().sockets_kernel.add();
   engine_.count().by_kernel(why);
   engine_.wake(*this);
@@ -277,6 +279,14 @@ void endpoint::leave_to_kernel(kernel_reason why) {
 
 void endpoint::leave_if_unseen(engine::turn& t) {
   if (is_unseen() && diverted_ && socket_.has_datagram()) (void)hand_over(t, kernel_reason::unseen_reader);
+}
+
+// A connected one claims no more than its conversation.
+void endpoint::leave_if_in_the_way_of(const endpoint_address& local) {
+  if (socket_.is_connected() || socket_.local().port != local.port) return;
+  if (local.address.is_any() ? socket_.local().address.is_any() : is_reached_at(local.address)) {
+    leave_to_kernel(kernel_reason::shared_port);
+  }
 }
 
 // EPERM: the stack is another process's by now, and there is no companion.
@@ -324,10 +334,8 @@ status endpoint::set_both(engine::turn& t, int level, int name, std::span<const 
   // What is left in the fast queue is received as the options then say; and UDP_SEGMENT says how many datagrams a send
   // counts for, whoever sends.
   if (!is_fast() && !has_leftovers_.load() && !is_stamps && level != IPPROTO_UDP) return {};
-  constexpr int loopback = 1;  // on every Linux; but by it IPv6 doesn't reach addresses of other interfaces
-  const bool is_within_host = engine_.with_host() == sharing::loopback && level != IPPROTO_IPV6;
-  const int own = is_within_host ? loopback : engine_.device().interface;
-  if (const auto effect = effect_of(level, name, value, kernel_->socket(), own); effect != option_effect::unknown) {
+  if (const auto effect = effect_of(level, name, value, kernel_->socket(), engine_.device().interface);
+      effect != option_effect::unknown) {
     return effect == option_effect::none ? status{} : hand_over(t, kernel_reason::option);
   }
   const auto here = fastudp::set_option(socket_, level, name, value, t.now());

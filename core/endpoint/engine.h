@@ -181,7 +181,10 @@ class engine final : public own_sockets, private socket_events, private host_vie
   void after_fork_in_child();
   engine* next_engine = nullptr;
 
-  // Whether a kernel socket is the companion of one of ours.
+  // A socket with that address is the kernel's from now on: so are those that share its port and would get what is its.
+  void leave_port_to_kernel(const endpoint& of, const endpoint_address& local);
+
+  // Whether a kernel socket is the companion of one of ours on the fast path, among which the port table chooses.
   bool has(std::uint64_t cookie) const override;
 
   // Sockets open; close needs none.

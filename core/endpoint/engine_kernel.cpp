@@ -118,7 +118,7 @@ void engine::wake(endpoint& of) { room_.wake_all(&of); }
 
 bool engine::has(std::uint64_t cookie) const {
   for (const endpoint* each = first_; each != nullptr; each = each->next) {
-    if (each->kernel()->cookie() == cookie) return true;
+    if (each->kernel()->cookie() == cookie) return each->is_fast();
   }
   return false;
 }
@@ -143,6 +143,14 @@ void engine::undivert(endpoint& of) {
     change_claims(of, false);
   } else {
     of.kernel()->socket().let_in(of.filter().program());
+  }
+}
+
+// A claim doesn't tell them apart: what is for the one that is the kernel's would be the other's.
+void engine::leave_port_to_kernel(const endpoint& of, const endpoint_address& local) {
+  if (with_host() != sharing::interface || local.port == 0) return;
+  for (endpoint* each = first_; each != nullptr; each = each->next) {
+    if (each != &of && each->is_fast()) each->leave_if_in_the_way_of(local);
   }
 }
 

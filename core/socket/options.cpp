@@ -338,6 +338,7 @@ result<std::size_t> get_option(udp_socket& socket, int level, int name, std::spa
   const option_row* row = find(level, name);
   if (row == nullptr || (row->get == nullptr && row->timeout == nullptr)) return error{ENOPROTOOPT};
   if (row->timeout != nullptr) return write_timeout(socket.settings().*row->timeout, value);
+  if (row->get == nullptr) return error{ENOPROTOOPT};
   const auto number = row->get(socket, now);
   if (!number) return number.failure();
   return write_integer(level, *number, value);

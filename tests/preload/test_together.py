@@ -201,3 +201,37 @@ def test_a_frame_of_another_vlan_is_nobodys(under):
         known = json.loads(run(*under.net.peer.command("ip", "-json", "neighbour", "show", under.address)))
         mac = known[0]["lladdr"]
         assert run(*under.net.peer.command(PYTHON, "-c", TAGGED, under.address, mac, PEER)) == "first was plain\n"
+
+
+# Its first datagram gives a conversation a socket of its own on the same port, with an option that only the kernel honours;
+# the other listener is bound before that or afterwards.
+CONVERSATIONS = """
+import select, socket, sys
+def listen():
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind(("", 7000))
+    return made
+first = listen()
+print("ready", flush=True)
+data, peer = first.recvfrom(2000)
+first.connect(peer)
+listener = listen() if sys.argv[1] == "before" else None
+first.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1)
+listener = listener or listen()
+first.send(data)
+while True:
+    for each in select.select([first, listener], [], [])[0]:
+        data, peer = each.recvfrom(2000)
+        each.sendto(b"wrong" if each is listener else data, peer)
+"""
+
+
+@pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter"], indirect=True)
+@pytest.mark.parametrize("order", ["before", "afterwards"])
+def test_a_conversation_that_is_the_kernels_keeps_its_datagrams(under, order):
+    """The socket that listens on the same port would claim them."""
+    with under.start(PYTHON, "-c", CONVERSATIONS, order) as server:
+        server.says("ready")
+        ask_once(under.net.peer.command, HOST, 7000, 100, 50)
+        server.stop()

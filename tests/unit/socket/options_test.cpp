@@ -196,5 +196,16 @@ TEST_F(options, the_default_buffers_are_the_hosts) {
   EXPECT_EQ(get_ours(s, send, 4).bytes, bytes_of_value(60'000));
 }
 
+TEST_F(options, a_forced_buffer_passes_the_limit_and_is_read_as_the_usual_one) {
+  test::node other(2, {.limits = {.receive_max = 20'000}});
+  udp_socket& s = other.open();
+  const option usual{SOL_SOCKET, SO_RCVBUF, ""}, forced{SOL_SOCKET, SO_RCVBUFFORCE, ""};
+  EXPECT_EQ(set_ours(s, forced, bytes_of_value(1'000'000)).code, 0);
+  EXPECT_EQ(get_ours(s, usual, 4).bytes, bytes_of_value(2'000'000));
+  EXPECT_EQ(set_ours(s, forced, bytes_of_value(-1)).code, 0);
+  EXPECT_EQ(get_ours(s, usual, 4).bytes, bytes_of_value(2304));
+  EXPECT_EQ(get_ours(s, forced, 4).code, ENOPROTOOPT);
+}
+
 }  // namespace
 }  // namespace fastudp

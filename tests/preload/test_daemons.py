@@ -1,0 +1,63 @@
+"""Unmodified programs as Debian starts them, used by their real clients: they answer as they do on the kernel's sockets,
+nearly all of their datagrams take the fast path, they stop as ever, and load leaves nothing behind."""
+
+import daemons_dns as dns
+import daemons_runtimes as runtimes
+import daemons_services as services
+import daemons_tools as tools
+import pytest
+from daemons import IS_LONG, Client, Daemon, call, compare, expect, has_run, serve
+
+PROGRAMS = {
+    "dnsmasq": [dns.Dnsmasq], "unbound": [dns.Unbound], "nsd": [dns.Nsd], "dig": [dns.Dig], "dnsperf": [dns.Dnsperf],
+    "iperf3": [tools.Iperf3Serves, tools.Iperf3Asks], "iperf": [tools.Iperf2Serves, tools.Iperf2Asks],
+    "socat": [tools.SocatListens, tools.SocatAsks], "ncat": [tools.NcatListens, tools.NcatAsks],
+    "atftp": [tools.Atftpd, tools.Atftp], "chrony": [services.ChronydServes, services.ChronydAsks],
+    "snmpd": [services.Snmpd], "memcached": [services.Memcached], "rsyslog": [services.Rsyslogd],
+    "node": [runtimes.NodeServes, runtimes.NodeAsks],
+    "java": [runtimes.JavaServes, runtimes.JavaServesSocket, runtimes.JavaAsks, runtimes.JavaAsksSocket],
+    "asyncio": [runtimes.Asyncio, runtimes.AsyncioAsks], "openvpn": [runtimes.Openvpn]}
+expect(PROGRAMS)
+SERVERS = [kind for kinds in PROGRAMS.values() for kind in kinds if issubclass(kind, Daemon)]
+CLIENTS = [kind for kinds in PROGRAMS.values() for kind in kinds if issubclass(kind, Client)]
+# What speaks UDP alone, and from one process, works at an address of our own; dnsmasq wants to know each of its interfaces.
+AT_OWN_ADDRESS = [dns.Unbound, tools.SocatListens, services.Snmpd, runtimes.NodeServes, runtimes.Asyncio]
+OTHER_LINKS = ["packet-filter", "packet-plain", "packet-blocks"]
+
+
+def name(kind):
+    return kind.__name__
+
+
+def check_server(kind, net, link):
+    kind.need()
+    _, plain = serve(kind, net, "kernel")
+    under, fast = serve(kind, net, link, is_loaded=True)
+    compare(kind, under, plain, fast)
+    has_run(kind)
+
+
+@pytest.mark.parametrize("kind", SERVERS, ids=name)
+def test_serves(net, kind):
+    check_server(kind, net, "packet")
+
+
+@pytest.mark.parametrize("kind", CLIENTS, ids=name)
+def test_asks(net, kind):
+    kind.need()
+    _, plain = call(kind, net, "kernel")
+    under, fast = call(kind, net, "packet")
+    compare(kind, under, plain, fast)
+    has_run(kind)
+
+
+@pytest.mark.parametrize("link", ["packet-own", "tap"])
+@pytest.mark.parametrize("kind", AT_OWN_ADDRESS if IS_LONG else AT_OWN_ADDRESS[:2], ids=name)
+def test_serves_at_an_address_of_our_own(net, kind, link):
+    check_server(kind, net, link)
+
+
+@pytest.mark.parametrize("link", OTHER_LINKS)
+@pytest.mark.parametrize("kind", SERVERS if IS_LONG else [dns.Unbound], ids=name)
+def test_serves_without_steering_or_by_other_rings(net, kind, link):
+    check_server(kind, net, link)
