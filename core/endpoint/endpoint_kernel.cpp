@@ -59,6 +59,10 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
   engine_.count().sockets_fast.add();
   const auto where = kernel_->socket().local();
   if (!where || where->port == 0) return {};
+  // Who has bound it may have it still, and would be deaf for good if this process ended without removing its filter.
+  if (adopted >= 0 && engine_.with_host() == sharing::interface && !engine_.is_steered()) {
+    return hand_over(t, kernel_reason::forked);
+  }
   struct source final : option_source {
     companion& from;
     explicit source(companion& c) : from(c) {}
