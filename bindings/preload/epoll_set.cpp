@@ -20,7 +20,7 @@ template <typename Visit>
 void for_each_set(const Visit& visit) {
   table.for_each_from(0, [&](int fd, entry) {
     if (epoll_set* set = epoll_set::pin(fd)) {
-      visit(*set);
+      visit(*set, fd);
       set->unpin();
     }
   });
@@ -154,7 +154,22 @@ void epoll_set::rouse() {
 }
 
 void epoll_set::rouse_all() {
-  for_each_set([](epoll_set& set) { set.rouse(); });
+  for_each_set([](epoll_set& set, int) { set.rouse(); });
+}
+
+// A one-shot member that has been reported comes back with nothing but its errors.
+void epoll_set::restore(int set) {
+  mutex_guard held(mutex_);
+  for (member& m : members_) {
+    if (m.is_in_kernel || !is_alive(m)) continue;
+    epoll_event disabled = m.event;
+    disabled.events = EPOLLONESHOT;
+    m.is_in_kernel = real.epoll_ctl(set, EPOLL_CTL_ADD, m.fd, &disabled) == 0;
+  }
+}
+
+void epoll_set::restore_all() {
+  for_each_set([](epoll_set& set, int fd) { set.restore(fd); });
 }
 
 void epoll_set::was_read(fast_socket& socket) {
@@ -181,7 +196,7 @@ void epoll_set::begin_anew() {
 }
 
 void epoll_set::begin_all_anew() {
-  for_each_set([](epoll_set& set) { set.begin_anew(); });
+  for_each_set([](epoll_set& set, int) { set.begin_anew(); });
 }
 
 // The kernel tells edges of writing, once. Of reading there may be a new one whenever the program has read since.

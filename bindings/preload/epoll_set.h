@@ -60,6 +60,8 @@ class alignas(64) epoll_set {
   void begin_anew();
   static void begin_all_anew();
   static void rouse_all();
+  // The kernel's sets are to have all members again, since nothing will be ours.
+  static void restore_all();
   // The program has received on a socket, of which an edge may come next.
   static void was_read(fast_socket& socket);
 
@@ -86,6 +88,7 @@ class alignas(64) epoll_set {
   int modify(int set, member& m, epoll_event* event);
   int remove(int set, member& m);
   void change();
+  void restore(int set);
   bool add_to(watch& list, const watch::origin& from);
   bool add_member_to(watch& list, std::size_t i, const watch::origin& from);
   bool is_wanted(member& m);

@@ -33,11 +33,12 @@ enum : int { closed, opened, failed };
 constinit std::atomic<int> state{closed};
 constinit fastudp_stack* the_stack = nullptr;
 constinit pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
-constinit std::size_t reasons[3]{};
+constinit std::size_t reasons[4]{};
 constinit code_range ranges[8]{};  // libfastudp.so and its plugins
 constinit code_range hooks{};
 constinit std::atomic<std::size_t> range_count{0};
 constinit std::atomic<pid_t> home{0};
+constinit std::atomic<bool> adopts{true};
 
 // The environment as it was at the start: programs clear or rewrite theirs.
 constinit char link_uri[512] = "auto:";
@@ -108,7 +109,7 @@ int open_stack() {
   config.strict = strict;
   config.may_bypass_firewall = may_bypass_firewall;
   config.stats_file = stats_file[0] != '\0' ? stats_file : nullptr;
-  constexpr const char* names[] = {"option", "nested", "forked"};
+  constexpr const char* names[] = {"option", "nested", "forked", "sandbox"};
   for (std::size_t i = 0; i < std::size(names); ++i) reasons[i] = find_reason(names[i]);
   set_thread_is_opening(true);
   char why[256];
@@ -120,10 +121,17 @@ int open_stack() {
   return outcome;
 }
 
+// Where a quarter of the numbers isn't enough for a stack, the program needs them more.
+bool has_room_for_a_stack() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max >= 128;
+}
+
 bool open_once() {
   mutex_guard held(opening);
   if (state.load(std::memory_order_relaxed) == closed) {
-    state.store(open_stack() == 0 ? opened : failed, std::memory_order_release);
+    const bool is_open = has_room_for_a_stack() && open_stack() == 0;
+    state.store(is_open ? opened : failed, std::memory_order_release);
   }
   return state.load(std::memory_order_relaxed) == opened;
 }
@@ -133,17 +141,28 @@ bool is_open() {
   return now == closed ? open_once() : now == opened;
 }
 
-// The lowest free number is what the program expects next. Not beyond 1024: programs give select() the largest number
-// that may be, with sets of 1024, and the kernel writes to as many as its table of descriptors has room for.
+// To a number that the program couldn't have. The limit is raised for a moment, as everybody may.
+int duplicate_above(int fd, const rlimit& limit) {
+  const rlimit raised{.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+  if (setrlimit(RLIMIT_NOFILE, &raised) != 0) return -1;
+  const int made = real.fcntl(fd, F_DUPFD_CLOEXEC, limit.rlim_cur);
+  rlimit now{};
+  getrlimit(RLIMIT_NOFILE, &now);
+  if (now.rlim_cur == raised.rlim_cur && now.rlim_max == raised.rlim_max) setrlimit(RLIMIT_NOFILE, &limit);
+  return made;
+}
+
+// The lowest free number is what the program expects next, and each that it may have is its own. Where the limit is
+// large we don't go far beyond 1024: programs give select() the largest number that may be, with sets of 1024, and the
+// kernel writes to as many as its table of descriptors has room for.
 int duplicate_out_of_the_way(int fd) {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
+  const bool has_room_above = limit.rlim_cur <= FD_SETSIZE && limit.rlim_cur < limit.rlim_max;
+  const int above = has_room_above ? duplicate_above(fd, limit) : -1;
+  if (above >= 0) return above;
   const auto most = static_cast<unsigned long>(limit.rlim_cur);
-  for (const unsigned long base : {std::min(most - most / 4, 768ul), most / 2, 3ul}) {
-    const int made = real.fcntl(fd, F_DUPFD_CLOEXEC, base);
-    if (made >= 0) return made;
-  }
-  return -1;
+  return real.fcntl(fd, F_DUPFD_CLOEXEC, std::min(most - most / 4, 768ul));
 }
 
 int adopt_duplicate(int fd, int companion) {
@@ -185,6 +204,7 @@ fastudp_stack* stack() { return state.load(std::memory_order_acquire) == opened 
 std::size_t reason(cause why) { return reasons[static_cast<std::size_t>(why)]; }
 
 int adopt(int fd) {
+  if (!adopts.load(std::memory_order_relaxed)) return -ENODEV;
   const int error = errno;
   if (!is_open()) return strict ? -EOPNOTSUPP : -ENODEV;
   const int companion = duplicate_out_of_the_way(fd);
@@ -201,6 +221,8 @@ int adopt(int fd) {
   return outcome;
 }
 
+void adopt_no_more() { adopts.store(false, std::memory_order_relaxed); }
+
 // A last call of a function of the library's may return straight to the hook that it was called from.
 bool contains(const void* code) {
   if (thread_is_opening() || (hooks.contains(code) && thread_is_inside())) return true;
@@ -208,7 +230,9 @@ bool contains(const void* code) {
   return std::any_of(ranges, ranges + n, [&](const code_range& range) { return range.contains(code); });
 }
 
+// When nothing is ours any more it doesn't matter, and the question may be forbidden.
 bool is_at_home() {
+  if (!adopts.load(std::memory_order_relaxed)) return true;
   const pid_t known = home.load(std::memory_order_relaxed);
   return known == 0 || raw<pid_t>(SYS_getpid) == known;
 }

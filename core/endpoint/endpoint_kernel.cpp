@@ -224,7 +224,9 @@ void endpoint::move_input_to_kernel() {
 // The claim goes first; what the fast queue holds then stays to be received.
 void endpoint::leave_to_kernel(kernel_reason why) {
   stop_diverting();
-  if (why == kernel_reason::forked || why == kernel_reason::unseen_reader) move_input_to_kernel();
+  const bool is_read_elsewhere =
+      why == kernel_reason::forked || why == kernel_reason::unseen_reader || why == kernel_reason::sandbox;
+  if (is_read_elsewhere) move_input_to_kernel();
   become_kernels(why, has_fast_input());
   socket_.follow({}, nullptr);
   engine_.count().sockets_kernel.add();
