@@ -33,9 +33,10 @@ bool is_hidden(int fd, const void* caller) { return table.load(fd).is_internal()
 // In a child of vfork the parent still has it.
 int close_object(int fd) {
   if (!library::is_at_home()) return real.close(fd);
+  end_if_cancelled();
   entry before;
   table.exchange(fd, entry::kernel, before);
-  const int outcome = real.close(fd);
+  const int outcome = close_uncancelled(fd);
   const int error = errno;
   release(before);
   errno = error;
@@ -83,7 +84,7 @@ int adopt_new(int fd) {
   const int outcome = outermost ? library::adopt(fd) : 0;
   if (outcome < 0) table.store(fd, entry::kernel);
   if (outcome != -EOPNOTSUPP) return fd;
-  real.close(fd);
+  close_uncancelled(fd);
   return refuse(EOPNOTSUPP);
 }
 

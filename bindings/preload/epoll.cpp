@@ -33,7 +33,7 @@ class pinned_set {
 };
 
 int harvest(epoll_set& set, int fd, epoll_event* events, int most) {
-  const int n = most > 0 ? real.epoll_wait(fd, events, most, 0) : 0;
+  const int n = most > 0 ? raw<int>(SYS_epoll_pwait, fd, events, most, 0, nullptr, 0) : 0;
   for (int i = 0; i < n; ++i) set.kernel_told(events[i]);
   return n < 0 ? 0 : n;
 }
@@ -55,8 +55,8 @@ int join(epoll_event* events, int first, int count) {
 
 class epoll_call {
  public:
-  epoll_call(epoll_set& set, int fd, epoll_event* events, int most)
-      : set_(set), fd_(fd), events_(events), most_(most) {}
+  epoll_call(watch& list, epoll_set& set, int fd, epoll_event* events, int most)
+      : list_(list), set_(set), fd_(fd), events_(events), most_(most) {}
 
   int wait(std::int64_t timeout, const sigset_t* mask) {
     const time_limit limit(timeout);
@@ -69,19 +69,20 @@ class epoll_call {
  private:
   // One round; returns how many events, or -errno. The kernel's and ours come first in turns.
   int look(std::int64_t timeout, const sigset_t* mask) {
-    watch list;
-    if (!set_.add_to(list, 0) || !list.add_descriptor(fd_, POLLIN, 1)) return -ENOMEM;
-    const int ready = list.wait(timeout, mask);
+    list_.clear();
+    if (!set_.add_to(list_, 0) || !list_.add_descriptor(fd_, POLLIN, 1)) return -ENOMEM;
+    const int ready = list_.wait(timeout, mask);
     if (ready < 0) return ready;
     const std::size_t turn = set_.next_turn();
     const bool kernel_is_first = turn % 2 == 0;
     int n = kernel_is_first ? harvest(set_, fd_, events_, most_) : 0;
     const int before = n;
-    n = join(events_, before, n + set_.collect(list, turn, fd_, events_ + n, most_ - n));
+    n = join(events_, before, n + set_.collect(list_, turn, fd_, events_ + n, most_ - n));
     if (!kernel_is_first) n = join(events_, n, n + harvest(set_, fd_, events_ + n, most_ - n));
     return n;
   }
 
+  watch& list_;
   epoll_set& set_;
   int fd_;
   epoll_event* events_;
@@ -93,8 +94,10 @@ int wait_on(int fd, epoll_event* events, int most, std::int64_t timeout, const s
             const Otherwise& otherwise) {
   const pinned_set set(fd);
   if (!set || most <= 0 || events == nullptr || !set->has_fast()) return otherwise();
-  const waiting outermost;
-  return outermost ? give_int(epoll_call(*set.get(), fd, events, most).wait(timeout, mask)) : otherwise();
+  const waiting outermost(set.get());
+  if (!outermost) return otherwise();
+  if (outermost.list() == nullptr) return give_int(-ENOMEM);
+  return give_int(epoll_call(*outermost.list(), *set.get(), fd, events, most).wait(timeout, mask));
 }
 
 std::int64_t from_ms(int timeout) { return timeout < 0 ? -1 : std::int64_t{timeout} * 1'000'000; }

@@ -59,7 +59,7 @@ void epoll_set::unpin() {
   while (members_.size() != 0) bury(members_.size() - 1);
   if (rouser_ >= 0) {
     table.store(rouser_, entry::kernel);
-    real.close(rouser_);
+    close_uncancelled(rouser_);
     rouser_ = -1;
   }
   sets.give(this);
@@ -145,7 +145,7 @@ void epoll_set::change() {
   waiters_ = 0;
   ++generation_;
   const std::uint64_t one = 1;
-  real.write(rouser_, &one, sizeof one);
+  raw<ssize_t>(SYS_write, rouser_, &one, sizeof one);
 }
 
 void epoll_set::rouse() {
@@ -182,7 +182,7 @@ void epoll_set::leave(std::uint64_t generation) {
     --waiters_;
   } else if (--outdated_ == 0) {
     std::uint64_t count;
-    real.read(rouser_, &count, sizeof count);
+    raw<ssize_t>(SYS_read, rouser_, &count, sizeof count);
   }
 }
 
@@ -191,7 +191,7 @@ void epoll_set::begin_anew() {
   waiters_ = outdated_ = 0;
   if (rouser_ < 0) return;
   table.store(rouser_, entry::kernel);
-  real.close(rouser_);  // the parent's too
+  close_uncancelled(rouser_);  // the parent's too
   rouser_ = -1;
 }
 

@@ -163,7 +163,7 @@ void fast_socket::destroy() {
   tell_nested();
   fastudp_socket_close(handle_);
   table.store(companion_, entry::kernel);
-  real.close(companion_);
+  close_uncancelled(companion_);
   sockets.give(this);
 }
 

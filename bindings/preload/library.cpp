@@ -165,6 +165,18 @@ int duplicate_out_of_the_way(int fd) {
   return real.fcntl(fd, F_DUPFD_CLOEXEC, std::min(most - most / 4, 768ul));
 }
 
+// Opening a stack calls much of libc, with locks held.
+class uncancelled {
+ public:
+  uncancelled() { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+  ~uncancelled() { pthread_setcancelstate(before_, nullptr); }
+  uncancelled(const uncancelled&) = delete;
+  uncancelled& operator=(const uncancelled&) = delete;
+
+ private:
+  int before_ = PTHREAD_CANCEL_ENABLE;
+};
+
 int adopt_duplicate(int fd, int companion) {
   fastudp_socket* handle = nullptr;
   set_thread_is_opening(true);  // the first may load plugins
@@ -191,6 +203,7 @@ void after_fork_in_child() {
 
 [[gnu::constructor(101)]] void begin() {
   find_real_calls();
+  notice_ends_of_threads();
   read_environment();
   find_ranges();
   home.store(getpid(), std::memory_order_relaxed);
@@ -206,6 +219,7 @@ std::size_t reason(cause why) { return reasons[static_cast<std::size_t>(why)]; }
 int adopt(int fd) {
   if (!adopts.load(std::memory_order_relaxed)) return -ENODEV;
   const int error = errno;
+  const uncancelled whole;
   if (!is_open()) return strict ? -EOPNOTSUPP : -ENODEV;
   const int companion = duplicate_out_of_the_way(fd);
   int outcome = companion < 0 ? -EMFILE : 0;
@@ -214,7 +228,7 @@ int adopt(int fd) {
     outcome = adopt_duplicate(fd, companion);
     if (outcome < 0) {
       table.store(companion, entry::kernel);
-      real.close(companion);
+      close_uncancelled(companion);
     }
   }
   errno = error;
@@ -239,7 +253,7 @@ bool is_at_home() {
 
 int keep(int fd) {
   const int moved = fd < 0 ? -1 : duplicate_out_of_the_way(fd);
-  if (moved >= 0) real.close(fd);
+  if (moved >= 0) close_uncancelled(fd);
   const int out = moved >= 0 ? moved : fd;
   if (out >= 0) table.store(out, entry::internal);
   return out;

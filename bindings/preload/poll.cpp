@@ -31,14 +31,16 @@ int tell(watch& list, pollfd* fds, nfds_t count) {
 }
 
 // -ENOMEM as Linux would. An epoll set that was changed meanwhile makes it look again.
-int poll_all(pollfd* fds, nfds_t count, std::int64_t timeout, const sigset_t* mask) {
+int poll_all(watch* room, pollfd* fds, nfds_t count, std::int64_t timeout, const sigset_t* mask) {
+  if (room == nullptr) return -ENOMEM;
+  watch& list = *room;
   const time_limit limit(timeout);
   for (;;) {
-    watch list;
+    list.clear();
     for (nfds_t i = 0; i < count; ++i) {
       if (!add_any(list, fds[i].fd, fds[i].events, i)) return -ENOMEM;
     }
-    const int found = list.wait(limit.left(), mask);
+    const int found = list.wait_as_poll(limit.left(), mask);
     if (found < 0) return found;
     const int ready = tell(list, fds, count);
     if (ready != 0 || limit.left() == 0) return ready;
@@ -55,7 +57,7 @@ template <typename Otherwise>
 int poll_ours(pollfd* fds, nfds_t count, std::int64_t timeout, const sigset_t* mask, const Otherwise& otherwise) {
   if (fds == nullptr || !is_countable(count) || !any_is_ours(fds, count)) return otherwise();
   const waiting outermost;
-  return outermost ? give_int(poll_all(fds, count, timeout, mask)) : otherwise();
+  return outermost ? give_int(poll_all(outermost.list(), fds, count, timeout, mask)) : otherwise();
 }
 
 }  // namespace

@@ -114,17 +114,18 @@ int note_all(watch& list, selection& sets) {
 // One list, until something is found, time is over, or an epoll set was changed: then 0.
 int select_once(watch& list, selection& sets, const time_limit& limit, const sigset_t* mask) {
   for (;;) {
-    const int found = list.wait(limit.left(), mask);
+    const int found = list.wait_as_poll(limit.left(), mask);
     if (found <= 0) return found;
     const int hits = note_all(list, sets);
     if (hits != 0 || list.was_roused()) return hits;
   }
 }
 
-int select_all(selection& sets, const time_limit& limit, const sigset_t* mask) {
-  if (!sets.make_room()) return -ENOMEM;
+int select_all(watch* room, selection& sets, const time_limit& limit, const sigset_t* mask) {
+  if (room == nullptr || !sets.make_room()) return -ENOMEM;
+  watch& list = *room;
   for (;;) {
-    watch list;
+    list.clear();
     const bool added =
         sets.for_each([&](int fd) { return add_any(list, fd, sets.wanted(fd), static_cast<std::size_t>(fd)); });
     if (!added) return -ENOMEM;
@@ -153,7 +154,7 @@ outcome select_ours(int count, fd_set* in, fd_set* out, fd_set* extra, const tim
   if (!any_is_ours(sets)) return {false, 0};
   const waiting outermost;
   if (!outermost) return {false, 0};
-  return {true, give_int(select_all(sets, limit, mask))};
+  return {true, give_int(select_all(outermost.list(), sets, limit, mask))};
 }
 
 std::int64_t to_ns(const timeval& t) {

@@ -14,13 +14,23 @@ bool add_any(watch& list, int fd, short events, std::size_t owner);
 // What one item says of its owner, which asked for `wanted`.
 unsigned told_by(watch& list, std::size_t i, unsigned wanted);
 
-// A call that waits: the thread is inside, and at the end closes what was closed meanwhile.
+// A call that waits: the thread is inside, and at the end closes what was closed meanwhile. `set` is pinned, or null.
 class waiting : public inside {
  public:
-  waiting() : inside(nullptr) {}
+  explicit waiting(epoll_set* set = nullptr) {
+    end_if_cancelled();
+    enter(nullptr, set);
+    list_ = *this ? watch_of_thread() : nullptr;
+  }
   ~waiting() {
+    if (list_ != nullptr) list_->clear();
     if (*this && fast_socket::has_dead()) fast_socket::bury_the_dead();
   }
+  // Null: no memory.
+  watch* list() const { return list_; }
+
+ private:
+  watch* list_ = nullptr;
 };
 
 }  // namespace preload

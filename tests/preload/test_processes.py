@@ -251,9 +251,31 @@ def test_killed_under_traffic_it_leaves_nothing(net, link):
     until(lambda: traces() == before, f"as before: {before}, not {traces()}")
 
 
-@pytest.mark.parametrize("source", [BLOCKING_ECHO, BLOCKING_ECHO.replace("    data, peer", "    import select; select.select([server], [], [])\n    data, peer")],
-                         ids=["recv", "select"])
-def test_an_idle_program_uses_no_processor_time(net, source):
+# Other descriptors beside the socket: of the kernel's, and never ready.
+OTHERS = """
+import ctypes, os, select, socket, struct
+held = os.pipe()
+others = [held[0], os.eventfd(0), (tcp := socket.create_server(("", 7001))).fileno()]
+"""
+BY_EPOLL = OTHERS + """
+def wait(server, e=select.epoll()):
+    for fd in [server.fileno(), *others]:
+        try: e.register(fd, select.EPOLLIN)
+        except FileExistsError: pass
+    e.poll()
+"""
+BY_PPOLL = OTHERS + """
+def wait(server):
+    fds = b"".join(struct.pack("iHH", fd, select.POLLIN, 0) for fd in [server.fileno(), *others])
+    ctypes.CDLL(None).ppoll(ctypes.create_string_buffer(fds, len(fds)), 4, None, bytes(128))
+"""
+BY_SELECT = OTHERS + "def wait(server): select.select([server, *others], [], [])\n"
+BY_RECV = "def wait(server): pass\n"
+
+
+@pytest.mark.parametrize("waits", [BY_RECV, BY_SELECT, BY_EPOLL, BY_PPOLL], ids=["recv", "select", "epoll", "ppoll"])
+def test_an_idle_program_uses_no_processor_time(net, waits):
+    source = waits + BLOCKING_ECHO.replace("    data, peer =", "    wait(server)\n    data, peer =")
     environment = {**os.environ, "LD_PRELOAD": str(topology.BUILD / "bindings/preload/libfastudp-preload.so"),
                    "FASTUDP_LINK": "packet:near"}
     with net.start([PYTHON, "-c", source], env=environment) as server:
