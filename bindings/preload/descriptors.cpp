@@ -51,7 +51,10 @@ int close_internal(int fd, const void* caller) {
 
 // `made` is from now on what `fd` is.
 int duplicated(int fd, int made) {
-  if (made < 0 || made == fd || !library::is_at_home()) return made;
+  if (made < 0 || made == fd) return made;
+  const entry stale = table.load(made);
+  const bool is_plain = is_foreign(fd) && !stale.is_object() && !stale.is_internal();
+  if (is_plain || !library::is_at_home()) return made;
   const int error = errno;
   forget(made);
   if (fast_socket* s = pin_socket(fd)) {
@@ -100,7 +103,12 @@ int set_flags(int fd, int command, unsigned long flags) {
   return outcome;
 }
 
-int control(int fd, int command, unsigned long argument, const void* caller) {
+// Neither ours nor hidden, nor about to become another number.
+bool is_about_file(int fd, int command) {
+  return command != F_DUPFD && command != F_DUPFD_CLOEXEC && table.load(fd) == entry::kernel;
+}
+
+[[gnu::noinline]] int control(int fd, int command, unsigned long argument, const void* caller) {
   if (is_hidden(fd, caller)) return refuse(EBADF);
   switch (command) {
     case F_DUPFD:
@@ -128,6 +136,15 @@ int set_nonblocking(const call& c, int fd, unsigned long argument) {
   const int outcome = real.ioctl(fd, FIONBIO, argument);
   if (outcome == 0) c->nonblocking = *reinterpret_cast<int*>(argument) != 0;
   return outcome;
+}
+
+[[gnu::noinline]] int control_io(int fd, unsigned long request, unsigned long argument) {
+  const call c(fd);
+  if (!c) return real.ioctl(fd, request, argument);
+  if (request == FIONBIO) return set_nonblocking(c, fd, argument);
+  if (request == FIONREAD) return readable_bytes(c, fd, request, argument);
+  c.hand_over(cause::option);
+  return real.ioctl(fd, request, argument);
 }
 
 // What fastudp has open stays open.
@@ -215,17 +232,16 @@ int hook::dup3(int fd, int wanted, int flags) {
   return duplicated(fd, real.dup3(fd, wanted, flags));
 }
 
-int hook::fcntl(int fd, int command, unsigned long argument) { return control(fd, command, argument, CALLER); }
-int hook::fcntl64(int fd, int command, unsigned long argument) { return control(fd, command, argument, CALLER); }
+int hook::fcntl(int fd, int command, unsigned long argument) {
+  return is_about_file(fd, command) ? real.fcntl(fd, command, argument) : control(fd, command, argument, CALLER);
+}
+int hook::fcntl64(int fd, int command, unsigned long argument) {
+  return is_about_file(fd, command) ? real.fcntl(fd, command, argument) : control(fd, command, argument, CALLER);
+}
 
 int hook::ioctl(int fd, unsigned long request, unsigned long argument) {
-  if (request != FIONBIO && request != FIONREAD && request != FIOASYNC) return real.ioctl(fd, request, argument);
-  const call c(fd);
-  if (!c) return real.ioctl(fd, request, argument);
-  if (request == FIONBIO) return set_nonblocking(c, fd, argument);
-  if (request == FIONREAD) return readable_bytes(c, fd, request, argument);
-  c.hand_over(cause::option);
-  return real.ioctl(fd, request, argument);
+  const bool is_known = request == FIONBIO || request == FIONREAD || request == FIOASYNC;
+  return is_known && !is_foreign(fd) ? control_io(fd, request, argument) : real.ioctl(fd, request, argument);
 }
 
 // libc closes the descriptor out of our sight.

@@ -100,7 +100,17 @@ int wait_on(int fd, epoll_event* events, int most, std::int64_t timeout, const s
   return give_int(epoll_call(*outermost.list(), *set.get(), fd, events, most).wait(timeout, mask));
 }
 
+bool has_members_of_ours(int set) {
+  const epoll_set* known = table.load(set).set();
+  return known != nullptr && !known->is_empty();
+}
+
 std::int64_t from_ms(int timeout) { return timeout < 0 ? -1 : std::int64_t{timeout} * 1'000'000; }
+
+[[gnu::noinline]] int wait_on(int set, epoll_event* events, int most, int timeout) {
+  return wait_on(set, events, most, from_ms(timeout), nullptr,
+                 [&] { return real.epoll_wait(set, events, most, timeout); });
+}
 
 }  // namespace
 
@@ -114,11 +124,14 @@ int hook::epoll_ctl(int set, int operation, int fd, epoll_event* event) {
 }
 
 int hook::epoll_wait(int set, epoll_event* events, int most, int timeout) {
-  return wait_on(set, events, most, from_ms(timeout), nullptr,
-                 [&] { return real.epoll_wait(set, events, most, timeout); });
+  if (!has_members_of_ours(set)) [[likely]]
+    return real.epoll_wait(set, events, most, timeout);
+  return wait_on(set, events, most, timeout);
 }
 
 int hook::epoll_pwait(int set, epoll_event* events, int most, int timeout, const sigset_t* mask) {
+  if (!has_members_of_ours(set)) [[likely]]
+    return real.epoll_pwait(set, events, most, timeout, mask);
   return wait_on(set, events, most, from_ms(timeout), mask,
                  [&] { return real.epoll_pwait(set, events, most, timeout, mask); });
 }

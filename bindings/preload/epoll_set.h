@@ -32,8 +32,9 @@ class alignas(64) epoll_set {
   }
   bool is_closed() const { return numbers_.load(std::memory_order_acquire) == 0; }
 
-  // Whether waiting for it needs us.
+  // Whether waiting for it needs us; surely not when it is empty, which needs no pin to look at.
   bool has_fast();
+  bool is_empty() const { return size_.load(std::memory_order_acquire) == 0; }
 
   // epoll_ctl; one of `socket` and `inner` is what `fd` is. Both are the caller's.
   int control(int set, int operation, int fd, fast_socket* socket, epoll_set* inner, epoll_event* event);

@@ -36,6 +36,7 @@ constinit pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 constinit std::size_t reasons[4]{};
 constinit code_range ranges[8]{};  // libfastudp.so and its plugins
 constinit code_range hooks{};
+constinit std::atomic<std::uintptr_t> lowest{~std::uintptr_t{0}}, highest{0};  // of all of them, ever
 constinit std::atomic<std::size_t> range_count{0};
 constinit std::atomic<pid_t> home{0};
 constinit std::atomic<bool> adopts{true};
@@ -76,14 +77,20 @@ code_range range_of(const dl_phdr_info& object) {
   return out;
 }
 
+code_range noted(const code_range& range) {
+  if (range.low < lowest.load(std::memory_order_relaxed)) lowest.store(range.low, std::memory_order_relaxed);
+  if (range.high > highest.load(std::memory_order_relaxed)) highest.store(range.high, std::memory_order_relaxed);
+  return range;
+}
+
 int add_range(dl_phdr_info* object, std::size_t, void*) {
   const char* name = std::strrchr(object->dlpi_name, '/');
   name = name == nullptr ? object->dlpi_name : name + 1;
-  if (std::strncmp(name, "libfastudp-preload", 18) == 0) hooks = range_of(*object);
+  if (std::strncmp(name, "libfastudp-preload", 18) == 0) hooks = noted(range_of(*object));
   const std::size_t n = range_count.load(std::memory_order_relaxed);
   const bool is_ours = std::strncmp(name, "libfastudp.so", 13) == 0 || std::strncmp(name, "fastudp-", 8) == 0;
   if (!is_ours || n == std::size(ranges)) return 0;
-  ranges[n] = range_of(*object);
+  ranges[n] = noted(range_of(*object));
   range_count.store(n + 1, std::memory_order_release);
   return 0;
 }
@@ -239,6 +246,9 @@ void adopt_no_more() { adopts.store(false, std::memory_order_relaxed); }
 
 // A last call of a function of the library's may return straight to the hook that it was called from.
 bool contains(const void* code) {
+  const code_range all{lowest.load(std::memory_order_relaxed), highest.load(std::memory_order_relaxed)};
+  if (!all.contains(code)) [[likely]]
+    return thread_is_opening();
   if (thread_is_opening() || (hooks.contains(code) && thread_is_inside())) return true;
   const std::size_t n = range_count.load(std::memory_order_acquire);
   return std::any_of(ranges, ranges + n, [&](const code_range& range) { return range.contains(code); });
