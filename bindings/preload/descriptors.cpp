@@ -49,12 +49,14 @@ int close_internal(int fd, const void* caller) {
   return real.close(fd);
 }
 
-// `made` is from now on what `fd` is.
-int duplicated(int fd, int made) {
-  if (made < 0 || made == fd) return made;
+// Nothing is ours, nor was: there is nothing to note.
+inline bool is_plain(int fd, int made) {
   const entry stale = table.load(made);
-  const bool is_plain = is_foreign(fd) && !stale.is_object() && !stale.is_internal();
-  if (is_plain || !library::is_at_home()) return made;
+  return is_foreign(fd) && !stale.is_object() && !stale.is_internal();
+}
+
+[[gnu::noinline]] int note_duplicate(int fd, int made) {
+  if (made < 0 || made == fd || !library::is_at_home()) return made;
   const int error = errno;
   forget(made);
   if (fast_socket* s = pin_socket(fd)) {
@@ -69,6 +71,9 @@ int duplicated(int fd, int made) {
   errno = error;
   return made;
 }
+
+// `made` is from now on what `fd` is.
+inline int duplicated(int fd, int made) { return is_plain(fd, made) ? made : note_duplicate(fd, made); }
 
 int duplicate_anywhere(int fd, int made, const void* caller) {
   return library::contains(caller) ? library::keep(made) : duplicated(fd, made);

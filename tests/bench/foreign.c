@@ -83,6 +83,7 @@ static void epoll(void) {
   must(epoll_wait(set, e, 8, 0) == 0);
 }
 static void dup_close(void) { must(close(dup(null)) == 0); }
+static void close_none(void) { must(close(900) < 0); }
 static void get_flags(void) { must(fcntl(null, F_GETFL) >= 0); }
 static void bytes_there(void) {
   int count;
@@ -95,7 +96,7 @@ static const struct {
 } cases[] = {{"read", read_null},      {"write", write_null}, {"writev", writev_null}, {"recv", recv_none},
              {"pipe", read_pipe},      {"unix", send_unix},   {"tcp", send_tcp},       {"sendmsg", sendmsg_unix},
              {"poll", poll_1},         {"poll6", poll_6},     {"select", select_1},    {"epoll_wait", epoll},
-             {"dup_close", dup_close}, {"fcntl", get_flags},  {"ioctl", bytes_there}};
+             {"dup_close", dup_close}, {"close", close_none}, {"fcntl", get_flags},    {"ioctl", bytes_there}};
 
 enum { row = 200 };
 

@@ -12,7 +12,7 @@ import tempfile
 
 # Each with how many hooks it goes through.
 CASES = {"read": 1, "write": 1, "writev": 1, "recv": 1, "pipe": 2, "unix": 2, "tcp": 2, "sendmsg": 2, "poll": 1, "poll6": 1, "select": 1,
-         "epoll_wait": 1, "dup_close": 2, "fcntl": 1, "ioctl": 1}
+         "epoll_wait": 1, "dup_close": 2, "close": 1, "fcntl": 1, "ioctl": 1}
 
 
 def environment(build, is_preloaded):
@@ -44,7 +44,7 @@ def main():
     options = parser.parse_args()
     build = options.build.resolve()
     program = str(build / "tests/bench/foreign")
-    rounds, count = (3, 20_000) if options.quick else (20, 200_000)
+    rounds, count = (3, 10_000) if options.quick else (20, 40_000)
     print(f"a call on a descriptor that isn't ours, {rounds} runs in turns on one core: median ns, the median of the differences for")
     print("each hook, and instructions outside of the kernel; with a UDP socket of ours elsewhere in the process")
     print(f"{'call':<10} {'libc':>8} {'hooked':>8} {'more':>6} {'instructions':>14} {'more':>6}")
