@@ -220,6 +220,58 @@ def test_a_handler_that_jumps_out_of_a_call(under):
         end(server)
 
 
+CANCELS = r"""
+#include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+static int server;
+static void* serve(void* polls) {
+  for (;;) {
+    char data[2000];
+    struct sockaddr_in peer;
+    socklen_t size = sizeof peer;
+    struct pollfd p = {server, POLLIN, 0};
+    if (polls != NULL && poll(&p, 1, -1) != 1) continue;
+    const ssize_t got = recvfrom(server, data, sizeof data, polls != NULL ? MSG_DONTWAIT : 0, (struct sockaddr*)&peer, &size);
+    if (got >= 0) sendto(server, data, (size_t)got, 0, (struct sockaddr*)&peer, size);
+  }
+  return NULL;
+}
+int main(void) {
+  const struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons(7000)};
+  pthread_t threads[8];
+  server = socket(AF_INET, SOCK_DGRAM, 0);
+  if (bind(server, (const struct sockaddr*)&where, sizeof where) != 0) return 1;
+  for (int i = 0; i < 8; ++i) pthread_create(&threads[i], NULL, serve, i % 2 ? &server : NULL);
+  puts("ready");
+  fflush(stdout);
+  for (int round = 0;; ++round) {
+    usleep(2000);
+    pthread_cancel(threads[round % 8]);
+    pthread_join(threads[round % 8], NULL);
+    pthread_create(&threads[round % 8], NULL, serve, round % 2 ? &server : NULL);
+  }
+}
+"""
+
+
+@SHARED
+def test_threads_that_are_cancelled_while_they_serve(under):
+    """Each may be the one that leads, or hold a datagram that nobody else will answer then."""
+    source, program = under.net.folder / "cancels.c", under.net.folder / "cancels"
+    source.write_text(CANCELS)
+    run("cc", "-O1", "-pthread", "-o", str(program), str(source))
+    with under.start(str(program)) as server:
+        server.says("ready")
+        check_service(under, 300, losses=30)
+        end(server)
+    if under.name == "packet":
+        under.check(300)
+
+
 def traces():
     """What a killed program could leave behind at the interface and in the kernel."""
     link = json.loads(run("ip", "-json", "-details", "link", "show", "dev", "near"))[0]
