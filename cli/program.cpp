@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 
@@ -45,6 +46,14 @@ class signals_held_back {
   sigset_t mask_before_;
   struct sigaction child_before_;
 };
+
+// systemd says which process it means: us, who stand in the program's place.
+void take_over_from(pid_t parent) {
+  for (const char* name : {"LISTEN_PID", "WATCHDOG_PID"}) {
+    const char* meant = std::getenv(name);
+    if (meant != nullptr && meant == std::to_string(parent)) ::setenv(name, std::to_string(::getpid()).c_str(), 1);
+  }
+}
 
 [[noreturn]] void become(const std::vector<std::string>& command) {
   std::vector<char*> arguments;
@@ -137,9 +146,10 @@ int wait_for(family&& all, const sigset_t& taken) {
 int run_and_wait(const std::vector<std::string>& command) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // what the program leaves behind becomes ours, and is waited for
   const signals_held_back held;
-  const pid_t started = ::fork();
+  const pid_t self = ::getpid(), started = ::fork();
   if (started == 0) {
     held.undo_in_child();
+    take_over_from(self);
     become(command);
   }
   if (started < 0) {

@@ -3,6 +3,7 @@
 namespace preload {
 
 void call::begin(int fd, direction way) {
+  if (way != direction::none) end_if_cancelled();
   fast_socket* pinned = pin_socket(fd);
   if (pinned == nullptr) return;
   mark_.enter(pinned);

@@ -18,8 +18,7 @@ enum class direction { none, receiving, sending };
 class call {
  public:
   explicit call(int fd, direction way = direction::none) {
-    const entry found = table.load(fd);
-    if (found.is_object() || found.is_unknown()) [[unlikely]]
+    if (!is_foreign(fd)) [[unlikely]]
       begin(fd, way);
   }
   ~call() {

@@ -34,9 +34,10 @@ bool is_hidden(int fd, const void* caller) { return table.load(fd).is_internal()
 // In a child of vfork the parent still has it.
 int close_object(int fd) {
   if (!library::is_at_home()) return real.close(fd);
+  end_if_cancelled();
   entry before;
   table.exchange(fd, entry::kernel, before);
-  const int outcome = real.close(fd);
+  const int outcome = close_uncancelled(fd);
   const int error = errno;
   release(before);
   errno = error;
@@ -49,8 +50,13 @@ int close_internal(int fd, const void* caller) {
   return real.close(fd);
 }
 
-// `made` is from now on what `fd` is.
-int duplicated(int fd, int made) {
+// Nothing is ours, nor was: there is nothing to note.
+inline bool is_plain(int fd, int made) {
+  const entry stale = table.load(made);
+  return is_foreign(fd) && !stale.is_object() && !stale.is_internal();
+}
+
+[[gnu::noinline]] int note_duplicate(int fd, int made) {
   if (made < 0 || made == fd || !library::is_at_home()) return made;
   const int error = errno;
   forget(made);
@@ -66,6 +72,9 @@ int duplicated(int fd, int made) {
   errno = error;
   return made;
 }
+
+// `made` is from now on what `fd` is.
+inline int duplicated(int fd, int made) { return is_plain(fd, made) ? made : note_duplicate(fd, made); }
 
 int duplicate_anywhere(int fd, int made, const void* caller) {
   return library::contains(caller) ? library::keep(made) : duplicated(fd, made);
@@ -84,7 +93,7 @@ int adopt_new(int fd) {
   const int outcome = outermost ? library::adopt(fd) : 0;
   if (outcome < 0) table.store(fd, entry::kernel);
   if (outcome != -EOPNOTSUPP) return fd;
-  real.close(fd);
+  close_uncancelled(fd);
   return refuse(EOPNOTSUPP);
 }
 
@@ -100,7 +109,12 @@ int set_flags(int fd, int command, unsigned long flags) {
   return outcome;
 }
 
-int control(int fd, int command, unsigned long argument, const void* caller) {
+// Neither ours nor hidden, nor about to become another number.
+bool is_about_file(int fd, int command) {
+  return command != F_DUPFD && command != F_DUPFD_CLOEXEC && table.load(fd) == entry::kernel;
+}
+
+[[gnu::noinline]] int control(int fd, int command, unsigned long argument, const void* caller) {
   if (is_hidden(fd, caller)) return refuse(EBADF);
   switch (command) {
     case F_DUPFD:
@@ -155,6 +169,15 @@ int change_network(int fd, unsigned long request, unsigned long argument) {
   const inside outermost(nullptr);
   if (stack != nullptr && outermost) (void)fastudp_stack_host_changed(stack);
   return outcome;
+}
+
+[[gnu::noinline]] int control_io(int fd, unsigned long request, unsigned long argument) {
+  const call c(fd);
+  if (!c) return real.ioctl(fd, request, argument);
+  if (request == FIONBIO) return set_nonblocking(c, fd, argument);
+  if (request == FIONREAD) return readable_bytes(c, fd, request, argument);
+  c.hand_over(cause::option);
+  return real.ioctl(fd, request, argument);
 }
 
 // What fastudp has open stays open.
@@ -242,18 +265,17 @@ int hook::dup3(int fd, int wanted, int flags) {
   return duplicated(fd, real.dup3(fd, wanted, flags));
 }
 
-int hook::fcntl(int fd, int command, unsigned long argument) { return control(fd, command, argument, CALLER); }
-int hook::fcntl64(int fd, int command, unsigned long argument) { return control(fd, command, argument, CALLER); }
+int hook::fcntl(int fd, int command, unsigned long argument) {
+  return is_about_file(fd, command) ? real.fcntl(fd, command, argument) : control(fd, command, argument, CALLER);
+}
+int hook::fcntl64(int fd, int command, unsigned long argument) {
+  return is_about_file(fd, command) ? real.fcntl(fd, command, argument) : control(fd, command, argument, CALLER);
+}
 
 int hook::ioctl(int fd, unsigned long request, unsigned long argument) {
-  if (changes_network(request)) return change_network(fd, request, argument);
-  if (!is_for_sockets(request)) return real.ioctl(fd, request, argument);
-  const call c(fd);
-  if (!c) return real.ioctl(fd, request, argument);
-  if (request == FIONBIO) return set_nonblocking(c, fd, argument);
-  if (request == FIONREAD) return readable_bytes(c, fd, request, argument);
-  c.hand_over(cause::option);
-  return real.ioctl(fd, request, argument);
+  if (is_for_sockets(request))
+    return is_foreign(fd) ? real.ioctl(fd, request, argument) : control_io(fd, request, argument);
+  return changes_network(request) ? change_network(fd, request, argument) : real.ioctl(fd, request, argument);
 }
 
 // libc closes the descriptor out of our sight.

@@ -38,7 +38,7 @@ class pinned_set {
 int harvest(epoll_set& set, int fd, epoll_event* events, int n, int most) {
   constexpr int rounds = 8;
   for (int round = 0; round < rounds && n < most; ++round) {
-    const int room = most - n, got = real.epoll_wait(fd, events + n, room, 0);
+    const int room = most - n, got = raw<int>(SYS_epoll_pwait, fd, events + n, room, 0, nullptr, 0);
     const int before = n;
     for (int i = 0; i < got; ++i) {
       set.kernel_told(events[before + i]);
@@ -51,8 +51,8 @@ int harvest(epoll_set& set, int fd, epoll_event* events, int n, int most) {
 
 class epoll_call {
  public:
-  epoll_call(epoll_set& set, int fd, epoll_event* events, int most)
-      : set_(set), fd_(fd), events_(events), most_(most) {}
+  epoll_call(watch& list, epoll_set& set, int fd, epoll_event* events, int most)
+      : list_(list), set_(set), fd_(fd), events_(events), most_(most) {}
 
   int wait(std::int64_t timeout, const sigset_t* mask) {
     const time_limit limit(timeout);
@@ -65,17 +65,18 @@ class epoll_call {
  private:
   // One round; returns how many events, or -errno. The kernel's and ours come first in turns.
   int look(std::int64_t timeout, const sigset_t* mask) {
-    watch list;
-    if (!set_.add_to(list, 0) || !list.add_descriptor(fd_, POLLIN, 1)) return -ENOMEM;
-    const int ready = list.wait(timeout, mask);
+    list_.clear();
+    if (!set_.add_to(list_, 0) || !list_.add_descriptor(fd_, POLLIN, 1)) return -ENOMEM;
+    const int ready = list_.wait(timeout, mask);
     if (ready < 0) return ready;
     const std::size_t turn = set_.next_turn();
     const bool kernel_is_first = turn % 2 == 0;
     int n = kernel_is_first ? harvest(set_, fd_, events_, 0, most_) : 0;
-    n = set_.collect(list, turn, fd_, events_, n, most_);
+    n = set_.collect(list_, turn, fd_, events_, n, most_);
     return kernel_is_first ? n : harvest(set_, fd_, events_, n, most_);
   }
 
+  watch& list_;
   epoll_set& set_;
   int fd_;
   epoll_event* events_;
@@ -88,11 +89,23 @@ int wait_on(int fd, epoll_event* events, int most, std::int64_t timeout, const s
   const pinned_set set(fd);
   constexpr int most_possible = INT_MAX / sizeof(epoll_event);
   if (!set || most <= 0 || most > most_possible || events == nullptr || !set->has_fast()) return otherwise();
-  const waiting outermost;
-  return outermost ? give_int(epoll_call(*set.get(), fd, events, most).wait(timeout, mask)) : otherwise();
+  const waiting outermost(set.get());
+  if (!outermost) return otherwise();
+  if (outermost.list() == nullptr) return give_int(-ENOMEM);
+  return give_int(epoll_call(*outermost.list(), *set.get(), fd, events, most).wait(timeout, mask));
+}
+
+bool has_members_of_ours(int set) {
+  const epoll_set* known = table.load(set).set();
+  return known != nullptr && !known->is_empty();
 }
 
 std::int64_t from_ms(int timeout) { return timeout < 0 ? -1 : std::int64_t{timeout} * 1'000'000; }
+
+[[gnu::noinline]] int wait_on(int set, epoll_event* events, int most, int timeout) {
+  return wait_on(set, events, most, from_ms(timeout), nullptr,
+                 [&] { return real.epoll_wait(set, events, most, timeout); });
+}
 
 }  // namespace
 
@@ -106,11 +119,14 @@ int hook::epoll_ctl(int set, int operation, int fd, epoll_event* event) {
 }
 
 int hook::epoll_wait(int set, epoll_event* events, int most, int timeout) {
-  return wait_on(set, events, most, from_ms(timeout), nullptr,
-                 [&] { return real.epoll_wait(set, events, most, timeout); });
+  if (!has_members_of_ours(set)) [[likely]]
+    return real.epoll_wait(set, events, most, timeout);
+  return wait_on(set, events, most, timeout);
 }
 
 int hook::epoll_pwait(int set, epoll_event* events, int most, int timeout, const sigset_t* mask) {
+  if (!has_members_of_ours(set)) [[likely]]
+    return real.epoll_pwait(set, events, most, timeout, mask);
   return wait_on(set, events, most, from_ms(timeout), mask,
                  [&] { return real.epoll_pwait(set, events, most, timeout, mask); });
 }

@@ -28,7 +28,7 @@ template <typename Visit>
 void for_each_set(const Visit& visit) {
   table.for_each_from(0, [&](int fd, entry) {
     if (epoll_set* set = epoll_set::pin(fd)) {
-      visit(*set);
+      visit(*set, fd);
       set->unpin();
     }
   });
@@ -67,7 +67,7 @@ void epoll_set::unpin() {
   while (members_.size() != 0) bury(members_.size() - 1);
   if (rouser_ >= 0) {
     table.store(rouser_, entry::kernel);
-    real.close(rouser_);
+    close_uncancelled(rouser_);
     rouser_ = -1;
   }
   sets.give(this);
@@ -160,7 +160,7 @@ void epoll_set::change() {
   waiters_ = 0;
   ++generation_;
   const std::uint64_t one = 1;
-  real.write(rouser_, &one, sizeof one);
+  raw<ssize_t>(SYS_write, rouser_, &one, sizeof one);
 }
 
 void epoll_set::rouse() {
@@ -169,7 +169,22 @@ void epoll_set::rouse() {
 }
 
 void epoll_set::rouse_all() {
-  for_each_set([](epoll_set& set) { set.rouse(); });
+  for_each_set([](epoll_set& set, int) { set.rouse(); });
+}
+
+// A one-shot member that has been reported comes back with nothing but its errors.
+void epoll_set::restore(int set) {
+  mutex_guard held(mutex_);
+  for (member& m : members_) {
+    if (m.is_in_kernel || !is_alive(m)) continue;
+    epoll_event disabled = m.event;
+    disabled.events = EPOLLONESHOT;
+    m.is_in_kernel = real.epoll_ctl(set, EPOLL_CTL_ADD, m.fd, &disabled) == 0;
+  }
+}
+
+void epoll_set::restore_all() {
+  for_each_set([](epoll_set& set, int fd) { set.restore(fd); });
 }
 
 void epoll_set::was_read(fast_socket& socket) {
@@ -182,7 +197,7 @@ void epoll_set::leave(std::uint64_t generation) {
     --waiters_;
   } else if (--outdated_ == 0) {
     std::uint64_t count;
-    real.read(rouser_, &count, sizeof count);
+    raw<ssize_t>(SYS_read, rouser_, &count, sizeof count);
   }
 }
 
@@ -191,12 +206,12 @@ void epoll_set::begin_anew() {
   waiters_ = outdated_ = 0;
   if (rouser_ < 0) return;
   table.store(rouser_, entry::kernel);
-  real.close(rouser_);  // the parent's too
+  close_uncancelled(rouser_);  // the parent's too
   rouser_ = -1;
 }
 
 void epoll_set::begin_all_anew() {
-  for_each_set([](epoll_set& set) { set.begin_anew(); });
+  for_each_set([](epoll_set& set, int) { set.begin_anew(); });
 }
 
 bool epoll_set::has_sent(const member& m) {

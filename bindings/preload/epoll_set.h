@@ -32,8 +32,9 @@ class alignas(64) epoll_set {
   }
   bool is_closed() const { return numbers_.load(std::memory_order_acquire) == 0; }
 
-  // Whether waiting for it needs us.
+  // Whether waiting for it needs us; surely not when it is empty, which needs no pin to look at.
   bool has_fast();
+  bool is_empty() const { return size_.load(std::memory_order_acquire) == 0; }
 
   // epoll_ctl; one of `socket` and `inner` is what `fd` is. Both are the caller's.
   int control(int set, int operation, int fd, fast_socket* socket, epoll_set* inner, epoll_event* event);
@@ -63,6 +64,8 @@ class alignas(64) epoll_set {
   void begin_anew();
   static void begin_all_anew();
   static void rouse_all();
+  // The kernel's sets are to have all members again, since nothing will be ours.
+  static void restore_all();
   // The program has received on a socket, of which an edge may come next.
   static void was_read(fast_socket& socket);
 
@@ -92,6 +95,7 @@ class alignas(64) epoll_set {
   int modify(int set, member& m, epoll_event* event);
   int remove(int set, member& m);
   void change();
+  void restore(int set);
   bool add_to(watch& list, const watch::origin& from);
   bool add_member_to(watch& list, std::size_t i, const watch::origin& from);
   bool is_wanted(member& m);

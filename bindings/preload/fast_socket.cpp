@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <netinet/in.h>
+#include <sys/stat.h>
 
 #include "clock.h"
 #include "epoll_set.h"
@@ -23,10 +24,25 @@ int socket_number(int fd, int option) {
   return real.getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
 }
 
+// Of the socket, not of the descriptor.
+std::uint64_t kernels_identity_of(int fd) {
+  struct stat facts {};
+  return ::fstat(fd, &facts) == 0 ? facts.st_ino : 0;
+}
+
 bool is_udp(int fd) {
   if (socket_number(fd, SO_PROTOCOL) != IPPROTO_UDP || socket_number(fd, SO_TYPE) != SOCK_DGRAM) return false;
   const int family = socket_number(fd, SO_DOMAIN);
   return family == AF_INET || family == AF_INET6;
+}
+
+// Several numbers of one socket are inherited by a server of inetd's, and may come one by one in messages.
+bool join_the_same(int fd) {
+  fast_socket* same = fast_socket::find_same(fd);
+  if (same == nullptr) return false;
+  same->number_opened();
+  if (!table.replace(fd, entry::unknown, entry(same))) same->number_closed();
+  return true;
 }
 
 // Once per number: what was inherited, or came by a way that can't be seen.
@@ -38,7 +54,7 @@ void look_at(int fd) {
     const bool udp = is_udp(fd);
     if (errno != EBADF) {
       mutex_guard held(adopting);
-      if (udp && table.load(fd).is_unknown()) library::adopt(fd);
+      if (udp && table.load(fd).is_unknown() && !join_the_same(fd)) library::adopt(fd);
       table.replace(fd, entry::unknown, entry::kernel);
     }
   }
@@ -60,6 +76,7 @@ fast_socket* fast_socket::make(fastudp_socket* handle, int companion, bool block
   out->is_ipv4_ = own.family == FASTUDP_IPV4;
   out->companion_ = companion;
   out->identity_ = next_identity.fetch_add(1, std::memory_order_relaxed);
+  out->kernels_identity_ = kernels_identity_of(companion);
   out->nonblocking = blocks_not;
   out->receive_is_shut = false;
   out->sends_pieces = false;
@@ -68,6 +85,21 @@ fast_socket* fast_socket::make(fastudp_socket* handle, int companion, bool block
   out->watchers_ = 0;
   out->references_.store(1, std::memory_order_release);
   return out;
+}
+
+fast_socket* fast_socket::find_same(int fd) {
+  const std::uint64_t wanted = kernels_identity_of(fd);
+  fast_socket* found = nullptr;
+  table.for_each_from(0, [&](int, entry each) {
+    fast_socket* s = found == nullptr ? each.socket() : nullptr;
+    if (s == nullptr || !s->pin()) return;
+    if (s->kernels_identity_ == wanted && !s->is_closed()) {
+      found = s;
+    } else {
+      s->unpin_soon();
+    }
+  });
+  return found;
 }
 
 bool fast_socket::pin() {
@@ -135,7 +167,7 @@ void fast_socket::destroy() {
   tell_nested();
   fastudp_socket_close(handle_);
   table.store(companion_, entry::kernel);
-  real.close(companion_);
+  close_uncancelled(companion_);
   sockets.give(this);
 }
 

@@ -15,6 +15,8 @@ class alignas(64) fast_socket {
  public:
   // With one descriptor and its reference. `companion` is a descriptor of ours, closed with it. Null: no memory.
   static fast_socket* make(fastudp_socket* handle, int companion, bool nonblocking);
+  // The one behind whichever descriptor refers to the same socket of the kernel's as `fd`, pinned, or null.
+  static fast_socket* find_same(int fd);
 
   // False: it is being closed.
   bool pin();
@@ -71,6 +73,7 @@ class alignas(64) fast_socket {
   std::atomic<std::uint32_t> nested_received_{0}, nested_sent_{0};
   fastudp_socket* handle_ = nullptr;
   std::uint64_t identity_ = 0;
+  std::uint64_t kernels_identity_ = 0;
   int companion_ = -1;
   bool is_ipv4_ = false;
 

@@ -4,6 +4,7 @@
 #include <link.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,11 +34,13 @@ enum : int { closed, opened, failed };
 constinit std::atomic<int> state{closed};
 constinit fastudp_stack* the_stack = nullptr;
 constinit pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
-constinit std::size_t reasons[4]{};
+constinit std::size_t reasons[5]{};
 constinit code_range ranges[8]{};  // libfastudp.so and its plugins
 constinit code_range hooks{};
+constinit std::atomic<std::uintptr_t> lowest{~std::uintptr_t{0}}, highest{0};  // of all of them, ever
 constinit std::atomic<std::size_t> range_count{0};
 constinit std::atomic<pid_t> home{0};
+constinit std::atomic<bool> adopts{true};
 
 // The environment as it was at the start: programs clear or rewrite theirs.
 constinit char link_uri[512] = "auto:";
@@ -76,14 +79,20 @@ code_range range_of(const dl_phdr_info& object) {
   return out;
 }
 
+code_range noted(const code_range& range) {
+  if (range.low < lowest.load(std::memory_order_relaxed)) lowest.store(range.low, std::memory_order_relaxed);
+  if (range.high > highest.load(std::memory_order_relaxed)) highest.store(range.high, std::memory_order_relaxed);
+  return range;
+}
+
 int add_range(dl_phdr_info* object, std::size_t, void*) {
   const char* name = std::strrchr(object->dlpi_name, '/');
   name = name == nullptr ? object->dlpi_name : name + 1;
-  if (std::strncmp(name, "libfastudp-preload", 18) == 0) hooks = range_of(*object);
+  if (std::strncmp(name, "libfastudp-preload", 18) == 0) hooks = noted(range_of(*object));
   const std::size_t n = range_count.load(std::memory_order_relaxed);
   const bool is_ours = std::strncmp(name, "libfastudp.so", 13) == 0 || std::strncmp(name, "fastudp-", 8) == 0;
   if (!is_ours || n == std::size(ranges)) return 0;
-  ranges[n] = range_of(*object);
+  ranges[n] = noted(range_of(*object));
   range_count.store(n + 1, std::memory_order_release);
   return 0;
 }
@@ -109,7 +118,7 @@ int open_stack() {
   config.strict = strict;
   config.may_bypass_firewall = may_bypass_firewall;
   config.stats_file = stats_file[0] != '\0' ? stats_file : nullptr;
-  constexpr const char* names[] = {"option", "nested", "forked", "rule"};
+  constexpr const char* names[] = {"option", "nested", "forked", "rule", "sandbox"};
   for (std::size_t i = 0; i < std::size(names); ++i) reasons[i] = find_reason(names[i]);
   set_thread_is_opening(true);
   char why[256];
@@ -121,10 +130,17 @@ int open_stack() {
   return outcome;
 }
 
+// Where a quarter of the numbers isn't enough for a stack, the program needs them more.
+bool has_room_for_a_stack() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max >= 128;
+}
+
 bool open_once() {
   mutex_guard held(opening);
   if (state.load(std::memory_order_relaxed) == closed) {
-    state.store(open_stack() == 0 ? opened : failed, std::memory_order_release);
+    const bool is_open = has_room_for_a_stack() && open_stack() == 0;
+    state.store(is_open ? opened : failed, std::memory_order_release);
   }
   return state.load(std::memory_order_relaxed) == opened;
 }
@@ -134,15 +150,41 @@ bool is_open() {
   return now == closed ? open_once() : now == opened;
 }
 
-// The lowest free number is what the program expects next. Not beyond 1024: programs give select() the largest number
-// that may be, with sets of 1024, and the kernel writes to as many as its table of descriptors has room for.
-int duplicate_out_of_the_way(int fd) {
-  for (const unsigned long base : {768ul, 192ul, 3ul}) {
-    const int made = real.fcntl(fd, F_DUPFD_CLOEXEC, base);
-    if (made >= 0) return made;
-  }
-  return -1;
+// To a number that the program couldn't have. The limit is raised for a moment, as everybody may.
+int duplicate_above(int fd, const rlimit& limit) {
+  const rlimit raised{.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+  if (setrlimit(RLIMIT_NOFILE, &raised) != 0) return -1;
+  const int made = real.fcntl(fd, F_DUPFD_CLOEXEC, limit.rlim_cur);
+  rlimit now{};
+  getrlimit(RLIMIT_NOFILE, &now);
+  if (now.rlim_cur == raised.rlim_cur && now.rlim_max == raised.rlim_max) setrlimit(RLIMIT_NOFILE, &limit);
+  return made;
 }
+
+// The lowest free number is what the program expects next, and each that it may have is its own. Where the limit is
+// large we don't go far beyond 1024: programs give select() the largest number that may be, with sets of 1024, and the
+// kernel writes to as many as its table of descriptors has room for.
+int duplicate_out_of_the_way(int fd) {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  const bool has_room_above = limit.rlim_cur <= FD_SETSIZE && limit.rlim_cur < limit.rlim_max;
+  const int above = has_room_above ? duplicate_above(fd, limit) : -1;
+  if (above >= 0) return above;
+  const auto most = static_cast<unsigned long>(limit.rlim_cur);
+  return real.fcntl(fd, F_DUPFD_CLOEXEC, std::min(most - most / 4, 768ul));
+}
+
+// Opening a stack calls much of libc, with locks held.
+class uncancelled {
+ public:
+  uncancelled() { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+  ~uncancelled() { pthread_setcancelstate(before_, nullptr); }
+  uncancelled(const uncancelled&) = delete;
+  uncancelled& operator=(const uncancelled&) = delete;
+
+ private:
+  int before_ = PTHREAD_CANCEL_ENABLE;
+};
 
 int adopt_duplicate(int fd, int companion) {
   fastudp_socket* handle = nullptr;
@@ -174,6 +216,7 @@ void after_fork_in_child() {
 
 [[gnu::constructor(101)]] void begin() {
   find_real_calls();
+  notice_ends_of_threads();
   read_environment();
   user_rules::read(rules_file);
   find_ranges();
@@ -188,7 +231,9 @@ fastudp_stack* stack() { return state.load(std::memory_order_acquire) == opened 
 std::size_t reason(cause why) { return reasons[static_cast<std::size_t>(why)]; }
 
 int adopt(int fd) {
+  if (!adopts.load(std::memory_order_relaxed)) return -ENODEV;
   const int error = errno;
+  const uncancelled whole;
   if (!is_open()) return strict ? -EOPNOTSUPP : -ENODEV;
   const int companion = duplicate_out_of_the_way(fd);
   int outcome = companion < 0 ? -EMFILE : 0;
@@ -197,7 +242,7 @@ int adopt(int fd) {
     outcome = adopt_duplicate(fd, companion);
     if (outcome < 0) {
       table.store(companion, entry::kernel);
-      real.close(companion);
+      close_uncancelled(companion);
     }
   }
   errno = error;
@@ -209,22 +254,28 @@ void open_while_allowed() {
   if (is_at_home() && !thread_is_opening()) (void)is_open();
   errno = error;
 }
+void adopt_no_more() { adopts.store(false, std::memory_order_relaxed); }
 
 // A last call of a function of the library's may return straight to the hook that it was called from.
 bool contains(const void* code) {
+  const code_range all{lowest.load(std::memory_order_relaxed), highest.load(std::memory_order_relaxed)};
+  if (!all.contains(code)) [[likely]]
+    return thread_is_opening();
   if (thread_is_opening() || (hooks.contains(code) && thread_is_inside())) return true;
   const std::size_t n = range_count.load(std::memory_order_acquire);
   return std::any_of(ranges, ranges + n, [&](const code_range& range) { return range.contains(code); });
 }
 
+// When nothing is ours any more it doesn't matter, and the question may be forbidden.
 bool is_at_home() {
+  if (!adopts.load(std::memory_order_relaxed)) return true;
   const pid_t known = home.load(std::memory_order_relaxed);
   return known == 0 || raw<pid_t>(SYS_getpid) == known;
 }
 
 int keep(int fd) {
   const int moved = fd < 0 ? -1 : duplicate_out_of_the_way(fd);
-  if (moved >= 0) real.close(fd);
+  if (moved >= 0) close_uncancelled(fd);
   const int out = moved >= 0 ? moved : fd;
   if (out >= 0) table.store(out, entry::internal);
   return out;

@@ -8,7 +8,7 @@
 namespace preload {
 
 // Why a datagram or socket goes to the kernel at our hands.
-enum class cause { option, nested, forked, rule };
+enum class cause { option, nested, forked, rule, sandbox };
 
 namespace library {
 
@@ -19,6 +19,8 @@ std::size_t reason(cause why);
 // Makes a kernel socket over IPv4 ours, and opens the stack if need be. 0; or -errno, and then it is the kernel's.
 // -EOPNOTSUPP: the user insists on a stack (FASTUDP_STRICT), and there is none.
 int adopt(int fd);
+// Sockets that are made from now on are the kernel's.
+void adopt_no_more();
 
 // Before the program gives up what the stack needs to be opened: its user, its root, its system calls.
 void open_while_allowed();

@@ -29,7 +29,7 @@ bool for_each_passed(const msghdr* m, const Visit& visit) {
 
 }  // namespace
 
-bool before_passing(const msghdr* m) {
+bool hand_over_passed(const msghdr* m) {
   return for_each_passed(m, [](int fd) {
     const call c(fd);
     return !c || c.hand_over(cause::forked);

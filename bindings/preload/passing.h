@@ -6,7 +6,10 @@
 namespace preload {
 
 // Sockets of ours that a message is about to carry away become the kernel's. False, with errno, when that is forbidden.
-bool before_passing(const msghdr* m);
+bool hand_over_passed(const msghdr* m);
+inline bool before_passing(const msghdr* m) {
+  return m == nullptr || m->msg_control == nullptr || m->msg_controllen == 0 || hand_over_passed(m);
+}
 // What a message has brought may be a UDP socket.
 void after_receiving(const msghdr* m);
 

@@ -31,14 +31,16 @@ int tell(watch& list, pollfd* fds, nfds_t count) {
 }
 
 // -ENOMEM as Linux would. An epoll set that was changed meanwhile makes it look again.
-int poll_all(pollfd* fds, nfds_t count, std::int64_t timeout, const sigset_t* mask) {
+int poll_all(watch* room, pollfd* fds, nfds_t count, std::int64_t timeout, const sigset_t* mask) {
+  if (room == nullptr) return -ENOMEM;
+  watch& list = *room;
   const time_limit limit(timeout);
   for (;;) {
-    watch list;
+    list.clear();
     for (nfds_t i = 0; i < count; ++i) {
       if (!add_any(list, fds[i].fd, fds[i].events, i)) return -ENOMEM;
     }
-    const int found = list.wait(limit.left(), mask);
+    const int found = list.wait_as_poll(limit.left(), mask);
     if (found < 0) return found;
     const int ready = tell(list, fds, count);
     if (ready != 0 || limit.left() == 0) return ready;
@@ -46,28 +48,46 @@ int poll_all(pollfd* fds, nfds_t count, std::int64_t timeout, const sigset_t* ma
 }
 
 // Linux refuses more than the limit on descriptors.
-bool is_countable(nfds_t count) {
+[[gnu::noinline]] bool is_within_limit(nfds_t count) {
   rlimit limit{};
-  return count <= 256 || (getrlimit(RLIMIT_NOFILE, &limit) == 0 && count <= limit.rlim_cur);
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 && count <= limit.rlim_cur;
+}
+
+inline bool are_foreign(const pollfd* fds, nfds_t count) {
+  for (nfds_t i = 0; i < count; ++i) {
+    if (!is_surely_not_ours(fds[i].fd)) return false;
+  }
+  return true;
+}
+
+bool needs_us(const pollfd* fds, nfds_t count) {
+  return fds != nullptr && (count <= 256 || is_within_limit(count)) && any_is_ours(fds, count);
 }
 
 template <typename Otherwise>
-int poll_ours(pollfd* fds, nfds_t count, std::int64_t timeout, const sigset_t* mask, const Otherwise& otherwise) {
-  if (fds == nullptr || !is_countable(count) || !any_is_ours(fds, count)) return otherwise();
+[[gnu::noinline]] int poll_ours(pollfd* fds, nfds_t count, std::int64_t timeout, const sigset_t* mask,
+                                const Otherwise& otherwise) {
   const waiting outermost;
-  return outermost ? give_int(poll_all(fds, count, timeout, mask)) : otherwise();
+  return outermost ? give_int(poll_all(outermost.list(), fds, count, timeout, mask)) : otherwise();
+}
+
+[[gnu::noinline]] int poll_any(pollfd* fds, nfds_t count, int timeout) {
+  if (!needs_us(fds, count)) return real.poll(fds, count, timeout);
+  const std::int64_t ns = timeout < 0 ? -1 : std::int64_t{timeout} * 1'000'000;
+  return poll_ours(fds, count, ns, nullptr, [&] { return real.poll(fds, count, timeout); });
 }
 
 }  // namespace
 
 int hook::poll(pollfd* fds, nfds_t count, int timeout) {
-  const std::int64_t ns = timeout < 0 ? -1 : std::int64_t{timeout} * 1'000'000;
-  return poll_ours(fds, count, ns, nullptr, [&] { return real.poll(fds, count, timeout); });
+  const bool is_short = fds != nullptr && count <= 256;
+  return is_short && are_foreign(fds, count) ? real.poll(fds, count, timeout) : poll_any(fds, count, timeout);
 }
 
 int hook::ppoll(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask) {
   const auto otherwise = [&] { return real.ppoll(fds, count, timeout, mask); };
   if (timeout != nullptr && !is_sane(*timeout)) return otherwise();
+  if (!needs_us(fds, count)) return otherwise();
   return poll_ours(fds, count, timeout == nullptr ? -1 : to_ns(*timeout), mask, otherwise);
 }
 

@@ -1,12 +1,14 @@
 // Programs that are replaced by others, and calls by number.
 
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "call.h"
 #include "real.h"
+#include "sandbox.h"
 
 using namespace preload;
 
@@ -38,6 +40,13 @@ int with_list(const char* first, va_list list, const Run& run) {
     arguments[n] = const_cast<char*>(each);
   }
   return run(arguments);
+}
+
+// Without a filter it is a question what the kernel knows.
+bool before_seccomp(long operation, long filter) {
+  if (operation == SECCOMP_SET_MODE_STRICT) return before_filter(nullptr);
+  return operation != SECCOMP_SET_MODE_FILTER || filter == 0 ||
+         before_filter(reinterpret_cast<const sock_fprog*>(filter));
 }
 
 int as_int(long word) { return static_cast<int>(word); }
@@ -167,6 +176,11 @@ long hook::syscall(long number, long a, long b, long c, long d, long e, long f) 
       return hook::getsockopt(as_int(a), as_int(b), as_int(c), as_pointer<void>(d), as_pointer<socklen_t>(e));
     case SYS_epoll_ctl:
       return hook::epoll_ctl(as_int(a), as_int(b), as_int(c), as_pointer<epoll_event>(d));
+    case SYS_prctl:
+      return hook::prctl(as_int(a), static_cast<unsigned long>(b), static_cast<unsigned long>(c),
+                         static_cast<unsigned long>(d), static_cast<unsigned long>(e));
+    case SYS_seccomp:
+      return before_seccomp(a, c) ? real.syscall(number, a, b, c, d, e, f) : -1;
     default:
       return real.syscall(number, a, b, c, d, e, f);
   }

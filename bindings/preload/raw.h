@@ -2,6 +2,7 @@
 // System calls without libc, for the time before libc's own functions are found.
 
 #include <netinet/in.h>
+#include <sys/syscall.h>
 
 #include <bit>
 #include <cerrno>
@@ -65,5 +66,8 @@ Result raw(long number, Argument... arguments) {
   long words[sizeof...(arguments) + 6] = {to_word(arguments)...};
   return give_raw<Result>(raw_call(number, words[0], words[1], words[2], words[3], words[4], words[5]));
 }
+
+// libc's own could end a thread that is being cancelled, and leave something of ours half done.
+inline int close_uncancelled(int fd) { return raw<int>(SYS_close, fd); }
 
 }  // namespace preload

@@ -42,6 +42,8 @@ void find_real_calls() {
   progress.store(done, std::memory_order_release);
 }
 
+void* find_in_process(const char* name) { return first_dlsym(RTLD_DEFAULT, name); }
+
 // A function that this libc doesn't have stays with its early form for good.
 namespace early {
 #define PRELOAD_CALL(result, name, parameters, arguments, number)               \

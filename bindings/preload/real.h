@@ -46,6 +46,13 @@ extern real_calls real;
 
 void find_real_calls();
 
+// Another function of libc's or of its libraries; null where it isn't there.
+void* find_in_process(const char* name);
+template <typename Function>
+void find_in_process(Function*& function, const char* name) {
+  function = reinterpret_cast<Function*>(find_in_process(name));
+}
+
 namespace hook {
 #define PRELOAD_CALL(result, name, parameters, arguments, number) \
   [[gnu::visibility("default")]] result name parameters asm(#name);

@@ -121,7 +121,13 @@ ssize_t receive_message(const call& c, msghdr* m, int flags, const Otherwise& ot
 }
 
 // A read of nothing takes nothing, unlike a recv.
-ssize_t read_pieces(int fd, const iovec* pieces, int count, int flags) {
+[[gnu::noinline]] ssize_t read_whole(int fd, void* data, size_t size) {
+  const call c(fd, direction::receiving);
+  const auto otherwise = [&] { return real.read(fd, data, size); };
+  return c && size != 0 ? receive_data(c, data, size, 0, nullptr, nullptr, otherwise) : otherwise();
+}
+
+[[gnu::noinline]] ssize_t read_pieces(int fd, const iovec* pieces, int count, int flags) {
   msghdr m{};
   m.msg_iov = const_cast<iovec*>(pieces);
   m.msg_iovlen = static_cast<size_t>(count);
@@ -131,6 +137,17 @@ ssize_t read_pieces(int fd, const iovec* pieces, int count, int flags) {
     return real.readv(fd, pieces, count);
   }
   return receive_message(c, &m, flags, [&] { return real.recvmsg(fd, &m, flags); });
+}
+
+ssize_t receive_foreign(int fd, msghdr* m, int flags) {
+  const ssize_t received = real.recvmsg(fd, m, flags);
+  if (received >= 0 && m->msg_controllen != 0) after_receiving(m);
+  return received;
+}
+
+[[gnu::noinline]] ssize_t receive_any(int fd, msghdr* m, int flags) {
+  const call c(fd, direction::receiving);
+  return c ? receive_message(c, m, flags, [&] { return real.recvmsg(fd, m, flags); }) : receive_foreign(fd, m, flags);
 }
 
 // Room for a burst, each message in one piece; others go one by one.
@@ -223,19 +240,19 @@ int preload::receive(const call& c, fastudp_msg* messages, std::size_t count, in
 }
 
 ssize_t hook::recv(int fd, void* data, size_t size, int flags) {
+  if (is_foreign(fd)) [[likely]]
+    return real.recv(fd, data, size, flags);
   return receive_from(fd, data, size, flags, nullptr, nullptr);
 }
 
 ssize_t hook::recvfrom(int fd, void* data, size_t size, int flags, sockaddr* from, socklen_t* length) {
+  if (is_foreign(fd)) [[likely]]
+    return real.recvfrom(fd, data, size, flags, from, length);
   return receive_from(fd, data, size, flags, from, length);
 }
 
 ssize_t hook::recvmsg(int fd, msghdr* m, int flags) {
-  const call c(fd, direction::receiving);
-  if (c) return receive_message(c, m, flags, [&] { return real.recvmsg(fd, m, flags); });
-  const ssize_t received = real.recvmsg(fd, m, flags);
-  if (received >= 0) after_receiving(m);
-  return received;
+  return is_foreign(fd) ? receive_foreign(fd, m, flags) : receive_any(fd, m, flags);
 }
 
 int hook::recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
@@ -262,16 +279,18 @@ ssize_t hook::__recvfrom_chk(int fd, void* data, size_t size, size_t room, int f
 }
 
 ssize_t hook::read(int fd, void* data, size_t size) {
-  const call c(fd, direction::receiving);
-  const auto otherwise = [&] { return real.read(fd, data, size); };
-  return c && size != 0 ? receive_data(c, data, size, 0, nullptr, nullptr, otherwise) : otherwise();
+  if (is_foreign(fd)) [[likely]]
+    return real.read(fd, data, size);
+  return read_whole(fd, data, size);
 }
 
 ssize_t hook::__read_chk(int fd, void* data, size_t size, size_t room) {
   return size > room ? real.__read_chk(fd, data, size, room) : hook::read(fd, data, size);
 }
 
-ssize_t hook::readv(int fd, const iovec* pieces, int count) { return read_pieces(fd, pieces, count, 0); }
+ssize_t hook::readv(int fd, const iovec* pieces, int count) {
+  return is_foreign(fd) ? real.readv(fd, pieces, count) : read_pieces(fd, pieces, count, 0);
+}
 
 ssize_t hook::preadv2(int fd, const iovec* pieces, int count, off_t at, int flags) {
   if (at != -1 || table.load(fd).socket() == nullptr) return real.preadv2(fd, pieces, count, at, flags);

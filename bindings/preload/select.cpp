@@ -94,6 +94,18 @@ bool any_is_ours(const selection& sets) {
   return !sets.for_each([](int fd) { return !is_ours(fd); });
 }
 
+bool are_foreign(int count, const fd_set* in, const fd_set* out, const fd_set* extra) {
+  for (const fd_set* each : {in, out, extra}) {
+    const auto* words = reinterpret_cast<const word*>(each);
+    for (int at = 0; words != nullptr && at * word_bits < count; ++at) {
+      for (word left = words[at]; left != 0; left &= left - 1) {
+        if (!is_surely_not_ours(at * word_bits + std::countr_zero(left))) return false;
+      }
+    }
+  }
+  return true;
+}
+
 // Returns how many items said something that was asked for, or -errno.
 int note_all(watch& list, selection& sets) {
   int hits = 0;
@@ -114,17 +126,18 @@ int note_all(watch& list, selection& sets) {
 // One list, until something is found, time is over, or an epoll set was changed: then 0.
 int select_once(watch& list, selection& sets, const time_limit& limit, const sigset_t* mask) {
   for (;;) {
-    const int found = list.wait(limit.left(), mask);
+    const int found = list.wait_as_poll(limit.left(), mask);
     if (found <= 0) return found;
     const int hits = note_all(list, sets);
     if (hits != 0 || list.was_roused()) return hits;
   }
 }
 
-int select_all(selection& sets, const time_limit& limit, const sigset_t* mask) {
-  if (!sets.make_room()) return -ENOMEM;
+int select_all(watch* room, selection& sets, const time_limit& limit, const sigset_t* mask) {
+  if (room == nullptr || !sets.make_room()) return -ENOMEM;
+  watch& list = *room;
   for (;;) {
-    watch list;
+    list.clear();
     const bool added =
         sets.for_each([&](int fd) { return add_any(list, fd, sets.wanted(fd), static_cast<std::size_t>(fd)); });
     if (!added) return -ENOMEM;
@@ -147,39 +160,49 @@ struct outcome {
   int result;
 };
 
-outcome select_ours(int count, fd_set* in, fd_set* out, fd_set* extra, const time_limit& limit, const sigset_t* mask) {
+// `finish` gets the limit at the end of a call that was ours.
+template <typename Finish>
+[[gnu::noinline]] outcome select_ours(int count, fd_set* in, fd_set* out, fd_set* extra, std::int64_t timeout,
+                                      const sigset_t* mask, const Finish& finish) {
   if (count <= 0) return {false, 0};
   selection sets(limited(count), in, out, extra);
   if (!any_is_ours(sets)) return {false, 0};
   const waiting outermost;
   if (!outermost) return {false, 0};
-  return {true, give_int(select_all(sets, limit, mask))};
+  const time_limit limit(timeout);
+  const int found = give_int(select_all(outermost.list(), sets, limit, mask));
+  finish(limit);
+  return {true, found};
 }
 
 std::int64_t to_ns(const timeval& t) {
   return preload::to_ns({.tv_sec = t.tv_sec + t.tv_usec / 1'000'000, .tv_nsec = t.tv_usec % 1'000'000 * 1000});
 }
 
+[[gnu::noinline]] int select_any(int count, fd_set* in, fd_set* out, fd_set* extra, timeval* timeout) {
+  const auto tell_the_rest = [timeout](const time_limit& limit) {
+    if (timeout == nullptr) return;
+    const timespec left = to_timespec(limit.left());
+    *timeout = {.tv_sec = left.tv_sec, .tv_usec = left.tv_nsec / 1000};
+  };
+  const outcome o =
+      select_ours(count, in, out, extra, timeout == nullptr ? -1 : ::to_ns(*timeout), nullptr, tell_the_rest);
+  return o.is_ours ? o.result : real.select(count, in, out, extra, timeout);
+}
+
 }  // namespace
 
 // As Linux does, the time that is left is written back, after a signal too.
 int hook::select(int count, fd_set* in, fd_set* out, fd_set* extra, timeval* timeout) {
-  if (timeout != nullptr && (timeout->tv_sec < 0 || timeout->tv_usec < 0)) {
-    return real.select(count, in, out, extra, timeout);
-  }
-  const time_limit limit(timeout == nullptr ? -1 : ::to_ns(*timeout));
-  const outcome o = select_ours(count, in, out, extra, limit, nullptr);
-  if (!o.is_ours) return real.select(count, in, out, extra, timeout);
-  if (timeout != nullptr) {
-    const timespec left = to_timespec(limit.left());
-    *timeout = {.tv_sec = left.tv_sec, .tv_usec = left.tv_nsec / 1000};
-  }
-  return o.result;
+  const bool is_wrong = timeout != nullptr && (timeout->tv_sec < 0 || timeout->tv_usec < 0);
+  const bool is_plain = is_wrong || (count <= FD_SETSIZE && are_foreign(count, in, out, extra));
+  if (is_plain) return real.select(count, in, out, extra, timeout);
+  return select_any(count, in, out, extra, timeout);
 }
 
 int hook::pselect(int count, fd_set* in, fd_set* out, fd_set* extra, const timespec* timeout, const sigset_t* mask) {
   if (timeout != nullptr && !is_sane(*timeout)) return real.pselect(count, in, out, extra, timeout, mask);
-  const time_limit limit(timeout == nullptr ? -1 : preload::to_ns(*timeout));
-  const outcome o = select_ours(count, in, out, extra, limit, mask);
+  const outcome o = select_ours(count, in, out, extra, timeout == nullptr ? -1 : preload::to_ns(*timeout), mask,
+                                [](const time_limit&) {});
   return o.is_ours ? o.result : real.pselect(count, in, out, extra, timeout, mask);
 }

@@ -125,6 +125,22 @@ ssize_t send_pieces(int fd, const iovec* pieces, int count, int flags) {
   return fits ? send_message(c, fd, &m, flags) : real.writev(fd, pieces, count);
 }
 
+[[gnu::noinline]] ssize_t send_whole(int fd, const void* data, size_t size) {
+  const call c(fd, direction::sending);
+  if (!c || (data == nullptr && size != 0)) return real.write(fd, data, size);
+  fastudp_msg m{};
+  m.data = const_cast<void*>(data);
+  m.size = limited(size);
+  return send_one(c, m, 0, [&] { return real.write(fd, data, size); });
+}
+
+ssize_t send_foreign(int fd, const msghdr* m, int flags) { return before_passing(m) ? real.sendmsg(fd, m, flags) : -1; }
+
+[[gnu::noinline]] ssize_t send_any(int fd, const msghdr* m, int flags) {
+  const call c(fd, direction::sending);
+  return c ? send_message(c, fd, m, flags) : send_foreign(fd, m, flags);
+}
+
 // As many messages as can go in one burst: each in one piece, and translatable. The rest goes one by one.
 unsigned translate_burst(const call& c, const mmsghdr* messages, unsigned count, fastudp_msg* out, std::size_t room) {
   unsigned n = 0;
@@ -183,17 +199,19 @@ int send_many(int fd, mmsghdr* messages, unsigned count, int flags) {
 }  // namespace
 
 ssize_t hook::send(int fd, const void* data, size_t size, int flags) {
+  if (is_foreign(fd)) [[likely]]
+    return real.send(fd, data, size, flags);
   return send_data(fd, data, size, flags, nullptr, 0);
 }
 
 ssize_t hook::sendto(int fd, const void* data, size_t size, int flags, const sockaddr* to, socklen_t length) {
+  if (is_foreign(fd)) [[likely]]
+    return real.sendto(fd, data, size, flags, to, length);
   return send_data(fd, data, size, flags, to, length);
 }
 
 ssize_t hook::sendmsg(int fd, const msghdr* m, int flags) {
-  const call c(fd, direction::sending);
-  if (c) return send_message(c, fd, m, flags);
-  return before_passing(m) ? real.sendmsg(fd, m, flags) : -1;
+  return is_foreign(fd) ? send_foreign(fd, m, flags) : send_any(fd, m, flags);
 }
 
 int hook::sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
@@ -201,15 +219,14 @@ int hook::sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
 }
 
 ssize_t hook::write(int fd, const void* data, size_t size) {
-  const call c(fd, direction::sending);
-  if (!c || (data == nullptr && size != 0)) return real.write(fd, data, size);
-  fastudp_msg m{};
-  m.data = const_cast<void*>(data);
-  m.size = limited(size);
-  return send_one(c, m, 0, [&] { return real.write(fd, data, size); });
+  if (is_foreign(fd)) [[likely]]
+    return real.write(fd, data, size);
+  return send_whole(fd, data, size);
 }
 
-ssize_t hook::writev(int fd, const iovec* pieces, int count) { return send_pieces(fd, pieces, count, 0); }
+ssize_t hook::writev(int fd, const iovec* pieces, int count) {
+  return is_foreign(fd) ? real.writev(fd, pieces, count) : send_pieces(fd, pieces, count, 0);
+}
 
 // A socket has no places: only "at the current one" succeeds, which is a plain write.
 ssize_t hook::pwritev2(int fd, const iovec* pieces, int count, off_t at, int flags) {

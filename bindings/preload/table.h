@@ -24,6 +24,8 @@ class entry {
   bool is_unknown() const { return word_ == unknown; }
   bool is_internal() const { return word_ == internal; }
   bool is_object() const { return word_ > internal; }
+  // The kernel's or the library's own: nothing to do but what libc does.
+  bool is_foreign() const { return word_ - kernel <= internal - kernel; }
   fast_socket* socket() const {
     return is_object() && !(word_ & set_tag) ? reinterpret_cast<fast_socket*>(word_) : nullptr;
   }
@@ -82,5 +84,8 @@ class descriptor_table {
 };
 
 extern descriptor_table table;
+
+// Hooks begin with this where descriptors of others are to cost next to nothing.
+inline bool is_foreign(int fd) { return table.load(fd).is_foreign(); }
 
 }  // namespace preload

@@ -1,6 +1,5 @@
 #include "waiting.h"
 
-#include "epoll_set.h"
 #include "events.h"
 #include "table.h"
 
@@ -22,7 +21,7 @@ bool is_known_to_be_the_kernels(int fd) {
 
 }  // namespace
 
-bool is_ours(int fd) {
+bool turns_out_to_be_ours(int fd) {
   if (is_known_to_be_the_kernels(fd)) return false;
   if (fast_socket* s = pin_socket(fd)) {
     s->unpin();

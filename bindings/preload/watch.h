@@ -38,6 +38,8 @@ class watch {
 
   // As fastudp_wait.
   int wait(std::int64_t timeout, const sigset_t* mask);
+  // Without any time, poll and select let in the signals of their mask, and epoll doesn't.
+  int wait_as_poll(std::int64_t timeout, const sigset_t* mask);
   // Lets all go.
   void clear();
 

@@ -481,6 +481,8 @@ result<std::size_t> endpoint::receive_here(std::span<message> messages, int flag
     end_of_input();
     // What the kernel was thought to have may be gone, or not have been for us.
     const bool false_alarm = kernel_ && (got ? *got == 0 : got.code() == EAGAIN) && !socket_.is_shut_for_reading();
+    const bool is_over = !got && got.code() == EAGAIN && socket_.is_shut_for_reading();
+    if (is_over && (flags & (message_flag::dont_wait | message_flag::error_queue)) == 0) return std::size_t{0};
     if (!false_alarm || (flags & (message_flag::continued | message_flag::error_queue)) != 0) return got;
     if ((flags & message_flag::dont_wait) != 0) return error{EAGAIN};
   }

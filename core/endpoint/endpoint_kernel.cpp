@@ -75,6 +75,10 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
   engine_.count().sockets_fast.add();
   const auto where = kernel_->socket().local();
   if (!where || where->port == 0) return {};
+  // Who has bound it may have it still, and would be deaf for good if this process ended without removing its filter.
+  if (adopted >= 0 && engine_.with_host() == sharing::interface && !engine_.is_steered()) {
+    return hand_over(t, kernel_reason::forked);
+  }
   struct source final : option_source {
     companion& from;
     explicit source(companion& c) : from(c) {}
@@ -267,7 +271,9 @@ void endpoint::move_input_to_kernel() {
 void endpoint::leave_to_kernel(kernel_reason why) {
   stop_diverting();
   if (socket_.held().is_holding()) (void)send_held_by_kernel(message_flag::more);  // for what is still to come
-  if (why == kernel_reason::forked || why == kernel_reason::unseen_reader) move_input_to_kernel();
+  const bool is_read_elsewhere =
+      why == kernel_reason::forked || why == kernel_reason::unseen_reader || why == kernel_reason::sandbox;
+  if (is_read_elsewhere) move_input_to_kernel();
   become_kernels(why, has_fast_input());
   const endpoint_address local = socket_.local();
   socket_.follow({}, nullptr);

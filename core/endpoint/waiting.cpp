@@ -16,6 +16,24 @@ namespace {
 // so that a handled signal is always seen.
 constexpr duration longest_sleep = 3600 * second;
 
+// libc's functions that sleep can be cancelled; a call by number can be while this exists.
+class cancellable {
+ public:
+  cancellable() { pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &before_); }
+  ~cancellable() { pthread_setcanceltype(before_, nullptr); }
+  cancellable(const cancellable&) = delete;
+  cancellable& operator=(const cancellable&) = delete;
+
+ private:
+  int before_ = PTHREAD_CANCEL_DEFERRED;
+};
+
+// Returns errno, or 0.
+int sleep_on(std::atomic<std::uint32_t>& word, const timespec& span) {
+  const cancellable c;
+  return ::syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &span, nullptr, 0) < 0 ? errno : 0;
+}
+
 timespec to_timespec(duration span) { return {static_cast<time_t>(span / second), static_cast<long>(span % second)}; }
 
 }  // namespace
@@ -60,6 +78,7 @@ void waiting_room::unlink(waiter& w) {
   (w.previous != nullptr ? w.previous->next : first_) = w.next;
   if (w.next != nullptr) w.next->previous = w.previous;
   if (leader_ == &w) leader_ = nullptr;
+  if (w.bell >= 0) ::close(std::exchange(w.bell, -1));  // of one that was left
   w.next = free_;
   free_ = &w;
 }
@@ -105,11 +124,7 @@ status waiting_room::follow(waiter& w, time_point until) {
   const timespec span = to_timespec(std::max<duration>(until - clock_.precise(), 0));
   w.asleep = true;
   guard_.give_up();
-  int problem = 0;
-  if (w.woken.load(std::memory_order_acquire) == 0 &&
-      ::syscall(SYS_futex, &w.woken, FUTEX_WAIT_PRIVATE, 0, &span, nullptr, 0) < 0) {
-    problem = errno;
-  }
+  const int problem = w.woken.load(std::memory_order_acquire) == 0 ? sleep_on(w.woken, span) : 0;
   guard_.acquire();
   w.asleep = false;
   w.woken.store(0, std::memory_order_relaxed);
@@ -130,8 +145,7 @@ status waiting_room::follow_on_descriptors(waiter& w, time_point until) {
   guard_.acquire();
   w.asleep = false;
   w.woken.store(0, std::memory_order_relaxed);
-  ::close(w.bell);
-  w.bell = -1;
+  ::close(std::exchange(w.bell, -1));
   return problem == 0 ? status{} : error{problem};
 }
 

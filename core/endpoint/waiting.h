@@ -45,8 +45,8 @@ enum class host_news : std::uint8_t {
   elsewhere,  // another thread leads, and looks
 };
 
-// One thread that waits. The room's, not on the thread's stack: a signal handler may leave a call by siglongjmp, and
-// the stack be used for something else before the room learns of it.
+// One thread that waits. The room's, not on the thread's stack: a signal handler may leave a call by siglongjmp, or the
+// thread be cancelled, and the stack be used for something else before the room learns of it.
 struct waiter : wish {
   pthread_t thread{};
   int bell = -1;  // wakes it from sleeping on its own descriptors
@@ -71,7 +71,8 @@ class waiting_room {
   // A descriptor that a leader sleeps on as well: readable when the host has news.
   void also_watch(int fd) { watched_fd_ = fd; }
 
-  // Null: no memory. What this thread has left behind by a siglongjmp is cleared away.
+  // Null: no memory. What this thread has left behind by a siglongjmp, or in a call that it was cancelled in, is
+  // cleared away.
   waiter* enter(const wish& what);
   // Whoever leaves makes sure that somebody else leads, if somebody else is there.
   void leave(waiter& w);

@@ -11,12 +11,15 @@ cd "$stage/prefix"
 for file in lib/libfastudp.so.0 lib/libfastudp.so include/fastudp.h lib/pkgconfig/fastudp.pc \
   lib/cmake/fastudp/fastudp-config.cmake lib/cmake/fastudp/fastudp-config-version.cmake \
   bin/fastudp lib/libfastudp-preload.so lib/fastudp/fastudp-bpf.so share/man/man1/fastudp.1 share/man/man7/fastudp-sockets.7 \
-  share/bash-completion/completions/fastudp; do
+  share/bash-completion/completions/fastudp share/doc/fastudp/systemd/fastudp.conf; do
   [ -e "$file" ] || { echo "missing: $file"; exit 1; }
 done
 headers=$(find include -type f)
 [ "$headers" = include/fastudp.h ] || { echo "installed headers: $headers"; exit 1; }
 ! grep -rlF "$stage" lib/cmake lib/pkgconfig include || { echo "the files above name the folder that they were built or installed in"; exit 1; }
+
+grep -qx "Environment=LD_PRELOAD=$stage/installed/lib/libfastudp-preload.so" share/doc/fastudp/systemd/fastudp.conf ||
+  { echo "the drop-in for systemd names another library"; exit 1; }
 
 # The tool finds what it preloads, and that the library; the loader says so if not.
 said=$(env -u LD_LIBRARY_PATH bin/fastudp run --link host: -- env 2>&1) || { echo "bin/fastudp run: $said"; exit 1; }

@@ -32,8 +32,8 @@ LINKS = {
 }
 
 
-def udp_ports(namespace="self"):
-    lines = pathlib.Path(f"/proc/{namespace}/net/udp").read_text().splitlines()[1:]
+def udp_ports(namespace="self", table="udp"):
+    lines = pathlib.Path(f"/proc/{namespace}/net/{table}").read_text().splitlines()[1:]
     return {int(line.split()[1].split(":")[1], 16) for line in lines}
 
 

@@ -181,6 +181,35 @@ static void jumps(void) {
   SHOW(bind(udp(0), LOCAL(5305)));
 }
 
+/* An epoll set that parent and child share, with a socket that they share. */
+static void show_events(const char* when, int set, int most, int timeout) {
+  struct epoll_event e = {0};
+  errno = 0;
+  const int n = epoll_wait(set, &e, most, timeout);
+  printf("%s: %d errno %d [%x]\n", when, n, errno, e.events);
+}
+static void shared_sets(void) {
+  const int set = epoll_create1(0), a = bound(5307), b = udp(0);
+  struct epoll_event e = {.events = EPOLLIN};
+  epoll_ctl(set, EPOLL_CTL_ADD, a, &e);
+  show_events("before", set, 1, 0);
+  fflush(stdout);
+  const pid_t child = fork();
+  if (child == 0) {
+    show_events("child", set, 1, 5000);
+    SHOW(recv(a, room, sizeof room, 0));
+    SHOW(sendto(b, "y", 1, 0, LOCAL(5307)));
+    _exit(0);
+  }
+  SHOW(sendto(b, "x", 1, 0, LOCAL(5307)));
+  int status;
+  waitpid(child, &status, 0);
+  show_events("parent", set, 1, 5000);
+  SHOW(recv(a, room, sizeof room, 0));
+  show_events("after", set, 1, 0);
+  close(a), close(b), close(set);
+}
+
 int main(int count, char** arguments) {
   begin();
   if (count == 3) {
@@ -192,6 +221,7 @@ int main(int count, char** arguments) {
   spawns();
   standard_input();
   passes();
+  shared_sets();
   jumps();
   return 0;
 }

@@ -4,6 +4,7 @@ never a datagram twice, and nothing left behind."""
 import json
 import os
 import re
+import signal
 import subprocess
 
 import net as topology
@@ -220,6 +221,68 @@ def test_a_handler_that_jumps_out_of_a_call(under):
         end(server)
 
 
+CANCELS = r"""
+#include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+static int server;
+static volatile sig_atomic_t is_over;
+static void finish(int number) { is_over = number; }
+static void* serve(void* polls) {
+  for (;;) {
+    char data[2000];
+    struct sockaddr_in peer;
+    socklen_t size = sizeof peer;
+    struct pollfd p = {server, POLLIN, 0};
+    if (polls != NULL && poll(&p, 1, -1) != 1) continue;
+    const ssize_t got = recvfrom(server, data, sizeof data, polls != NULL ? MSG_DONTWAIT : 0, (struct sockaddr*)&peer, &size);
+    if (got >= 0) sendto(server, data, (size_t)got, 0, (struct sockaddr*)&peer, size);
+  }
+  return NULL;
+}
+int main(void) {
+  const struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons(7000)};
+  pthread_t threads[8];
+  server = socket(AF_INET, SOCK_DGRAM, 0);
+  if (bind(server, (const struct sockaddr*)&where, sizeof where) != 0) return 1;
+  for (int i = 0; i < 8; ++i) pthread_create(&threads[i], NULL, serve, i % 2 ? &server : NULL);
+  signal(SIGUSR1, finish);
+  puts("ready");
+  fflush(stdout);
+  for (int round = 0; !is_over; ++round) {
+    usleep(2000);
+    pthread_cancel(threads[round % 8]);
+    pthread_join(threads[round % 8], NULL);
+    pthread_create(&threads[round % 8], NULL, serve, round % 2 ? &server : NULL);
+  }
+  for (int i = 0; i < 8; ++i) pthread_cancel(threads[i]), pthread_join(threads[i], NULL);
+  close(server);
+  server = socket(AF_INET, SOCK_DGRAM, 0);
+  printf("bound again %d\n", bind(server, (const struct sockaddr*)&where, sizeof where));
+}
+"""
+
+
+@SHARED
+def test_threads_that_are_cancelled_while_they_serve(under):
+    """Each may be the one that leads, or hold a datagram that nobody else will answer then. None keeps the socket open."""
+    source, program = under.net.folder / "cancels.c", under.net.folder / "cancels"
+    source.write_text(CANCELS)
+    run("cc", "-O1", "-pthread", "-o", str(program), str(source))
+    with under.start(str(program)) as server:
+        server.says("ready")
+        check_service(under, 300, losses=30)
+        server.process.send_signal(signal.SIGUSR1)
+        server.says("bound again 0")
+        until(lambda: server.process.poll() is not None, "its end")
+    if under.name == "packet":
+        under.check(300)
+
+
 def traces():
     """What a killed program could leave behind at the interface and in the kernel."""
     link = json.loads(run("ip", "-json", "-details", "link", "show", "dev", "near"))[0]
@@ -251,9 +314,31 @@ def test_killed_under_traffic_it_leaves_nothing(net, link):
     until(lambda: traces() == before, f"as before: {before}, not {traces()}")
 
 
-@pytest.mark.parametrize("source", [BLOCKING_ECHO, BLOCKING_ECHO.replace("    data, peer", "    import select; select.select([server], [], [])\n    data, peer")],
-                         ids=["recv", "select"])
-def test_an_idle_program_uses_no_processor_time(net, source):
+# Other descriptors beside the socket: of the kernel's, and never ready.
+OTHERS = """
+import ctypes, os, select, socket, struct
+held = os.pipe()
+others = [held[0], os.eventfd(0), (tcp := socket.create_server(("", 7001))).fileno()]
+"""
+BY_EPOLL = OTHERS + """
+def wait(server, e=select.epoll()):
+    for fd in [server.fileno(), *others]:
+        try: e.register(fd, select.EPOLLIN)
+        except FileExistsError: pass
+    e.poll()
+"""
+BY_PPOLL = OTHERS + """
+def wait(server):
+    fds = b"".join(struct.pack("iHH", fd, select.POLLIN, 0) for fd in [server.fileno(), *others])
+    ctypes.CDLL(None).ppoll(ctypes.create_string_buffer(fds, len(fds)), 4, None, bytes(128))
+"""
+BY_SELECT = OTHERS + "def wait(server): select.select([server, *others], [], [])\n"
+BY_RECV = "def wait(server): pass\n"
+
+
+@pytest.mark.parametrize("waits", [BY_RECV, BY_SELECT, BY_EPOLL, BY_PPOLL], ids=["recv", "select", "epoll", "ppoll"])
+def test_an_idle_program_uses_no_processor_time(net, waits):
+    source = waits + BLOCKING_ECHO.replace("    data, peer =", "    wait(server)\n    data, peer =")
     environment = {**os.environ, "LD_PRELOAD": str(topology.BUILD / "bindings/preload/libfastudp-preload.so"),
                    "FASTUDP_LINK": "packet:near"}
     with net.start([PYTHON, "-c", source], env=environment) as server:
