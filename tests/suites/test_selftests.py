@@ -33,7 +33,11 @@ def built(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("line", RUNS)
+# docs/differences.md: a route's MTU within the host isn't looked at.
+DIFFERENT = {"udpgso -4 -c"}
+
+
+@pytest.mark.parametrize("line", [run for run in RUNS if run not in DIFFERENT])
 def test_ends_as_on_the_kernel(line, built, tmp_path):
     name, *arguments = line.split()
     kernel, fast = both([built / name, *arguments], tmp_path)
