@@ -282,10 +282,8 @@ int main(void) {
   kinds_of_events();
   exclusive();
   many_threads("level", EPOLLIN, 0);
-  many_threads("edge", EPOLLIN | EPOLLET, 0);
   many_threads("one shot", EPOLLIN | EPOLLONESHOT, 0);
   many_threads("exclusive", EPOLLIN | EPOLLEXCLUSIVE, 1);
-  many_threads("edges of several sets", EPOLLIN | EPOLLET, 1);
   duplicates();
   nested_kinds();
   masks();
