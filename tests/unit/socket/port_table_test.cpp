@@ -27,6 +27,9 @@ using test::ip;
 class table : public testing::Test {
  protected:
   table() { EXPECT_TRUE(ports_.open(0x5ec2e7)); }
+  ~table() override {
+    for (port_entry& each : entries_) ports_.unbind(each);  // as sockets do at their end
+  }
 
   static endpoint_address at(const char* address, std::uint16_t port) { return {ip(address), port}; }
   static flow to(endpoint_address local, endpoint_address remote = at("10.0.0.9", 999)) { return {local, remote}; }
