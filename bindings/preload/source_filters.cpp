@@ -15,8 +15,6 @@ using namespace preload;
 
 namespace {
 
-bool is_ours(int fd) { return table.load(fd).socket() != nullptr || table.load(fd).is_unknown(); }
-
 int level_of(const sockaddr& group) { return group.sa_family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP; }
 
 // Memory of the heap, as long as a call takes; null when there is none.
@@ -64,7 +62,7 @@ bool fill(request<group_filter>& out, unsigned interface, const sockaddr* group,
 
 int hook::setipv4sourcefilter(int fd, in_addr interface, in_addr group, unsigned mode, unsigned count,
                               const in_addr* sources) {
-  if (!is_ours(fd)) return real.setipv4sourcefilter(fd, interface, group, mode, count, sources);
+  if (is_foreign(fd)) return real.setipv4sourcefilter(fd, interface, group, mode, count, sources);
   request<ip_msfilter> wanted(IP_MSFILTER_SIZE(count));
   if (!fill(wanted, interface, group, count)) return -1;
   wanted->imsf_fmode = mode;
@@ -74,7 +72,7 @@ int hook::setipv4sourcefilter(int fd, in_addr interface, in_addr group, unsigned
 
 int hook::getipv4sourcefilter(int fd, in_addr interface, in_addr group, unsigned* mode, unsigned* count,
                               in_addr* sources) {
-  if (!is_ours(fd)) return real.getipv4sourcefilter(fd, interface, group, mode, count, sources);
+  if (is_foreign(fd)) return real.getipv4sourcefilter(fd, interface, group, mode, count, sources);
   request<ip_msfilter> found(IP_MSFILTER_SIZE(*count));
   if (!fill(found, interface, group, *count)) return -1;
   const int outcome = found.get(fd, IPPROTO_IP, IP_MSFILTER);
@@ -87,7 +85,7 @@ int hook::getipv4sourcefilter(int fd, in_addr interface, in_addr group, unsigned
 
 int hook::setsourcefilter(int fd, unsigned interface, const sockaddr* group, socklen_t length, unsigned mode,
                           unsigned count, const sockaddr_storage* sources) {
-  if (!is_ours(fd)) return real.setsourcefilter(fd, interface, group, length, mode, count, sources);
+  if (is_foreign(fd)) return real.setsourcefilter(fd, interface, group, length, mode, count, sources);
   request<group_filter> wanted(GROUP_FILTER_SIZE(count));
   if (!fill(wanted, interface, group, length, count)) return -1;
   wanted->gf_fmode = mode;
@@ -97,7 +95,7 @@ int hook::setsourcefilter(int fd, unsigned interface, const sockaddr* group, soc
 
 int hook::getsourcefilter(int fd, unsigned interface, const sockaddr* group, socklen_t length, unsigned* mode,
                           unsigned* count, sockaddr_storage* sources) {
-  if (!is_ours(fd)) return real.getsourcefilter(fd, interface, group, length, mode, count, sources);
+  if (is_foreign(fd)) return real.getsourcefilter(fd, interface, group, length, mode, count, sources);
   request<group_filter> found(GROUP_FILTER_SIZE(*count));
   if (!fill(found, interface, group, length, *count)) return -1;
   const int outcome = found.get(fd, level_of(*group), MCAST_MSFILTER);

@@ -1,16 +1,13 @@
 #include "endpoint/endpoint.h"
 
-#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 #include "endpoint/control.h"

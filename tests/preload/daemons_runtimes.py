@@ -6,23 +6,12 @@ import re
 import subprocess
 
 from daemons import Client, Daemon
-from net import PEER, until
+from net import BLOCKING_ECHO, PEER, until
 from private_network import run
 
 PYTHON = "/usr/bin/python3"
 PROGRAMS = pathlib.Path(__file__).parent / "programs"
 NODE, THOUSAND, JAVA = str(PROGRAMS / "echo.js"), str(PROGRAMS / "thousand.py"), str(PROGRAMS / "Echo.java")
-
-ECHO_SERVER = """
-import socket
-server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-server.bind(("", 7000))
-print("ready", flush=True)
-while True:
-    data, peer = server.recvfrom(65535)
-    server.sendto(data, peer)
-"""
-
 
 class Runtime(Daemon):
     """Says "ready"."""
@@ -50,7 +39,7 @@ class NodeServes(Runtime):
 class Asked(Client):
     @contextlib.contextmanager
     def peer(self):
-        with self.net.start(self.net.peer.command(PYTHON, "-c", ECHO_SERVER)) as server:
+        with self.net.start(self.net.peer.command(PYTHON, "-c", BLOCKING_ECHO)) as server:
             server.says("ready")
             yield
 

@@ -10,7 +10,7 @@ import shlex
 import subprocess
 
 from daemons import Client, Daemon
-from net import PEER, until, udp_ports
+from net import BLOCKING_ECHO, PEER, until, udp_ports
 
 PYTHON = "/usr/bin/python3"
 ECHOES = 300
@@ -27,17 +27,6 @@ for i in range(int(sys.argv[3])):
     assert client.recv(2000) == data, i
 print("all came back")
 """
-
-ECHO_SERVER = """
-import socket
-server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-server.bind(("", 7000))
-print("ready", flush=True)
-while True:
-    data, peer = server.recvfrom(65535)
-    server.sendto(data, peer)
-"""
-
 
 class EchoServer(Daemon):
     """Made of a tool: one conversation, which begins and ends with it."""
@@ -60,7 +49,7 @@ class EchoClient(Client):
 
     @contextlib.contextmanager
     def peer(self):
-        with self.net.start(self.net.peer.command(PYTHON, "-c", ECHO_SERVER)) as server:
+        with self.net.start(self.net.peer.command(PYTHON, "-c", BLOCKING_ECHO)) as server:
             server.says("ready")
             yield
 

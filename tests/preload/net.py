@@ -32,6 +32,17 @@ LINKS = {
 }
 
 
+BLOCKING_ECHO = """
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 7000))
+print("ready", flush=True)
+while True:
+    data, peer = server.recvfrom(65535)
+    server.sendto(data, peer)
+"""
+
+
 def udp_ports(namespace="self", table="udp"):
     lines = pathlib.Path(f"/proc/{namespace}/net/{table}").read_text().splitlines()[1:]
     return {int(line.split()[1].split(":")[1], 16) for line in lines}

@@ -66,6 +66,22 @@ static inline void show_address(const struct sockaddr_in* a, socklen_t size) {
   printf("  address family %d %s port %d, %u bytes\n", a->sin_family, text, ntohs(a->sin_port), size);
 }
 
+/* In the order of their data: which of several that are ready comes first is nobody's promise. */
+static inline int by_data(const void* a, const void* b) {
+  const struct epoll_event *x = a, *y = b;
+  return (x->data.u64 > y->data.u64) - (x->data.u64 < y->data.u64);
+}
+
+static inline void show_events(const char* when, int set, int most, int timeout) {
+  struct epoll_event events[16];
+  errno = 0;
+  const int n = epoll_wait(set, events, most, timeout);
+  printf("%s: %d errno %d", when, n, errno);
+  if (n > 0) qsort(events, (size_t)n, sizeof *events, by_data);
+  for (int i = 0; i < n; ++i) printf(" [%x %lu]", events[i].events, (unsigned long)events[i].data.u64);
+  putchar('\n');
+}
+
 /* A script that hangs ends, and shows how far it came. */
 static inline void begin(void) {
   setvbuf(stdout, NULL, _IOLBF, 0);

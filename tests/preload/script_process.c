@@ -182,12 +182,6 @@ static void jumps(void) {
 }
 
 /* An epoll set that parent and child share, with a socket that they share. */
-static void show_events(const char* when, int set, int most, int timeout) {
-  struct epoll_event e = {0};
-  errno = 0;
-  const int n = epoll_wait(set, &e, most, timeout);
-  printf("%s: %d errno %d [%x]\n", when, n, errno, e.events);
-}
 static void shared_sets(void) {
   const int set = epoll_create1(0), a = bound(5307), b = udp(0);
   struct epoll_event e = {.events = EPOLLIN};

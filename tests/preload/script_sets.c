@@ -13,19 +13,6 @@ static int control(int set, int operation, int fd, unsigned events, unsigned lon
   struct epoll_event e = {.events = events, .data.u64 = data};
   return epoll_ctl(set, operation, fd, &e);
 }
-static int by_data(const void* a, const void* b) {
-  const struct epoll_event *x = a, *y = b;
-  return (x->data.u64 > y->data.u64) - (x->data.u64 < y->data.u64);
-}
-static void show_events(const char* when, int set, int most, int timeout) {
-  struct epoll_event events[16];
-  errno = 0;
-  const int n = epoll_wait(set, events, most, timeout);
-  printf("%s: %d errno %d", when, n, errno);
-  if (n > 0) qsort(events, (size_t)n, sizeof *events, by_data);
-  for (int i = 0; i < n; ++i) printf(" [%x %lu]", events[i].events, (unsigned long)events[i].data.u64);
-  putchar('\n');
-}
 
 /* Six kinds, all ready; each comes to its turn, whatever the room. */
 static int pipes[2], timer, listener, client, served, sockets[3];

@@ -3,10 +3,9 @@ their datagrams take the fast path. The kernel's own counters are the outside wi
 
 import json
 import subprocess
-import subprocess
 
 import pytest
-from net import HOST, LINKS, PATIENCE, need, until, udp_ports
+from net import BLOCKING_ECHO, HOST, LINKS, PATIENCE, need, until, udp_ports
 from private_network import kernel_counts, run
 
 PYTHON = "/usr/bin/python3"
@@ -28,16 +27,6 @@ for i in range(int(sys.argv[3])):
     client.sendto(data, (sys.argv[1], int(sys.argv[2])))
     good += client.recvfrom(2000)[0] == data
 print(good)
-"""
-
-BLOCKING_ECHO = """
-import socket
-server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-server.bind(("", 7000))
-print("ready", flush=True)
-while True:
-    data, peer = server.recvfrom(65535)
-    server.sendto(data, peer)
 """
 
 SELECT_ECHO = """
