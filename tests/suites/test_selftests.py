@@ -12,11 +12,12 @@ TOP = "linux-source-6.1/tools"
 PROGRAMS = ["udpgso", "reuseport_bpf", "reuseport_bpf_cpu", "reuseport_dualstack", "reuseport_addr_any", "reuseaddr_conflict",
             "rxtimestamp", "txtimestamp", "ip_defrag", "so_netns_cookie", "reuseaddr_ports_exhausted"]
 
-# The arguments as the kernel's own scripts have them.
+# The arguments as the kernel's own scripts have them, except that txtimestamp bears delays of a minute (-t, microseconds): it is asked
+# which stamps come and in which order, not how busy the machine is.
 RUNS = ["udpgso -4 -C", "udpgso -4 -C -s", "udpgso -6 -C", "udpgso -6 -C -s", "udpgso -4 -c", "udpgso -4 -C -m", "udpgso -6 -C -m",
         "reuseport_bpf", "reuseport_bpf_cpu", "reuseport_dualstack", "reuseport_addr_any", "reuseaddr_conflict",
-        "rxtimestamp --udp", "txtimestamp -4 -u -L 127.0.0.1", "txtimestamp -6 -u -L ::1", "txtimestamp -4 -u -C -L 127.0.0.1",
-        "txtimestamp -6 -u -C -L ::1", "txtimestamp -4 -u -n -L 127.0.0.1", "ip_defrag -4", "ip_defrag -4o", "ip_defrag -6",
+        "rxtimestamp --udp", "txtimestamp -t 60000000 -4 -u -L 127.0.0.1", "txtimestamp -t 60000000 -6 -u -L ::1", "txtimestamp -t 60000000 -4 -u -C -L 127.0.0.1",
+        "txtimestamp -t 60000000 -6 -u -C -L ::1", "txtimestamp -t 60000000 -4 -u -n -L 127.0.0.1", "ip_defrag -4", "ip_defrag -4o", "ip_defrag -6",
         "ip_defrag -6o", "so_netns_cookie"]
 
 
