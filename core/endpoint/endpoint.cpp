@@ -425,7 +425,9 @@ result<std::size_t> endpoint::receive_here(std::span<message> messages, int flag
     // What the kernel was thought to have may be gone, or not have been for us.
     const bool false_alarm = kernel_ && (got ? *got == 0 : got.code() == EAGAIN) && !socket_.is_shut_for_reading();
     const bool is_over = !got && got.code() == EAGAIN && socket_.is_shut_for_reading();
-    if (is_over && (flags & (message_flag::dont_wait | message_flag::error_queue)) == 0) return std::size_t{0};
+    const bool waits =
+        (flags & (message_flag::dont_wait | message_flag::error_queue)) == 0 && socket_.settings().receive_timeout != 0;
+    if (is_over && waits) return std::size_t{0};
     if (!false_alarm || (flags & (message_flag::continued | message_flag::error_queue)) != 0) return got;
     if ((flags & message_flag::dont_wait) != 0) return error{EAGAIN};
   }
@@ -509,8 +511,9 @@ int endpoint::fast_readiness() const {
 int endpoint::readiness(time_point now, int asked) {
   if (kernel_ && engine_.is_guest()) return ready::writable | kernel_->ask();
   const int here = fast_readiness();
-  // On loopback the kernel's errors are those of what was just sent.
-  const bool may_have_error = kernel_ && engine_.with_host() == sharing::loopback && kernel_->expects_answer(now);
+  // On loopback the kernel's errors are those of what was just sent, elsewhere they are seen on their way.
+  const bool is_loopback = engine_.with_host() == sharing::loopback;
+  const bool may_have_error = kernel_ && (is_loopback ? kernel_->expects_answer(now) : kernel_->expects_error(now));
   const bool is_enough = (here & asked & ~ready::writable) != 0 && !may_have_error;
   if (!kernel_ || (is_enough && is_fast())) return here;
   return here | (is_fast() ? kernel_->readiness(now) : kernel_->ask());

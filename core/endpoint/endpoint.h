@@ -116,6 +116,7 @@ class endpoint {
   bool has_datagram(int flags) const;
   bool has_input(time_point now, int flags);
   // The parts that deal with the companion are in endpoint_kernel.cpp. Within a turn, unless said otherwise.
+  bool is_of_another_interface(const endpoint_address& where) const;
   status bind_both(engine::turn& t, const endpoint_address& where);
   status bind_companion(const endpoint_address& where);
   status connect_both(engine::turn& t, const endpoint_address& peer);

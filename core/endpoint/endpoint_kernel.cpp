@@ -108,6 +108,13 @@ status endpoint::bind_companion(const endpoint_address& where) {
   return kernel_->socket().bind(where);
 }
 
+// An address that needs an interface to be named binds its socket to that one, for sending too.
+bool endpoint::is_of_another_interface(const endpoint_address& where) const {
+  const bool names_interface = where.address.is_link_local() || where.address.is_link_local_group();
+  return engine_.with_host() == sharing::interface && names_interface &&
+         where.scope != static_cast<std::uint32_t>(engine_.device().interface);
+}
+
 // The kernel first: its errno is the answer, and it chooses the port.
 status endpoint::bind_both(engine::turn& t, const endpoint_address& where) {
   if (!is_fast()) return kernel_->socket().bind(where);
@@ -116,10 +123,14 @@ status endpoint::bind_both(engine::turn& t, const endpoint_address& where) {
     if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
     if (!is_fast()) return kernel_->socket().bind(where);
   }
-  if (auto bound = bind_companion(where); !bound) {
-    if (!was_bound) engine_.undivert(*this);
+  const auto bound = bind_companion(where);
+  if (!bound && !was_bound) engine_.undivert(*this);
+  // Linux remembers that interface even if the port is taken.
+  if (is_of_another_interface(where) && (bound || bound.code() == EADDRINUSE)) {
+    if (auto handed = hand_over(t, kernel_reason::option); !handed) return handed;
     return bound;
   }
+  if (!bound) return bound;
   if (engine_.with_host() != sharing::none) {
     settle(t);
     return {};

@@ -34,6 +34,7 @@ class kernel_half {
   // The kernel was given something of ours: it may answer with an error, which nothing counts.
   void expect_answer(time_point now) { closely_until_ = now + second; }
   bool expects_answer(time_point now) const { return now < closely_until_; }
+  bool expects_error(time_point now) const { return now < error_until_; }
   // An ICMP error was seen on its way to the kernel.
   void expect_error(time_point now) {
     look_ = true;

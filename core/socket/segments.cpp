@@ -14,7 +14,8 @@ status udp_socket::check_segments(const path& way, const ip_choices& ip, std::si
   const bool is_of_link = ip.ignore_path_mtu && way.kind != path_kind::local;
   const std::uint32_t limit = is_of_link ? layer_.below().out().mtu(way.destination.family()) : way.mtu;
   if (way.ip_size() + udp_size + std::min(size, segment) > limit) return error{EMSGSIZE};
-  return size > segment * most ? error{EINVAL} : status{};
+  const bool has_no_checksum = way.is_v4() && settings_.no_checksum;
+  return size > segment * most || has_no_checksum ? error{EINVAL} : status{};
 }
 
 // The first one's failure is the send's; what befalls the others is a loss, as on Linux.

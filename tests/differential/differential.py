@@ -17,15 +17,25 @@ BUILD = pathlib.Path(os.environ.get("FASTUDP_BUILD_DIR", HERE.parents[1] / "buil
 PLAYER = BUILD / "tests" / "differential" / "player"
 PLANTED = BUILD / "tests" / "differential" / "libplanted.so"
 PRELOAD = BUILD / "bindings" / "preload" / "libfastudp-preload.so"
+REFLECTOR = BUILD / "tests" / "differential" / "reflector.o"
 CHUNK, PATIENCE = 2000, 600
 
-# The host that sequences know: loopback, and an interface with addresses whose neighbours nobody hears.
-HOST = """ip link set lo up
+# The host that sequences know: loopback, and an interface with addresses. From its other end everything comes back
+# (reflector.bpf.c), however much that is of errors.
+HOST = f"""ip link set lo up
 ip link add own1 address 02:00:00:00:00:02 type veth peer name own0 address 02:00:00:00:00:01
-ip link set own0 arp off
+ethtool -K own0 tx-udp-segmentation off
+ip link set own0 arp off addrgenmode none
+ip link set own1 addrgenmode none
+ip link set own1 xdpgeneric obj {REFLECTOR} sec xdp
 ip address add 10.99.0.1/24 broadcast + dev own0
 ip address add fd99::1/64 dev own0 nodad
 ip link set own0 up
+ip link set own1 up
+ip neighbour add 10.99.0.100 lladdr 02:00:00:00:00:02 dev own0 nud permanent
+ip neighbour add fd99::100 lladdr 02:00:00:00:00:02 dev own0 nud permanent
+echo 0 > /proc/sys/net/ipv4/icmp_ratemask
+echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
 exec cat
 """
 
@@ -169,13 +179,15 @@ def arguments():
     parser.add_argument("--calls", type=int, default=20)
     parser.add_argument("--ipv6", type=int, default=40, help="percent of IPv6 sockets")
     parser.add_argument("--threads", action="store_true", help="each call from a thread of its own")
+    parser.add_argument("--beyond", action="store_true", help="to another host, and back from there")
     parser.add_argument("--explain", type=int, default=3, help="how many differing seeds are shrunk")
     parser.add_argument("--census", help="a JSON file for how often each call, option and flag was used")
     return parser.parse_args()
 
 
 def player_options(wanted):
-    return ["--calls", wanted.calls, "--ipv6", wanted.ipv6] + ["--threads"] * wanted.threads
+    out = ["--calls", wanted.calls, "--ipv6", wanted.ipv6]
+    return out + ["--threads"] * wanted.threads + ["--beyond"] * wanted.beyond
 
 
 def main():

@@ -33,8 +33,8 @@ class generator {
         wanted_(wanted),
         base_port_(10'000 + static_cast<int>(seed % 1000) * 16),
         shares_ports_(random_.percent(5)),
-        fills_buffers_(!shares_ports_ && random_.percent(10)),
-        gives_pieces_(!shares_ports_ && !fills_buffers_ && random_.percent(15)) {}
+        fills_buffers_(!shares_ports_ && !wanted.beyond && random_.percent(10)),
+        gives_pieces_(!shares_ports_ && !fills_buffers_ && !wanted.beyond && random_.percent(15)) {}
 
   std::vector<step> run() {
     open_some();
@@ -76,7 +76,7 @@ class generator {
       add_socket(i, this_v6 ? family::v6 : family::v4);
       if (shares_ports_) add_reuse(i);
       while (!shares_ports_ && random_.percent(40)) add_set_option(i, true);
-      if (random_.percent(80)) add_bind(i);
+      if (wanted_.beyond || random_.percent(80)) add_bind(i);
     }
   }
 
@@ -190,7 +190,7 @@ class generator {
     const bool is_v6 = random_.percent(wanted_.ipv6_percent);
     add_socket(slot, fills_buffers_ ? sockets_[0].of : is_v6 ? family::v6 : family::v4);
     if (shares_ports_) add_reuse(slot);
-    if (random_.percent(60)) add_bind(slot);
+    if (wanted_.beyond || random_.percent(60)) add_bind(slot);
   }
 
   void add_reuse(int slot) {
@@ -208,13 +208,19 @@ class generator {
                                                               : port(slot);
     made.where = fills_buffers_ ? at(family_of(slot) == family::v4 ? "127.0.0.1" : "::1", wanted)
                                 : place_to_bind(random_.percent(4) ? family::v4 : family_of(slot), wanted, random_);
+    if (wanted_.beyond) made.where = at_interface(made.where);
     if (slot < first_duplicate && sockets_[slot].bound.is_null) sockets_[slot].bound = made.where;
     if (slot < first_duplicate && wanted == 0) sockets_[slot].bound.port_of = slot;
     if (!fills_buffers_ && random_.percent(6)) spoil(made.where, random_);
   }
 
-  // Mostly where somebody is.
   place destination_from(int slot) {
+    const place out = destination_within(slot);
+    return wanted_.beyond ? beyond(out) : out;
+  }
+
+  // Mostly where somebody is.
+  place destination_within(int slot) {
     const int target = random_.below(opened_);
     const place& bound = sockets_[target].bound;
     const family from = random_.percent(4) ? family::v4 : family_of(slot);
@@ -229,6 +235,7 @@ class generator {
   void add_connect(int slot) {
     if (gives_pieces_) return;
     step& made = push(call::connect, slot);
+    hears_errors_ = true;
     made.where = destination_from(slot);
     // "A peer of before" in docs/differences.md.
     if (family_of(slot) == family::v6 || !random_.percent(15)) return;
@@ -278,7 +285,7 @@ class generator {
       const option& found = random_.pick(options);
       if (is_usual && found.use != when::often) continue;
       if (found.use == when::early && !may_be_early) continue;
-      if (found.use == when::excused) continue;
+      if (found.use == when::excused || (wanted_.beyond && found.use == when::within)) continue;
       if (found.use == when::groups && !shares_ports_) continue;
       if (found.use == when::pieces && !gives_pieces_) continue;
       if (gives_pieces_ && (found.name == SO_SNDBUF || found.name == SO_SNDBUFFORCE)) continue;
@@ -307,6 +314,10 @@ class generator {
     value.resize(std::max<std::size_t>(value.size(), length < 0 ? 0u : static_cast<unsigned>(length)));
   }
 
+  static bool is_error_option(const option& o) {
+    return (o.level == IPPROTO_IP && o.name == IP_RECVERR) || (o.level == IPPROTO_IPV6 && o.name == IPV6_RECVERR);
+  }
+
   // "Datagrams before an option" in docs/differences.md: some are set before anything can come.
   void add_set_option(int slot, bool is_early = false) {
     step& made = push(call::setsockopt, slot);
@@ -319,10 +330,12 @@ class generator {
     if (random_.percent(12)) made.length = random_.one_of({0, 1, 2, 3, 4, 5, 8, 12, 16, 300, -1});
     if (chosen.kind != value_kind::program) grow_to(made.value, made.length);
     made.has_value = !random_.percent(2);
+    hears_errors_ = hears_errors_ || is_error_option(chosen);
     looks_at_place_ = looks_at_place_ || (chosen.level == SOL_SOCKET && chosen.name == SO_PEEK_OFF);
   }
 
   std::uint32_t size_to_send() {
+    if (wanted_.beyond) return random_.one_of({0u, 1u, 2u, 10u, 10u, 100u, 500u, 1200u});
     if (fills_buffers_ && random_.percent(30)) return random_.one_of({2000u, 9000u, 16'384u, 20'000u, 65'000u});
     if (shares_ports_ || fills_buffers_ || random_.percent(80))
       return random_.one_of({0u, 1u, 2u, 10u, 10u, 100u, 500u, 1472u});
@@ -333,6 +346,7 @@ class generator {
   int flags_to_send() {
     int out = random_.percent(60) ? MSG_DONTWAIT : 0;
     if (fills_buffers_) return out;
+    if (wanted_.beyond) return out | (random_.percent(10) ? MSG_ZEROCOPY : 0);
     if (random_.percent(15)) out |= random_.one_of<int>({MSG_NOSIGNAL, MSG_CONFIRM, MSG_EOR, MSG_DONTROUTE, MSG_PROXY});
     if (random_.percent(4)) {
       out |= random_.one_of<int>({MSG_OOB, MSG_TRUNC, MSG_CTRUNC, MSG_PEEK, MSG_ERRQUEUE, MSG_WAITFORONE, MSG_FASTOPEN,
@@ -363,8 +377,15 @@ class generator {
     out.pieces = is_whole ? std::vector<piece>{{size_to_send(), !gives_pieces_ && random_.percent(1)}}
                           : pieces_of(size_to_send());
     out.has_control = !is_whole && !fills_buffers_ && random_.percent(35);
-    if (out.has_control) out.control = control_to_send(family_of(slot), random_);
+    if (out.has_control) out.control = control_to_send(family_of(slot), wanted_.beyond, random_);
     return out;
+  }
+
+  // From beyond, an error that comes between two messages of a call is seen by the kernel alone: it comes at once
+  // there.
+  int messages_to_send() {
+    const bool may_fail_midway = wanted_.beyond && hears_errors_;
+    return may_fail_midway ? random_.below(2) : random_.one_of({0, 1, 2, 3, 5, 5, 8, 20, 70});
   }
 
   void add_send(call what) {
@@ -372,7 +393,7 @@ class generator {
     step& made = push(what, slot);
     made.flags = flags_to_send();
     const bool is_whole = what == call::send || what == call::sendto || what == call::write;
-    const int count = what == call::sendmmsg ? random_.one_of({0, 1, 2, 3, 5, 5, 8, 20, 70}) : 1;
+    const int count = what == call::sendmmsg ? messages_to_send() : 1;
     for (int i = 0; i < count; ++i) made.messages.push_back(message_to_send(slot, is_whole));
     // A call without an address must not seem to have one.
     if (what != call::sendto && is_whole) made.messages[0].to = {};
@@ -457,7 +478,7 @@ class generator {
       if (random_.percent(30)) events |= each;
     }
     if (random_.percent(4)) events |= random_.one_of<std::uint32_t>({EPOLLEXCLUSIVE, EPOLLWAKEUP});
-    if (made.other >= first_set || is_shut_) events &= ~std::uint32_t{EPOLLET};
+    if (made.other >= first_set || is_shut_ || gives_pieces_) events &= ~std::uint32_t{EPOLLET};
     // A set within a set wakes those who ask for EPOLLIN.
     if (made.other >= first_set && !(events & EPOLLIN)) events &= ~std::uint32_t{EPOLLRDNORM};
     const bool is_for_reading = random_.percent(60);
@@ -477,7 +498,7 @@ class generator {
   bool has_edges_ = false, is_shut_ = false;
   // "Pieces" in docs/differences.md: those sockets aren't connected.
   bool gives_pieces_;
-  bool looks_at_place_ = false;
+  bool looks_at_place_ = false, hears_errors_ = false;
   int opened_ = 0;
   bool has_set_[slot_count - first_set]{}, is_plain_[slot_count - first_set]{true, true};
   known_socket sockets_[first_duplicate];

@@ -38,7 +38,7 @@ enum class value_kind : std::uint8_t {
   bytes,
   short_bytes
 };
-enum class when : std::uint8_t { now, often, early, unseen, filling, groups, pieces, excused };
+enum class when : std::uint8_t { now, often, early, unseen, filling, groups, pieces, within, excused };
 
 struct option {
   int level, name;

@@ -96,6 +96,34 @@ place place_of_nobody(family from, int port, dice& random) {
   return out;
 }
 
+namespace {
+
+// Loopback's, this host's own, and the one that stands for both.
+bool is_within(const place& p) {
+  const place v4 = is_mapped(p) ? as_v4_form(p) : p;
+  const auto number = ntohl(as_v4(v4).sin_addr.s_addr);
+  if (!is_v6(v4)) return number >> 24 == 127 || number == 0x0a630001 || number == 0;
+  const in6_addr& a = as_v6(v4).sin6_addr;
+  const in6_addr own = as_v6(at("fd99::1", 0)).sin6_addr;
+  return IN6_IS_ADDR_LOOPBACK(&a) || IN6_IS_ADDR_UNSPECIFIED(&a) || IN6_ARE_ADDR_EQUAL(&a, &own);
+}
+
+place moved(const place& p, const char* v4, const char* v6) {
+  place out = is_mapped(p) ? as_mapped(at(v4, port_of(p))) : at(is_v6(p) ? v6 : v4, port_of(p));
+  out.port_of = p.port_of;
+  return out;
+}
+
+}  // namespace
+
+place beyond(const place& within) {
+  return within.is_null || !is_within(within) ? within : moved(within, "10.99.0.100", "fd99::100");
+}
+
+place at_interface(const place& within) {
+  return within.is_null || !is_within(within) || is_any(within) ? within : moved(within, "10.99.0.1", "fd99::1");
+}
+
 void spoil(place& good, dice& random) {
   switch (random.below(4)) {
     case 0:

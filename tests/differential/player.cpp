@@ -62,7 +62,7 @@ std::vector<step> sequence(const request& r, std::uint64_t seed) {
 }
 
 void play(const request& r, std::uint64_t seed, transcript& out, census& counts) {
-  stage on(out, counts);
+  stage on(out, counts, r.wanted.beyond);
   out.clear();
   seed_now = seed;
   step_now = 0;
@@ -109,6 +109,7 @@ bool read_switch(request& r, int letter) {
   bool* const chosen = letter == 's'   ? &r.shows
                        : letter == 'p' ? &r.prints_c
                        : letter == 't' ? &r.has_threads
+                       : letter == 'b' ? &r.wanted.beyond
                                        : nullptr;
   if (chosen == nullptr) return false;
   *chosen = true;
@@ -147,7 +148,7 @@ int main(int argc, char** argv) {
       {"first", 1, nullptr, 'f'},     {"count", 1, nullptr, 'n'},  {"calls", 1, nullptr, 'c'},
       {"ipv6", 1, nullptr, '6'},      {"show", 0, nullptr, 's'},   {"print-c", 0, nullptr, 'p'},
       {"leave-out", 1, nullptr, 'l'}, {"census", 1, nullptr, 'C'}, {"threads", 0, nullptr, 't'},
-      {nullptr, 0, nullptr, 0},
+      {"beyond", 0, nullptr, 'b'},    {nullptr, 0, nullptr, 0},
   };
   request r;
   for (int letter; (letter = getopt_long(argc, argv, "", names, nullptr)) != -1;) {

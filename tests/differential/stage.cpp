@@ -62,6 +62,21 @@ std::int64_t stage::done(const step& s, std::int64_t returned) {
 }
 
 void stage::play(const step& s) {
+  dispatch(s);
+  if (settles_) settle();
+}
+
+// Whoever is looked at learns what has come for it, and for others.
+void stage::settle() {
+  pollfd list[slot_count];
+  nfds_t count = 0;
+  for (const int fd : slots_) {
+    if (fd >= 0) list[count++] = {fd, POLLIN, 0};
+  }
+  (void)::poll(list, count, 0);
+}
+
+void stage::dispatch(const step& s) {
   switch (s.what) {
     case call::bind:
     case call::connect:

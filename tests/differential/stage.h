@@ -16,7 +16,10 @@ std::span<const std::byte> pattern();
 
 class stage {
  public:
-  stage(transcript& out, census& counts) : out_(out), census_(counts) { slots_.fill(-1); }
+  // `settles`: after each call there is time for what comes from elsewhere.
+  stage(transcript& out, census& counts, bool settles) : out_(out), census_(counts), settles_(settles) {
+    slots_.fill(-1);
+  }
   void play(const step& s);
   // Closes whatever the sequence has opened.
   void clear();
@@ -28,6 +31,8 @@ class stage {
   const sockaddr* address_of(const place& wanted, socklen_t& length);
   std::int64_t done(const step& s, std::int64_t returned);
 
+  void dispatch(const step& s);
+  void settle();
   void names(const step& s);
   void descriptors(const step& s);
   void control_calls(const step& s);
@@ -49,6 +54,7 @@ class stage {
 
   transcript& out_;
   census& census_;
+  bool settles_;
   std::array<int, slot_count> slots_;
   std::vector<int> opened_;
   bool has_edges_ = false, has_pieces_ = false, has_stamps_ = false;

@@ -67,6 +67,8 @@ struct step {
 struct choices {
   int calls = 20;
   int ipv6_percent = 40;
+  // Datagrams go to another host, from where each comes back, instead of staying within this one.
+  bool beyond = false;
 };
 
 std::vector<step> generate(std::uint64_t seed, const choices& wanted);

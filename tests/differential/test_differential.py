@@ -36,6 +36,14 @@ def test_the_interposer_shows_what_the_kernel_shows(link, count):
     check(link, count)
 
 
+def test_calls_of_many_threads_show_what_the_kernel_shows():
+    check("loop:", 2_000, [*OPTIONS, "--threads"])
+
+
+def test_what_comes_back_from_another_host_shows_what_the_kernel_shows():
+    check("packet:own0", 3_000, [*OPTIONS, "--beyond"])
+
+
 BUGS = range(1, 1 + ctypes.CDLL(str(differential.PLANTED)).planted_bugs())
 
 
