@@ -1,4 +1,4 @@
-// Programs that are replaced by others, and calls by number.
+// Programs that are replaced by others or change their user, and calls by number.
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -15,6 +15,7 @@ namespace {
 // What the next program inherits is the kernel's: it may have come without us.
 bool before_exec() {
   bool done = true;
+  library::will_exec();
   table.for_each_from(0, [&](int fd, entry what) {
     const int flags = what.socket() != nullptr ? real.fcntl(fd, F_GETFD, 0) : -1;
     if (flags < 0 || (flags & FD_CLOEXEC)) return;
@@ -48,6 +49,24 @@ T* as_pointer(long word) {
 }
 
 }  // namespace
+
+// Whoever gives up his rights may fork later, and what that needs is made by rights.
+int hook::setuid(uid_t user) {
+  library::will_lose_rights();
+  return real.setuid(user);
+}
+int hook::seteuid(uid_t user) {
+  library::will_lose_rights();
+  return real.seteuid(user);
+}
+int hook::setreuid(uid_t real_user, uid_t user) {
+  library::will_lose_rights();
+  return real.setreuid(real_user, user);
+}
+int hook::setresuid(uid_t real_user, uid_t user, uid_t saved) {
+  library::will_lose_rights();
+  return real.setresuid(real_user, user, saved);
+}
 
 int hook::execve(const char* path, char* const* arguments, char* const* environment) {
   return before_exec() ? real.execve(path, arguments, environment) : -1;
