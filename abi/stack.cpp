@@ -184,6 +184,13 @@ int fastudp_stack_poll(fastudp_stack* stack, unsigned budget) {
   return static_cast<int>(open(stack).work(t, budget == 0 ? burst::capacity : budget));
 }
 
+int fastudp_stack_host_changed(fastudp_stack* stack) {
+  if (stack == nullptr) return -EFAULT;
+  engine::turn t(open(stack));
+  open(stack).look_at_host(t);
+  return 0;
+}
+
 int fastudp_stack_wait(fastudp_stack* stack, int64_t timeout_ns) {
   if (stack == nullptr) return -EFAULT;
   const time_point limit = open(stack).limit_after(timeout_ns);

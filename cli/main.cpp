@@ -52,6 +52,7 @@ CLI::App* add_run(CLI::App& app, cli::run_request& run) {
       ->capture_default_str();
   command->add_option("--address", run.address, "An address of its own, such as 10.0.0.2/24")->type_name("A/LEN");
   command->add_option("--gateway", run.gateway, "The default route of that address")->type_name("A");
+  command->add_option("--rules", run.rules, "What goes by the kernel all the same: see fastudp(1)")->type_name("FILE");
   command->add_flag("--strict", run.strict, "Fail where a socket would be left to the kernel");
   command->add_flag("--bypass-firewall", run.bypass_firewall, "Let auto: choose a link that the firewall doesn't see");
   command->add_option("--stats", run.stats, "At the end, write what went which way, as JSON")->type_name("FILE");

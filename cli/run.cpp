@@ -11,6 +11,7 @@
 #include "counters_file.h"
 #include "preloadable.h"
 #include "program.h"
+#include "rules_file.h"
 #include "stats_target.h"
 #include "trial.h"
 
@@ -70,6 +71,12 @@ std::string settle(const std::string& uri, const run_request& request, const tri
   return is_mistake || request.strict ? "" : "host:";
 }
 
+// The program may change its folder before it opens its first socket.
+std::string absolute(const std::string& path) {
+  char whole[PATH_MAX];
+  return ::realpath(path.c_str(), whole) != nullptr ? whole : path;
+}
+
 void set(const char* name, const std::string& value) {
   if (value.empty()) {
     ::unsetenv(name);
@@ -84,6 +91,7 @@ void prepare_environment(const std::string& uri, const run_request& request, con
   set("LD_PRELOAD", before != nullptr && *before != '\0' ? interposer + ":" + before : interposer);
   set("FASTUDP_LINK", uri);
   set("FASTUDP_STATS", counters);
+  set("FASTUDP_RULES", request.rules.empty() ? "" : absolute(request.rules));
   set("FASTUDP_STRICT", request.strict ? "1" : "");
   set("FASTUDP_BYPASS_FIREWALL", request.bypass_firewall ? "1" : "");
 }
@@ -107,6 +115,9 @@ int run(const run_request& request) {
   if (const std::string wrong = what_is_wrong_with(interposer); !wrong.empty()) return say(wrong, refused);
   if (uri.size() > longest_uri) return say("the link URI is longer than 511 characters", mistake);
   if (const std::string wrong = request.stats.empty() ? "" : why_not_writable(request.stats); !wrong.empty()) {
+    return say(wrong, mistake);
+  }
+  if (const std::string wrong = request.rules.empty() ? "" : what_is_wrong_with_rules(request.rules); !wrong.empty()) {
     return say(wrong, mistake);
   }
   trial found = try_link({uri, request.strict, request.bypass_firewall});

@@ -7,7 +7,7 @@
 namespace cli {
 
 struct run_request {
-  std::string link = "auto:", address, gateway, stats;
+  std::string link = "auto:", address, gateway, rules, stats;
   bool strict = false, bypass_firewall = false;
   std::vector<std::string> command;
 };

@@ -77,6 +77,8 @@ typedef struct fastudp_msg {
 #define FASTUDP_CONFIRM 0x800      /* send: the peer is known to be alive, don't probe it */
 #define FASTUDP_ERRQUEUE 0x2000    /* receive: from the error queue (IP_RECVERR) */
 #define FASTUDP_NOSIGNAL 0x4000    /* accepted; UDP raises no signal */
+#define FASTUDP_MORE 0x8000        /* send: a piece of a datagram; what follows goes with it (UDP_CORK) */
+#define FASTUDP_ZEROCOPY 0x4000000 /* send: say on the error queue when `data` is no longer needed (SO_ZEROCOPY) */
 #define FASTUDP_WAITFORONE 0x10000 /* accepted; receiving never waits for a second datagram */
 
 /* Events of fastudp_socket_poll and fastudp_socket_wait: Linux's POLL values. */
@@ -237,6 +239,11 @@ FASTUDP_API int fastudp_stack_get_neighbour(fastudp_stack* stack, const fastudp_
  * transmits. Returns how many frames it took. */
 FASTUDP_API int fastudp_stack_poll(fastudp_stack* stack, unsigned budget);
 
+/* The caller has changed the host's network (addresses, routes, an interface's MTU), and what is known of it is looked
+ * at again at once. Without it, what changes is seen some milliseconds later. Returns 0; nothing happens where the
+ * stack has its own addresses. */
+FASTUDP_API int fastudp_stack_host_changed(fastudp_stack* stack);
+
 /* May block: sleeps until polling may find work or `timeout_ns` has passed (negative: no limit). Returns 1 or 0.
  * -EINTR: a signal was handled. With a hand-held clock it looks and returns at once. */
 FASTUDP_API int fastudp_stack_wait(fastudp_stack* stack, int64_t timeout_ns);
@@ -343,18 +350,25 @@ FASTUDP_API int fastudp_socket_set_option(fastudp_socket* socket, int level, int
 /* Reads an option into `value`, which has *size bytes; stores how many were written in *size. Errors as above. */
 FASTUDP_API int fastudp_socket_get_option(fastudp_socket* socket, int level, int name, void* value, size_t* size);
 
-/* Sends a burst: of each message data[0..size) to its peer (family 0: the connected one). When it returns, all that it
- * counted has left or stands on the link's ring with the bell rung. Binds first when unbound. Returns how many were
+/* Sends a burst: of each message data[0..size) to its peer (family 0: the connected one); with UDP_SEGMENT, as an
+ * option or a control message, as datagrams of that size, of which the last may be shorter. When it returns, all that
+ * it counted has left or stands on the link's ring with the bell rung. Binds first when unbound. Returns how many were
  * sent; a failure after the first shows in the next call. Doesn't block: a datagram whose next hop isn't resolved yet
  * is parked. -EDESTADDRREQ: no destination; -EMSGSIZE: longer than a datagram, or than the path takes under
- * IP_PMTUDISC_DO; -ENETUNREACH: no route; -EACCES: broadcast without SO_BROADCAST; -EINVAL: port 0, or a control
- * message that isn't known; -EPIPE: shut down; -ENOBUFS: the link took no more; -EOPNOTSUPP: a flag; or a pending ICMP
- * error (-ECONNREFUSED, …). */
+ * IP_PMTUDISC_DO, or a segment longer than the path takes; -ENETUNREACH: no route; -EACCES: broadcast without
+ * SO_BROADCAST; -EINVAL: port 0, a control message that isn't known, or more than 128 segments; -EPIPE: shut down;
+ * -ENOBUFS: the link took no more; -EOPNOTSUPP: a flag; or a pending ICMP error (-ECONNREFUSED, …).
+ *
+ * Flags: FASTUDP_DONTWAIT and FASTUDP_NOSIGNAL change nothing; FASTUDP_CONFIRM; FASTUDP_MORE: this is a piece of a
+ * datagram, which is held back until a send without it, or until UDP_CORK is taken out; what the first piece said of
+ * peer and control holds for all; FASTUDP_ZEROCOPY: with SO_ZEROCOPY set, the error queue says that `data` is no longer
+ * needed, which is so when the call returns, as it was copied. */
 FASTUDP_API int fastudp_send(fastudp_socket* socket, const fastudp_msg* msgs, size_t count, int flags);
 
 /* Receives a burst by copy: fills data[0..size), length, peer, flags and control of up to `count` messages, and sets
- * size to what was stored. May block until there is one; never waits for a second. Returns how many; 0 after shutdown.
- * -EAGAIN: none, and FASTUDP_DONTWAIT or SO_RCVTIMEO; -EINTR; or a pending ICMP error, once (-ECONNREFUSED, …). */
+ * size to what was stored. With UDP_GRO a message may be several datagrams of one flow, and control says their size.
+ * May block until there is one; never waits for a second. Returns how many; 0 after shutdown. -EAGAIN: none, and
+ * FASTUDP_DONTWAIT or SO_RCVTIMEO; -EINTR; or a pending ICMP error, once (-ECONNREFUSED, …). */
 FASTUDP_API int fastudp_recv(fastudp_socket* socket, fastudp_msg* msgs, size_t count, int flags);
 
 /* Sends one datagram; `to` may be null when connected. Returns `size`. Errors as fastudp_send. */
@@ -366,7 +380,8 @@ FASTUDP_API int64_t fastudp_sendto(fastudp_socket* socket, const void* data, siz
 FASTUDP_API int64_t fastudp_recvfrom(fastudp_socket* socket, void* data, size_t size, int flags, fastudp_addr* from);
 
 /* Receives a burst without copying: each message's data and size are the payload in the frame it came in, frame is the
- * handle; the caller may read and write data[0..size) until it gives the message to fastudp_release. Frames are
+ * handle; the caller may read and write data[0..size) until it gives the message to fastudp_release. Datagrams come one
+ * by one, but for those that the kernel has joined for its half of a socket with UDP_GRO. Frames are
  * limited: holding many makes others be copied. May block; result and errors as fastudp_recv. FASTUDP_PEEK is
  * -EOPNOTSUPP. */
 FASTUDP_API int fastudp_borrow(fastudp_socket* socket, fastudp_msg* msgs, size_t count, int flags);

@@ -129,6 +129,21 @@ int set_nonblocking(const call& c, int fd, unsigned long argument) {
   return outcome;
 }
 
+bool changes_network(unsigned long request) {
+  return request == SIOCSIFMTU || request == SIOCSIFADDR || request == SIOCSIFNETMASK || request == SIOCSIFBRDADDR ||
+         request == SIOCSIFFLAGS || request == SIOCSIFHWADDR || request == SIOCADDRT || request == SIOCDELRT ||
+         request == SIOCSARP || request == SIOCDARP;
+}
+
+// What comes next in this program relies on it.
+int change_network(int fd, unsigned long request, unsigned long argument) {
+  const int outcome = real.ioctl(fd, request, argument);
+  fastudp_stack* stack = outcome == 0 ? library::stack() : nullptr;
+  const inside outermost(nullptr);
+  if (stack != nullptr && outermost) (void)fastudp_stack_host_changed(stack);
+  return outcome;
+}
+
 // What fastudp has open stays open.
 int close_around_ours(unsigned first, unsigned last, int flags) {
   int outcome = 0;
@@ -218,6 +233,7 @@ int hook::fcntl(int fd, int command, unsigned long argument) { return control(fd
 int hook::fcntl64(int fd, int command, unsigned long argument) { return control(fd, command, argument, CALLER); }
 
 int hook::ioctl(int fd, unsigned long request, unsigned long argument) {
+  if (changes_network(request)) return change_network(fd, request, argument);
   if (request != FIONBIO && request != FIONREAD && request != FIOASYNC) return real.ioctl(fd, request, argument);
   const call c(fd);
   if (!c) return real.ioctl(fd, request, argument);
@@ -227,13 +243,27 @@ int hook::ioctl(int fd, unsigned long request, unsigned long argument) {
   return real.ioctl(fd, request, argument);
 }
 
+// libc closes the descriptor out of our sight.
+int hook::fclose(FILE* file) {
+  const int fd = file != nullptr ? ::fileno(file) : -1;
+  if (fd < 0 || !table.load(fd).is_object()) return real.fclose(file);
+  const int outcome = real.fclose(file);
+  const int error = errno;
+  forget(fd);
+  errno = error;
+  return outcome;
+}
+
 #define PRELOAD_CALL(...)
 #define PRELOAD_LIST(...)
+#define PRELOAD_ALIAS(result, name, of, parameters, arguments) \
+  result hook::name parameters { return hook::of arguments; }
 #define PRELOAD_CREATOR(result, name, parameters, arguments, number) \
   result hook::name parameters { return created(real.name arguments, CALLER); }
 #include "calls.def"
 #undef PRELOAD_CALL
 #undef PRELOAD_LIST
+#undef PRELOAD_ALIAS
 #undef PRELOAD_CREATOR
 
 int hook::pipe(int* fds) {

@@ -59,6 +59,7 @@ fast_socket* fast_socket::make(fastudp_socket* handle, int companion, bool block
   out->identity_ = next_identity.fetch_add(1, std::memory_order_relaxed);
   out->nonblocking = blocks_not;
   out->receive_is_shut = false;
+  out->sends_pieces = false;
   out->receives_are_watched = false;
   out->numbers_ = 1;
   out->watchers_ = 0;

@@ -46,6 +46,8 @@ class alignas(64) fast_socket {
 
   std::atomic<bool> nonblocking{false};
   std::atomic<bool> receive_is_shut{false};
+  std::atomic<bool> is_bound_by_program{false};  // to a port of its choice: rules call it `in`
+  std::atomic<bool> sends_pieces{false};         // a datagram in pieces may be held back
   // How often the program has received, for edge-triggered epoll; and whether a waiting epoll set wants to be told.
   std::atomic<std::uint32_t> receives{0};
   std::atomic<bool> receives_are_watched{false};

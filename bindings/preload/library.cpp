@@ -16,6 +16,7 @@
 #include "pool.h"
 #include "real.h"
 #include "table.h"
+#include "user_rules.h"
 
 namespace preload::library {
 namespace {
@@ -33,7 +34,7 @@ enum : int { closed, opened, failed };
 constinit std::atomic<int> state{closed};
 constinit fastudp_stack* the_stack = nullptr;
 constinit pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
-constinit std::size_t reasons[3]{};
+constinit std::size_t reasons[4]{};
 constinit code_range ranges[8]{};  // libfastudp.so and its plugins
 constinit code_range hooks{};
 constinit std::atomic<std::size_t> range_count{0};
@@ -41,7 +42,7 @@ constinit std::atomic<pid_t> home{0};
 
 // The environment as it was at the start: programs clear or rewrite theirs.
 constinit char link_uri[512] = "auto:";
-constinit char stats_file[4096]{};
+constinit char stats_file[4096]{}, rules_file[4096]{};
 constinit bool strict = false, may_bypass_firewall = false;
 constinit std::atomic<bool> environment_is_read{false};
 
@@ -59,6 +60,7 @@ void read_environment() {
   if (environment_is_read.exchange(true)) return;
   copy_variable("FASTUDP_LINK", link_uri, sizeof link_uri);
   copy_variable("FASTUDP_STATS", stats_file, sizeof stats_file);
+  copy_variable("FASTUDP_RULES", rules_file, sizeof rules_file);
   strict = is_set("FASTUDP_STRICT");
   may_bypass_firewall = is_set("FASTUDP_BYPASS_FIREWALL");
 }
@@ -108,7 +110,7 @@ int open_stack() {
   config.strict = strict;
   config.may_bypass_firewall = may_bypass_firewall;
   config.stats_file = stats_file[0] != '\0' ? stats_file : nullptr;
-  constexpr const char* names[] = {"option", "nested", "forked"};
+  constexpr const char* names[] = {"option", "nested", "forked", "rule"};
   for (std::size_t i = 0; i < std::size(names); ++i) reasons[i] = find_reason(names[i]);
   set_thread_is_opening(true);
   char why[256];
@@ -158,6 +160,10 @@ int adopt_duplicate(int fd, int companion) {
     fastudp_socket_close(handle);
     return -ENOMEM;
   }
+  fastudp_addr local{};
+  (void)fastudp_socket_local_addr(handle, &local);
+  made->is_bound_by_program = local.port != 0;
+  if (user_rules::is_kernels(local)) (void)fastudp_socket_hand_over(handle, reason(cause::rule));
   if (!table.replace(fd, entry::unknown, entry(made))) made->unpin_soon();  // another thread was quicker
   return 0;
 }
@@ -173,6 +179,7 @@ void after_fork_in_child() {
 [[gnu::constructor(101)]] void begin() {
   find_real_calls();
   read_environment();
+  user_rules::read(rules_file);
   find_ranges();
   home.store(getpid(), std::memory_order_relaxed);
   pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);

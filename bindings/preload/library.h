@@ -8,7 +8,7 @@
 namespace preload {
 
 // Why a datagram or socket goes to the kernel at our hands.
-enum class cause { option, nested, forked };
+enum class cause { option, nested, forked, rule };
 
 namespace library {
 

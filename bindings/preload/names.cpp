@@ -6,6 +6,7 @@
 #include "address.h"
 #include "call.h"
 #include "real.h"
+#include "user_rules.h"
 
 using namespace preload;
 
@@ -56,7 +57,6 @@ int get_name(int fd, sockaddr* address, socklen_t* length, name_getter get, real
 // What may be passed to the kernel's half when fastudp doesn't know it. Filters there are fastudp's own tool; the rest
 // changes what arrives, so that the two halves would differ.
 bool is_for_the_kernel(int level, int name) {
-  if (level == IPPROTO_UDP) return name != UDP_GRO;
   if (level != SOL_SOCKET) return true;
   return name != SO_ATTACH_FILTER && name != SO_DETACH_FILTER && name != SO_LOCK_FILTER && name != SO_ATTACH_BPF &&
          name != SO_RXQ_OVFL;
@@ -73,6 +73,7 @@ int hook::bind(int fd, const sockaddr* address, socklen_t length) {
   if (!c || !translate_to_bind(address, length, to) || to.family != family_of(c)) {
     return real.bind(fd, address, length);
   }
+  if (!user_rules::before_binding(c, to)) return -1;
   return give_int(fastudp_socket_bind(c.handle(), &to));
 }
 
@@ -81,6 +82,7 @@ int hook::connect(int fd, const sockaddr* address, socklen_t length) {
   fastudp_addr to;
   const bool is_refused = c && family_of(c) == FASTUDP_IPV4 && is_family(address, length, AF_INET6);
   if (!c || is_refused || !translate_to_connect(address, length, to)) return real.connect(fd, address, length);
+  if (!user_rules::before_connecting(c, to)) return -1;
   return give_int(fastudp_socket_connect(c.handle(), &to));
 }
 
@@ -106,6 +108,7 @@ int hook::setsockopt(int fd, int level, int name, const void* value, socklen_t l
   if (!c || static_cast<int>(length) < 0 || (value == nullptr && length != 0)) {
     return real.setsockopt(fd, level, name, value, length);
   }
+  if (level == IPPROTO_UDP && name == UDP_CORK) c->sends_pieces.store(true, std::memory_order_relaxed);
   const int outcome = fastudp_socket_set_option(c.handle(), level, name, value, length);
   if (is_unknown(outcome, level, name)) return real.setsockopt(fd, level, name, value, length);
   return give_int(outcome);

@@ -13,9 +13,8 @@ using namespace preload;
 namespace {
 
 // What the next program inherits is the kernel's: it may have come without us.
-bool before_exec() {
+bool before_spawn() {
   bool done = true;
-  library::will_exec();
   table.for_each_from(0, [&](int fd, entry what) {
     const int flags = what.socket() != nullptr ? real.fcntl(fd, F_GETFD, 0) : -1;
     if (flags < 0 || (flags & FD_CLOEXEC)) return;
@@ -23,6 +22,11 @@ bool before_exec() {
     if (c && !c.hand_over(cause::forked)) done = false;
   });
   return done;
+}
+
+bool before_exec() {
+  library::will_exec();
+  return before_spawn();
 }
 
 // The arguments of execl and its relatives as an array, which lives as long as `run` takes.
@@ -107,6 +111,16 @@ int hook::execle(const char* path, const char* first, ...) {
       with_list(first, list, [&](char** arguments) { return hook::execve(path, arguments, va_arg(list, char**)); });
   va_end(list);
   return outcome;
+}
+
+// libc's own fork and exec, which handlers of forks don't hear of.
+int hook::posix_spawn(pid_t* child, const char* path, const posix_spawn_file_actions_t* actions,
+                      const posix_spawnattr_t* attributes, char* const* arguments, char* const* environment) {
+  return before_spawn() ? real.posix_spawn(child, path, actions, attributes, arguments, environment) : errno;
+}
+int hook::posix_spawnp(pid_t* child, const char* file, const posix_spawn_file_actions_t* actions,
+                       const posix_spawnattr_t* attributes, char* const* arguments, char* const* environment) {
+  return before_spawn() ? real.posix_spawnp(child, file, actions, attributes, arguments, environment) : errno;
 }
 
 // What libuv and others call by number.

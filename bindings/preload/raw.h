@@ -1,6 +1,8 @@
 #pragma once
 // System calls without libc, for the time before libc's own functions are found.
 
+#include <netinet/in.h>
+
 #include <bit>
 #include <cerrno>
 #include <concepts>
@@ -40,6 +42,7 @@ long to_word(T* pointer) {
   return std::bit_cast<long>(pointer);
 }
 inline long to_word(std::nullptr_t) { return 0; }
+inline long to_word(in_addr address) { return address.s_addr; }
 template <std::integral T>
 long to_word(T number) {
   return static_cast<long>(number);

@@ -32,10 +32,12 @@ void find_real_calls() {
 #define PRELOAD_CALL(result, name, parameters, arguments, number) find(real.name, #name);
 #define PRELOAD_CREATOR PRELOAD_CALL
 #define PRELOAD_LIST(...)
+#define PRELOAD_ALIAS(...)
 #include "calls.def"
 #undef PRELOAD_CALL
 #undef PRELOAD_CREATOR
 #undef PRELOAD_LIST
+#undef PRELOAD_ALIAS
   errno = error;
   progress.store(done, std::memory_order_release);
 }
@@ -50,10 +52,12 @@ namespace early {
   }
 #define PRELOAD_CREATOR PRELOAD_CALL
 #define PRELOAD_LIST(...)
+#define PRELOAD_ALIAS(...)
 #include "calls.def"
 #undef PRELOAD_CALL
 #undef PRELOAD_CREATOR
 #undef PRELOAD_LIST
+#undef PRELOAD_ALIAS
 }  // namespace early
 
 }  // namespace preload

@@ -2,8 +2,11 @@
 // libc's functions behind our hooks, and the hooks, which bear libc's names in the object file only: they take no
 // varargs and don't quarrel with the attributes that the system's headers give to these names.
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -20,20 +23,24 @@ namespace early {
 #define PRELOAD_CALL(result, name, parameters, arguments, number) result name parameters;
 #define PRELOAD_CREATOR PRELOAD_CALL
 #define PRELOAD_LIST(...)
+#define PRELOAD_ALIAS(...)
 #include "calls.def"
 #undef PRELOAD_CALL
 #undef PRELOAD_CREATOR
 #undef PRELOAD_LIST
+#undef PRELOAD_ALIAS
 }  // namespace early
 
 struct real_calls {
 #define PRELOAD_CALL(result, name, parameters, arguments, number) result(*name) parameters = early::name;
 #define PRELOAD_CREATOR PRELOAD_CALL
 #define PRELOAD_LIST(...)
+#define PRELOAD_ALIAS(...)
 #include "calls.def"
 #undef PRELOAD_CALL
 #undef PRELOAD_CREATOR
 #undef PRELOAD_LIST
+#undef PRELOAD_ALIAS
 };
 extern real_calls real;
 
@@ -44,10 +51,12 @@ namespace hook {
   [[gnu::visibility("default")]] result name parameters asm(#name);
 #define PRELOAD_CREATOR PRELOAD_CALL
 #define PRELOAD_LIST(result, name, parameters) PRELOAD_CALL(result, name, parameters, (), none)
+#define PRELOAD_ALIAS(result, name, of, parameters, arguments) PRELOAD_CALL(result, name, parameters, arguments, none)
 #include "calls.def"
 #undef PRELOAD_CALL
 #undef PRELOAD_CREATOR
 #undef PRELOAD_LIST
+#undef PRELOAD_ALIAS
 }  // namespace hook
 
 }  // namespace preload

@@ -9,6 +9,7 @@
 #include "call.h"
 #include "clock.h"
 #include "epoll_set.h"
+#include "messages.h"
 #include "passing.h"
 #include "payload.h"
 #include "real.h"
@@ -18,7 +19,7 @@ using namespace preload;
 namespace {
 
 // To UDP the other flags mean nothing, or are about the answer; one is forbidden.
-constexpr int known_flags = MSG_PEEK | MSG_DONTWAIT | MSG_ERRQUEUE;
+constexpr int known_flags = flags_with(receive_flags, fate::fast);
 constexpr int forbidden_flag = INT_MIN;  // MSG_CMSG_COMPAT
 
 bool flags_translate(int flags) { return (flags & forbidden_flag) == 0; }

@@ -4,33 +4,39 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "address.h"
 #include "call.h"
+#include "messages.h"
 #include "passing.h"
 #include "payload.h"
 #include "real.h"
+#include "user_rules.h"
 
 using namespace preload;
 
 namespace {
 
-constexpr int known_flags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CONFIRM;
+constexpr int known_flags = flags_with(send_flags, fate::fast);
 
-// MSG_MORE holds a datagram back that a later call completes, so all of the socket's must go one way.
 bool flags_translate(const call& c, int flags) {
-  if (flags & MSG_MORE) c.hand_over(cause::option);
+  if (flags & MSG_MORE) c->sends_pieces.store(true, std::memory_order_relaxed);
   return (flags & ~known_flags) == 0;
+}
+
+bool is_fast(const cmsghdr& control) {
+  return std::any_of(std::begin(send_controls), std::end(send_controls), [&](const control_row& row) {
+    return row.level == control.cmsg_level && row.type == control.cmsg_type && row.fate == fate::fast;
+  });
 }
 
 bool control_translates(const msghdr& m) {
   if (m.msg_controllen == 0) return true;
   if (m.msg_control == nullptr || m.msg_controllen > UINT32_MAX) return false;
   for (cmsghdr* each = CMSG_FIRSTHDR(&m); each != nullptr; each = CMSG_NXTHDR(const_cast<msghdr*>(&m), each)) {
-    const int type = each->cmsg_type;
-    const bool is_v4 = each->cmsg_level == IPPROTO_IP && (type == IP_PKTINFO || type == IP_TTL || type == IP_TOS);
-    const bool is_v6 =
-        each->cmsg_level == IPPROTO_IPV6 && (type == IPV6_PKTINFO || type == IPV6_HOPLIMIT || type == IPV6_TCLASS);
-    if (!is_v4 && !is_v6) return false;
+    if (!is_fast(*each)) return false;
   }
   return true;
 }
@@ -50,16 +56,26 @@ bool translate(const msghdr& m, payload& body, fastudp_msg& out) {
   return true;
 }
 
+// Before libc sends. All pieces of a datagram must go one way; and Linux binds a socket that sends, which both halves
+// have to know of.
+void prepare_kernel(const call& c, cause why) {
+  if (c->sends_pieces.load(std::memory_order_relaxed)) c.hand_over(why);
+  fastudp_addr here{};
+  if (fastudp_socket_local_addr(c.handle(), &here) == 0 && here.port == 0) (void)fastudp_socket_bind(c.handle(), &here);
+}
+
 template <typename Otherwise>
-ssize_t counted(const call& c, const Otherwise& otherwise) {
+ssize_t counted(const call& c, const Otherwise& otherwise, cause why = cause::option) {
+  prepare_kernel(c, why);
   const ssize_t sent = otherwise();
-  c.count(0, sent < 0 ? 0 : 1);
+  c.count(0, sent < 0 ? 0 : 1, why);
   return sent;
 }
 
 // -EOPNOTSUPP: fastudp doesn't know what was asked for. Linux may.
 template <typename Otherwise>
 ssize_t send_one(const call& c, const fastudp_msg& m, int flags, const Otherwise& otherwise) {
+  if (user_rules::goes_by_kernel(c, m.peer)) return counted(c, otherwise, cause::rule);
   const int sent = fastudp_send(c.handle(), &m, 1, flags);
   if (sent == -EOPNOTSUPP) return counted(c, otherwise);
   return sent < 0 ? give(sent) : static_cast<ssize_t>(m.size);
@@ -96,11 +112,11 @@ ssize_t send_pieces(int fd, const iovec* pieces, int count, int flags) {
 }
 
 // As many messages as can go in one burst: each in one piece, and translatable. The rest goes one by one.
-unsigned translate_burst(const mmsghdr* messages, unsigned count, fastudp_msg* out, std::size_t room) {
+unsigned translate_burst(const call& c, const mmsghdr* messages, unsigned count, fastudp_msg* out, std::size_t room) {
   unsigned n = 0;
   for (; n < count && n < room && messages[n].msg_hdr.msg_iovlen <= 1; ++n) {
     payload body;
-    if (!translate(messages[n].msg_hdr, body, out[n])) break;
+    if (!translate(messages[n].msg_hdr, body, out[n]) || user_rules::goes_by_kernel(c, out[n].peer)) break;
   }
   return n;
 }
@@ -108,7 +124,7 @@ unsigned translate_burst(const mmsghdr* messages, unsigned count, fastudp_msg* o
 // Returns how many went, or -errno of the first.
 int send_burst(const call& c, int fd, mmsghdr* messages, unsigned count, int flags) {
   fastudp_msg burst[64];
-  const unsigned n = translate_burst(messages, count, burst, std::size(burst));
+  const unsigned n = translate_burst(c, messages, count, burst, std::size(burst));
   const int sent = n == 0 ? -EOPNOTSUPP : fastudp_send(c.handle(), burst, n, flags);
   if (sent != -EOPNOTSUPP) {
     for (int i = 0; i < sent; ++i) messages[i].msg_len = burst[i].size;
@@ -139,6 +155,7 @@ int send_many(int fd, mmsghdr* messages, unsigned count, int flags) {
   if (c && messages != nullptr && flags_translate(c, flags)) {
     return send_all(c, fd, messages, std::min(count, 1024u), flags);
   }
+  if (c) prepare_kernel(c, cause::option);
   for (unsigned i = 0; !c && messages != nullptr && i < std::min(count, 1024u); ++i) {
     if (!before_passing(&messages[i].msg_hdr)) return -1;
   }
@@ -164,9 +181,6 @@ ssize_t hook::sendmsg(int fd, const msghdr* m, int flags) {
 }
 
 int hook::sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
-  return send_many(fd, messages, count, flags);
-}
-int hook::__sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
   return send_many(fd, messages, count, flags);
 }
 

@@ -1,8 +1,10 @@
 #include "endpoint/control.h"
 
 #include <netinet/in.h>
+#include <netinet/udp.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstdint>
 
@@ -62,9 +64,18 @@ status read_integer(const std::byte* value, std::size_t size, int low, int& out)
   return out >= low && out <= 255 ? status{} : error{EINVAL};
 }
 
+status read_udp(int type, const std::byte* value, std::size_t size, send_choices& out) {
+  std::uint16_t segment;
+  if (type != UDP_SEGMENT || size != sizeof segment) return error{EINVAL};
+  std::memcpy(&segment, value, sizeof segment);
+  out.segment = segment;
+  return {};
+}
+
 status read_one(const cmsghdr& header, const std::byte* value, std::size_t size, ip_family family, send_choices& out) {
   if (header.cmsg_level == IPPROTO_IPV6 && family == ip_family::v6) return read_v6(header.cmsg_type, value, size, out);
-  if (header.cmsg_level == SOL_SOCKET || header.cmsg_level == IPPROTO_UDP) return error{EINVAL};
+  if (header.cmsg_level == IPPROTO_UDP) return read_udp(header.cmsg_type, value, size, out);
+  if (header.cmsg_level == SOL_SOCKET) return error{EINVAL};
   if (header.cmsg_level != IPPROTO_IP) return {};  // Linux passes over what is for other protocols
   switch (header.cmsg_type) {
     case IP_PKTINFO:
@@ -92,6 +103,43 @@ void control_writer::put_bytes(int level, int type, const void* value, std::size
   std::memcpy(room_.data() + used_, &header, sizeof header);
   std::memcpy(room_.data() + used_ + sizeof header, value, written - sizeof header);
   used_ += std::min(CMSG_SPACE(size), left);
+}
+
+std::span<std::byte> write_control(const send_choices& choices, ip_family over, std::span<std::byte> room) {
+  control_writer out(room);
+  if (choices.segment >= 0) out.put(IPPROTO_UDP, UDP_SEGMENT, static_cast<std::uint16_t>(choices.segment));
+  const bool is_v4 = over == ip_family::v4;
+  if (is_v4 && (choices.interface != 0 || !choices.source.is_any())) {
+    in_pktinfo info{};
+    info.ipi_ifindex = choices.interface;
+    if (!choices.source.is_any()) info.ipi_spec_dst = std::bit_cast<in_addr>(choices.source.ipv4());
+    out.put(IPPROTO_IP, IP_PKTINFO, info);
+  }
+  if (is_v4 && choices.ttl >= 0) out.put(IPPROTO_IP, IP_TTL, choices.ttl);
+  if (is_v4 && choices.tos >= 0) out.put(IPPROTO_IP, IP_TOS, choices.tos);
+  if (!is_v4 && (choices.interface != 0 || !choices.source.is_any())) {
+    out.put(IPPROTO_IPV6, IPV6_PKTINFO,
+            in6_pktinfo{.ipi6_addr = std::bit_cast<in6_addr>(choices.source.bytes),
+                        .ipi6_ifindex = static_cast<unsigned>(choices.interface)});
+  }
+  if (!is_v4 && choices.hops >= 0) out.put(IPPROTO_IPV6, IPV6_HOPLIMIT, choices.hops);
+  if (!is_v4 && choices.traffic_class >= 0) out.put(IPPROTO_IPV6, IPV6_TCLASS, choices.traffic_class);
+  return room.first(out.size());
+}
+
+int joined_size(std::span<const std::byte> control) {
+  while (control.size() >= sizeof(cmsghdr)) {
+    cmsghdr header;
+    int out;
+    std::memcpy(&header, control.data(), sizeof header);
+    if (header.cmsg_len < sizeof header || header.cmsg_len > control.size()) return 0;
+    if (header.cmsg_level == IPPROTO_UDP && header.cmsg_type == UDP_GRO && header.cmsg_len == CMSG_LEN(sizeof out)) {
+      std::memcpy(&out, control.data() + sizeof header, sizeof out);
+      return out;
+    }
+    control = control.subspan(std::min<std::size_t>(CMSG_ALIGN(header.cmsg_len), control.size()));
+  }
+  return 0;
 }
 
 send_choices read_control(std::span<const std::byte> control, ip_family family) {

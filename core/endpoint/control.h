@@ -32,8 +32,14 @@ class control_writer {
   bool truncated_ = false;
 };
 
-// IP_PKTINFO, IP_TTL and IP_TOS; for a socket of IPv6 IPV6_PKTINFO, IPV6_HOPLIMIT and IPV6_TCLASS as well, the first
-// two also by RFC 2292's numbers. Refused with EINVAL: a message that UDP doesn't know, or of a wrong size.
+// UDP_SEGMENT, IP_PKTINFO, IP_TTL and IP_TOS; for a socket of IPv6 IPV6_PKTINFO, IPV6_HOPLIMIT and IPV6_TCLASS as well,
+// the first two also by RFC 2292's numbers. Refused with EINVAL: a message that UDP doesn't know, or of a wrong size.
 send_choices read_control(std::span<const std::byte> control, ip_family family);
+
+// The same to be read by Linux: what was chosen for a datagram over one of the families.
+std::span<std::byte> write_control(const send_choices& choices, ip_family over, std::span<std::byte> room);
+
+// Of received control messages: what UDP_GRO says that each of several datagrams has; 0: there is one.
+int joined_size(std::span<const std::byte> control);
 
 }  // namespace fastudp

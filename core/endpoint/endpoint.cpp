@@ -2,6 +2,7 @@
 
 #include <linux/errqueue.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -24,8 +25,14 @@ constexpr int known_borrow_flags =
 constexpr int known_receive_flags = message_flag::continued | message_flag::peek | message_flag::truncated |
                                     message_flag::dont_wait | message_flag::error_queue | message_flag::no_signal |
                                     message_flag::wait_for_one;
-constexpr int known_send_flags = message_flag::dont_wait | message_flag::confirm | message_flag::no_signal;
+constexpr int known_send_flags = message_flag::dont_wait | message_flag::confirm | message_flag::no_signal |
+                                 message_flag::more | message_flag::zero_copy;
 constexpr std::uint32_t all_headers = ethernet_size + ipv6_size + fixed_size<ipv6_fragment> + udp_size;
+
+// The next of those that a program gets as one with it.
+packet* joined_to(const packet& queued) {
+  return queued.next != nullptr && queued.next->joins == joining::always ? queued.next : nullptr;
+}
 
 in_addr to_in(const ip_address& from) { return std::bit_cast<in_addr>(from.ipv4()); }
 in6_addr to_in6(const ip_address& from) { return std::bit_cast<in6_addr>(from.bytes); }
@@ -37,12 +44,13 @@ sock_extended_err describe(const queued_error& e) {
   out.ee_type = e.type;
   out.ee_code = e.icmp_code;
   out.ee_info = e.info;
+  out.ee_data = e.data;
   return out;
 }
 
 // IP_RECVERR's control message, or IPV6_RECVERR's: the error, then the address of whoever reported it.
 void put_report(control_writer& out, const queued_error& e, ip_family family) {
-  const bool is_reported = e.origin != SO_EE_ORIGIN_LOCAL;
+  const bool is_reported = e.is_icmp();
   if (family == ip_family::v4) {
     struct {
       sock_extended_err what;
@@ -120,6 +128,7 @@ status endpoint::bind(endpoint_address where) {
 
 status endpoint::connect(endpoint_address peer) {
   own_turn t(*this);
+  socket_.held().redirect(peer);
   return refuse("connect", kernel_ ? connect_both(t, peer) : socket_.connect(peer, t.now()), peer);
 }
 
@@ -166,6 +175,7 @@ status endpoint::set_option(int level, int name, std::span<const std::byte> valu
   const auto set =
       kernel_ ? set_both(t, level, name, value) : fastudp::set_option(socket_, level, name, value, t.now());
   if (is_group_option(level, name)) engine_.finish_sending(t);  // what was joined or left is reported
+  if (level == IPPROTO_UDP && name == UDP_CORK && !socket_.settings().corked) take_cork_out(t);
   settle_descriptor();
   return refuse_option(level, name, set);
 }
@@ -184,13 +194,22 @@ result<std::size_t> endpoint::get_option(int level, int name, std::span<std::byt
 status endpoint::send_one(const message& m, int flags, time_point now) {
   send_choices choices = read_control(m.control, socket_.family());
   choices.confirm = (flags & message_flag::confirm) != 0;
-  const endpoint_address* to = m.has_peer ? &m.peer : nullptr;
-  if (m.frame == nullptr) return socket_.send(m.data, to, choices, now);
-  packet* p = m.frame;
-  p->begin = static_cast<std::uint32_t>(m.data.data() - p->frame);
-  p->length = static_cast<std::uint32_t>(m.data.size());
-  auto* holder = static_cast<endpoint*>(p->holder);
-  const auto sent = socket_.send_packet(p, to, choices, now);
+  if (completes_here(flags)) [[unlikely]] {
+    choices.completes = true;
+    has_completed_.store(true, std::memory_order_relaxed);
+  }
+  const bool more = has_more(flags);
+  if (more || socket_.held().is_holding()) [[unlikely]]
+    return send_piece(m, choices, more, now);
+  if (m.frame != nullptr) return send_frame(m.frame, m, choices, now);
+  return socket_.send(m.data, m.has_peer ? &m.peer : nullptr, choices, now);
+}
+
+status endpoint::send_frame(packet* frame, const message& m, const send_choices& choices, time_point now) {
+  frame->begin = static_cast<std::uint32_t>(m.data.data() - frame->frame);
+  frame->length = static_cast<std::uint32_t>(m.data.size());
+  auto* holder = static_cast<endpoint*>(frame->holder);
+  const auto sent = socket_.send_packet(frame, m.has_peer ? &m.peer : nullptr, choices, now);
   if (sent) holder->frames_out_.fetch_sub(1, std::memory_order_release);
   return sent;
 }
@@ -223,8 +242,11 @@ result<std::size_t> endpoint::send(std::span<message> messages, int flags) {
   std::size_t sent = 0;
   do {
     const auto rest = messages.subspan(sent);
-    bool to_kernel = !is_fast() || !is_known || (kernel_ && engine_.is_undecided());
-    kernel_reason why = !is_fast() ? handed_over_for_ : !is_known ? kernel_reason::option : kernel_reason::forked;
+    const bool is_held_there = kernel_holds_.load(std::memory_order_relaxed);
+    bool to_kernel = !is_fast() || !is_known || is_held_there || (kernel_ && engine_.is_undecided());
+    kernel_reason why = !is_fast()                   ? handed_over_for_
+                        : !is_known || is_held_there ? kernel_reason::option
+                                                     : kernel_reason::forked;
     result<std::size_t> went = std::size_t{0};
     if (!to_kernel) {
       went = send_fast(rest, flags, to_kernel);
@@ -328,16 +350,22 @@ void endpoint::end_of_input() {
 }
 
 void endpoint::fill(message& m, packet& datagram) {
-  const std::size_t stored = std::min<std::size_t>(m.data.size(), datagram.length);
-  if (stored != 0) std::memcpy(m.data.data(), datagram.data(), stored);
+  std::size_t stored = 0;
+  std::uint32_t length = 0;
+  for (packet* each = &datagram; each != nullptr; each = joined_to(*each)) {
+    const std::size_t size = std::min<std::size_t>(m.data.size() - stored, each->length);
+    if (size != 0) std::memcpy(m.data.data() + stored, each->data(), size);
+    stored += size;
+    length += each->length;
+  }
   m.data = m.data.first(stored);
-  describe(m, datagram);
+  describe(m, datagram, length);
 }
 
 // All but the payload.
-void endpoint::describe(message& m, const packet& datagram) const {
-  m.length = datagram.length;
-  m.flags = m.data.size() < datagram.length ? message_flag::truncated : 0;
+void endpoint::describe(message& m, const packet& datagram, std::uint32_t length) const {
+  m.length = length;
+  m.flags = m.data.size() < length ? message_flag::truncated : 0;
   m.peer = sender_of(datagram);
   if (m.peer.address.is_link_local()) m.peer.scope = static_cast<std::uint32_t>(interface());
   m.has_peer = true;
@@ -356,6 +384,8 @@ void endpoint::fill_control(message& m, const packet& datagram) const {
     return;
   }
   control_writer out(m.control);
+  if (socket_.settings().receive_joined && joined_to(datagram) != nullptr)
+    out.put(IPPROTO_UDP, UDP_GRO, static_cast<int>(datagram.length));
   const ip_facts facts = facts_of(datagram);
   put_facts(out, facts, interface(), facts.destination, socket_.settings());
   m.control = m.control.first(out.size());
@@ -372,13 +402,13 @@ status endpoint::fill_error(message& m) {
   m.data = m.data.first(stored);
   m.length = quoted->length;
   m.peer = e.destination;
-  m.has_peer = true;
+  m.has_peer = !e.is_completion();
   m.flags = message_flag::error_queue | (stored < quoted->length ? message_flag::truncated : 0);
   control_writer out(m.control);
   // Linux has no local address there, that is, none for an answer.
   const ip_address nowhere = ip_address::any(ip_family::v4);
-  if (e.origin != SO_EE_ORIGIN_LOCAL) put_facts(out, e.message, interface(), nowhere, socket_.settings());
-  put_report(out, e, e.destination.address.family());
+  if (e.is_icmp()) put_facts(out, e.message, interface(), nowhere, socket_.settings());
+  put_report(out, e, e.is_completion() ? family() : e.destination.address.family());
   m.control = m.control.first(out.size());
   if (out.is_truncated()) m.flags |= message_flag::control_truncated;
   release(quoted);
@@ -390,10 +420,22 @@ result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
   if (messages.empty()) return std::size_t{0};
   note_look();
   const bool errors_are_kernels = kernel_ && engine_.with_host() != sharing::none;
-  if ((flags & message_flag::error_queue) != 0 && errors_are_kernels) return receive_kernel_only(messages, flags);
+  if ((flags & message_flag::error_queue) != 0 && errors_are_kernels) {
+    const auto completions = receive_completions(messages);
+    return completions && *completions != 0 ? completions : receive_kernel_only(messages, flags);
+  }
   if (!is_fast() && !has_leftovers_.load(std::memory_order_acquire)) return receive_kernel_only(messages, flags);
   const auto got = receive_here(messages, flags);
   return got.code() == left_to_kernel ? receive_kernel_only(messages, flags) : got;
+}
+
+result<std::size_t> endpoint::receive_completions(std::span<message> messages) {
+  if (!has_completed_.load(std::memory_order_relaxed)) return std::size_t{0};
+  own_turn t(*this);
+  if (engine_.is_guest()) return std::size_t{0};
+  const auto got = take_fast(messages, message_flag::error_queue);
+  settle_descriptor();
+  return got;
 }
 
 // left_to_kernel: the socket was handed over, and its fast queue is empty.
@@ -425,11 +467,9 @@ result<std::size_t> endpoint::take_fast(std::span<message> messages, int flags) 
   } else if (flags & message_flag::peek) {
     if (packet* first = socket_.front()) fill(messages[count++], *first);
   } else {
-    while (count < messages.size()) {
-      packet* p = socket_.pop();
-      if (p == nullptr) break;
-      fill(messages[count++], *p);
-      release(p);
+    while (count < messages.size() && socket_.front() != nullptr) {
+      fill(messages[count++], *socket_.front());
+      socket_.release_front();
     }
   }
   return count;
@@ -464,7 +504,7 @@ std::size_t endpoint::borrow_fast(std::span<message> messages) {
     if (p == nullptr) break;
     message& m = messages[count++];
     m.data = p->bytes();
-    describe(m, *p);
+    describe(m, *p, p->length);
     p->holder = this;
     m.frame = p;
   }

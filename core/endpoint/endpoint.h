@@ -56,8 +56,9 @@ class endpoint {
   status hand_over(kernel_reason why);
   // Datagrams that the caller moved through the companion himself.
   void count_kernel(std::uint64_t received, std::uint64_t sent, kernel_reason why);
-  // Datagrams that came before the socket was handed over lie in its fast queue.
-  bool has_leftovers() const { return has_leftovers_.load(std::memory_order_acquire); }
+  // Of a socket that was handed over: datagrams that came before lie in its fast queue, and the error queue here has
+  // something that the kernel doesn't know of.
+  int leftovers() const;
   int readiness(time_point now, int asked);
   void become_guest();
   // A call asks for what it has received: its reader is one that we see. Within a turn it also begins to receive here.
@@ -158,7 +159,9 @@ class endpoint {
   std::size_t borrow_fast(std::span<message> messages);
   result<std::size_t> receive_here(std::span<message> messages, int flags);
   error no_leftovers();
-  result<std::size_t> send_by_kernel(std::span<message> messages, int flags, kernel_reason why);  // without a turn
+  status bind_to_send();  // without a turn, and so is the next
+  result<std::size_t> send_by_kernel(std::span<message> messages, int flags, kernel_reason why);
+  std::size_t count_segments(const message& m) const;
   void count_received(std::span<const message> messages);
   result<std::size_t> take_fast(std::span<message> messages, int flags);
   result<std::size_t> take(std::span<message> messages, int flags, time_point now);
@@ -169,11 +172,20 @@ class endpoint {
   void settle_descriptor();
   void end_of_input();
   void fill(message& m, packet& datagram);
-  void describe(message& m, const packet& datagram) const;
+  void describe(message& m, const packet& datagram, std::uint32_t length) const;
   int interface() const;
   void fill_control(message& m, const packet& datagram) const;
   status fill_error(message& m);
   status send_one(const message& m, int flags, time_point now);
+  status send_frame(packet* frame, const message& m, const send_choices& choices, time_point now);
+  bool completes_here(int flags) const;
+  result<std::size_t> receive_completions(std::span<message> messages);
+  void complete_sends(std::uint32_t count);
+  // In pieces.cpp.
+  bool has_more(int flags) const { return (flags & message_flag::more) != 0 || socket_.settings().corked; }
+  status send_piece(const message& m, const send_choices& choices, bool more, time_point now);
+  status send_held_by_kernel(int flags);
+  void take_cork_out(engine::turn& t);
   status check_frame(const message& m) const;
 
   engine& engine_;
@@ -193,6 +205,9 @@ class endpoint {
   // Nothing comes in here until it looks.
   bool is_idle_ = false;
   bool is_being_let_go_ = false;
+  std::atomic<bool> has_completed_{false};       // sends with MSG_ZEROCOPY, which the kernel doesn't know of
+  std::atomic<bool> kernel_holds_{false};        // a datagram in pieces, of which it has had the first
+  std::atomic<std::uint32_t> kernel_pieces_{0};  // of these, with MSG_ZEROCOPY
   bool diverted_ = false, kernel_first_ = false;
   kernel_reason handed_over_for_{};
 };

@@ -12,35 +12,16 @@
 #include "endpoint/endpoint.h"
 #include "host/ports.h"
 #include "socket/group_options.h"
+#include "socket/option_fate.h"
 #include "socket/options.h"
 
 namespace fastudp {
 namespace {
 
-struct option_number {
-  int level, name;
-};
-
-// What the kernel does for the companion and the fast path needn't know: it is about sending through the kernel, or
-// without any effect on what a program sees.
-constexpr option_number harmless_options[] = {{SOL_SOCKET, SO_DEBUG},
-                                              {SOL_SOCKET, SO_KEEPALIVE},
-                                              {SOL_SOCKET, SO_OOBINLINE},
-                                              {SOL_SOCKET, SO_LINGER},
-                                              {SOL_SOCKET, SO_INCOMING_CPU},
-                                              {SOL_SOCKET, SO_BUSY_POLL},
-                                              {SOL_SOCKET, SO_PREFER_BUSY_POLL},
-                                              {SOL_SOCKET, SO_BUSY_POLL_BUDGET},
-                                              {SOL_SOCKET, SO_SNDBUFFORCE},
-                                              {IPPROTO_IP, IP_FREEBIND},
-                                              {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
-                                              {IPPROTO_IPV6, IPV6_FREEBIND}};
-
+// Whether the fast path goes on as before.
 bool is_harmless(int level, int name, std::span<const std::byte> value) {
   const bool switches_off = std::ranges::all_of(value, [](std::byte b) { return b == std::byte{}; });
-  return switches_off || std::ranges::any_of(harmless_options, [&](const option_number& o) {
-           return o.level == level && o.name == name;
-         });
+  return switches_off || fate_of(level, name) != option_fate::kernel;
 }
 
 // Sockets that may have to share their port with another process.
@@ -228,7 +209,8 @@ status endpoint::hand_over(kernel_reason why) {
 }
 
 status endpoint::hand_over(engine::turn& t, kernel_reason why) {
-  if (!kernel_ || engine_.is_strict()) return error{EOPNOTSUPP};
+  // What the user wants isn't what strictness is against.
+  if (!kernel_ || (engine_.is_strict() && why != kernel_reason::rule)) return error{EOPNOTSUPP};
   if (!is_fast()) return {};
   engine_.work(t);
   leave_to_kernel(why);
@@ -252,6 +234,7 @@ void endpoint::move_input_to_kernel() {
 // The claim goes first; what the fast queue holds then stays to be received.
 void endpoint::leave_to_kernel(kernel_reason why) {
   stop_diverting();
+  if (socket_.held().is_holding()) (void)send_held_by_kernel(message_flag::more);  // for what is still to come
   if (why == kernel_reason::forked || why == kernel_reason::unseen_reader) move_input_to_kernel();
   become_kernels(why, has_fast_input());
   socket_.follow({}, nullptr);
@@ -283,6 +266,12 @@ void endpoint::disown(kernel_reason why) {
   engine_.count().by_kernel(why);
 }
 
+int endpoint::leftovers() const {
+  const bool has_datagrams = has_leftovers_.load(std::memory_order_acquire);
+  const bool has_completions = !engine_.is_guest() && socket_.errors_waiting();
+  return (has_datagrams ? ready::readable : 0) | (has_completions ? ready::error : 0);
+}
+
 error endpoint::no_leftovers() {
   has_leftovers_.store(false, std::memory_order_release);
   return error{left_to_kernel};
@@ -299,8 +288,10 @@ status endpoint::set_both(engine::turn& t, int level, int name, std::span<const 
   }
   if (is_group_option(level, name) && is_fast()) return set_group_option(t, level, name, value);
   if (auto set = kernel_->socket().set_option(level, name, value); !set) return set;
-  if (!is_fast()) return {};
-  if (level == SOL_SOCKET && name == SO_RCVBUFFORCE) {  // whether it may be that large is the kernel's to say
+  // UDP_SEGMENT says how many datagrams a send counts for, whoever sends.
+  if (!is_fast() && level != IPPROTO_UDP) return {};
+  if (is_fast() && level == SOL_SOCKET &&
+      name == SO_RCVBUFFORCE) {  // whether it may be that large is the kernel's to say
     take_settings(t);
     return {};
   }
@@ -340,7 +331,13 @@ void endpoint::count_kernel(std::uint64_t received, std::uint64_t sent, kernel_r
 void endpoint::count_received(std::span<const message> messages) {
   for (const message& m : messages) {
     const bool is_local = m.peer.address.is_loopback() || engine_.stack().addresses().contains(m.peer.address);
-    count_kernel(1, 0, !is_fast() ? handed_over_for_ : is_local ? kernel_reason::loopback : kernel_reason::elsewhere);
+    const int segment = joined_size(m.control);
+    const auto size = static_cast<int>(m.length);
+    const auto datagrams = static_cast<std::uint64_t>(segment > 0 ? (size + segment - 1) / segment : 1);
+    count_kernel(datagrams, 0,
+                 !is_fast() ? handed_over_for_
+                 : is_local ? kernel_reason::loopback
+                            : kernel_reason::elsewhere);
   }
 }
 
@@ -404,12 +401,47 @@ result<std::size_t> endpoint::borrow_from_kernel(std::span<message> messages) {
 
 // ---- Sending
 
+// What the kernel would bind by itself, both halves are bound to.
+status endpoint::bind_to_send() {
+  if (!is_fast() || engine_.is_undecided()) return {};
+  own_turn t(*this);
+  return is_fast() && !is_idle_ ? ensure_bound(t) : status{};
+}
+
+// How many datagrams the kernel makes of it.
+std::size_t endpoint::count_segments(const message& m) const {
+  const int own = read_control(m.control, family()).segment;
+  const std::size_t segment = own >= 0 ? static_cast<std::size_t>(own) : socket_.settings().segment;
+  return segment == 0 || m.data.empty() ? 1 : (m.data.size() + segment - 1) / segment;
+}
+
+// Sends with MSG_ZEROCOPY are numbered on one half of the socket only: here, from the first on that wasn't the
+// kernel's.
+bool endpoint::completes_here(int flags) const {
+  if ((flags & message_flag::zero_copy) == 0 || !socket_.settings().zero_copy || engine_.is_guest()) return false;
+  return is_fast() || has_completed_.load(std::memory_order_relaxed);
+}
+
+void endpoint::complete_sends(std::uint32_t count) {
+  if (count == 0) return;
+  own_turn t(*this);
+  if (engine_.is_guest()) return;
+  has_completed_.store(true, std::memory_order_relaxed);
+  socket_.complete_sends(count);
+}
+
 result<std::size_t> endpoint::send_by_kernel(std::span<message> messages, int flags, kernel_reason why) {
+  if (auto bound = bind_to_send(); !bound) return bound.failure();
   kernel_->expect_answer(engine_.time().coarse());
-  const auto sent = kernel_->send(messages, flags);
+  const bool completes = completes_here(flags);
+  const auto sent = kernel_->send(messages, completes ? flags & ~message_flag::zero_copy : flags);
   if (!sent) return sent;
-  count_kernel(0, *sent, why);
+  const bool is_held_there = has_more(flags);
+  kernel_holds_.store(is_held_there, std::memory_order_relaxed);
+  const auto done = kernel_pieces_.exchange(0) + (completes ? static_cast<std::uint32_t>(*sent) : 0);
+  is_held_there ? kernel_pieces_.store(done) : complete_sends(done);
   for (message& m : messages.first(*sent)) {
+    if (!is_held_there) count_kernel(0, count_segments(m), why);
     if (m.frame != nullptr) give_back(m.frame);
   }
   return sent;

@@ -30,6 +30,7 @@ void endpoint::start_anew() {
   socket_.lean_on_kernel();
   if (shared_ != &unshared_ && !engine_.family().use(*shared_, kernel_->cookie())) share(false);
   diverted_ = is_being_let_go_ = false;
+  has_completed_.store(false, std::memory_order_relaxed);
   is_idle_ = is_fast();
   has_leftovers_.store(is_idle_, std::memory_order_release);
   kernel_->count_by(nullptr);
@@ -82,6 +83,7 @@ void endpoint::let_go() {
   if (!is_being_let_go_) return;
   is_being_let_go_ = false;
   move_input_to_kernel();
+  if (socket_.held().is_holding()) (void)send_held_by_kernel(message_flag::more);
   if (is_fast()) {
     is_idle_ = true;
     forget_looks();

@@ -194,13 +194,16 @@ engine::~engine() {
   pthread_join(helper_, nullptr);
 }
 
+void engine::look_at_host(turn& t) {
+  if (view_ == nullptr || guest_) return;
+  view_is_from_ = t.now();
+  view_->update();
+}
+
 std::size_t engine::work(turn& t, std::size_t budget) {
   if (guest_) return 0;
   sends_since_work_ = 0;
-  if (view_ != nullptr && t.now() - view_is_from_ >= view_stays_good) {
-    view_is_from_ = t.now();
-    view_->update();
-  }
+  if (t.now() - view_is_from_ >= view_stays_good) look_at_host(t);
   std::size_t frames = stack_->poll(t.now(), budget);
   while (frames == 0 && program_waits_ && !link_->arm()) frames = stack_->poll(t.now(), budget);
   return frames;

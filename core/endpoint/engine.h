@@ -80,6 +80,8 @@ class engine final : public own_sockets, private socket_events, private host_vie
 
   // Polls the stack for at most `budget` frames and sends what that made. Returns how many frames came.
   std::size_t work(turn& t, std::size_t budget = burst::capacity);
+  // What the host says of its network, now and not some milliseconds later.
+  void look_at_host(turn& t);
   // Sends off what calls have given to the stack, and looks after address resolution while a program only sends.
   void finish_sending(turn& t);
   // Works until `is_ready()` holds, or fails: EAGAIN at the time limit, EINTR. The wish says what for.

@@ -225,8 +225,8 @@ std::size_t engine::look_at(std::span<wait_item> items, std::span<pollfd> watche
     if (item.socket != nullptr && watched[i].fd < 0) {
       const int asked = item.events | ready::error | ready::hang_up;
       there = static_cast<endpoint*>(item.socket)->readiness(now, asked) & asked;
-    } else if (item.socket != nullptr && static_cast<endpoint*>(item.socket)->has_leftovers()) {
-      there |= ready::readable & item.events;
+    } else if (item.socket != nullptr) {
+      there |= static_cast<endpoint*>(item.socket)->leftovers() & (item.events | ready::error);
     }
     item.revents = static_cast<std::int16_t>(there);
     ready_items += there != 0;

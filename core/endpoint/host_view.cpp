@@ -50,6 +50,7 @@ void host_view::neighbour_is(ip_address who, const mac_address* where, bool is_s
 }
 
 void host_view::interface_is(const host_interface& state) {
+  if (below_.with_host() == sharing::loopback) return below_.out().set_local_mtu(state.mtu);
   const bool is_usable = state.is_up && state.is_ethernet && state.mac == below_.device().mac;
   below_.out().set_mtu(state.mtu);
   below_.out().set_usable(is_usable);

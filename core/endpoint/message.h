@@ -13,7 +13,8 @@ namespace fastudp {
 // Linux's numbers, so that they pass through unchanged.
 namespace message_flag {
 inline constexpr int peek = 0x2, control_truncated = 0x8, truncated = 0x20, dont_wait = 0x40, confirm = 0x800,
-                     error_queue = 0x2000, no_signal = 0x4000, wait_for_one = 0x10000;
+                     error_queue = 0x2000, no_signal = 0x4000, more = 0x8000, wait_for_one = 0x10000,
+                     zero_copy = 0x4000000;
 // Ours: the rest of a burst, of which something has been received. A pending error is then left for the next call.
 inline constexpr int continued = 1 << 30;
 }  // namespace message_flag

@@ -17,6 +17,13 @@ enum class checksum_state : std::uint8_t {
   partial,   // only the pseudo header's sum stands in the field: a local kernel left the rest to its "hardware"
 };
 
+// Whether a program may be given a datagram together with the one before it (UDP_GRO).
+enum class joining : std::uint8_t {
+  if_alike,  // off the wire: when both came in one burst and are of one flow
+  alone,
+  always,  // a piece of one UDP_SEGMENT send, or of what the kernel had put together
+};
+
 // Metadata of one frame; the bytes stay where the device put them. A packet is owned by exactly one burst or queue.
 struct alignas(64) packet {
   std::byte* frame = nullptr;  // the buffer's first byte
@@ -33,6 +40,7 @@ struct alignas(64) packet {
   std::uint32_t transport = 0;  // offset of the transport header, once known
   checksum_state checksum = checksum_state::unknown;
   std::uint8_t priority = 0;  // to be sent with, 0 to 7, for a link that tags (802.1Q)
+  joining joins = joining::if_alike;
 
   std::byte* data() { return frame + begin; }
   std::span<std::byte> bytes() { return {data(), length}; }
@@ -70,6 +78,7 @@ struct alignas(64) packet {
     network = transport = 0;
     checksum = checksum_state::unknown;
     priority = 0;
+    joins = joining::if_alike;
   }
 };
 

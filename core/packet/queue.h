@@ -17,6 +17,7 @@ class packet_queue {
   bool empty() const { return head_ == nullptr; }
   std::size_t size() const { return size_; }
   packet* front() const { return head_; }
+  packet* back() const { return head_ == nullptr ? nullptr : tail_; }
 
   void push(packet* p) {
     p->next = nullptr;

@@ -19,6 +19,19 @@ bool error_queue::push(const queued_error& what, std::span<const std::byte> payl
   return false;
 }
 
+void error_queue::complete(std::uint32_t first, std::uint32_t last, bool copied, std::uint32_t limit,
+                           frame_store& store) {
+  queued_error newest;
+  if (packet* back = queue_.back()) std::memcpy(&newest, back->frame, sizeof newest);
+  if (newest.is_completion() && newest.data + 1 == first) {
+    newest.data = last;
+    std::memcpy(queue_.back()->frame, &newest, sizeof newest);
+    return;
+  }
+  const std::uint8_t code = copied ? SO_EE_CODE_ZEROCOPY_COPIED : 0;
+  push({.origin = SO_EE_ORIGIN_ZEROCOPY, .icmp_code = code, .info = first, .data = last}, {}, limit, store);
+}
+
 bool error_queue::peek(queued_error& what) const {
   if (queue_.empty()) return false;
   std::memcpy(&what, queue_.front()->frame, sizeof what);

@@ -1,6 +1,7 @@
 #include "socket/options.h"
 
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -83,7 +84,8 @@ std::uint32_t buffer_size(int wanted, std::uint32_t most, int least) {
 
 constexpr option_row options[] = {
     constant<SOCK_DGRAM>(SO_TYPE),
-    constant<AF_INET>(SO_DOMAIN),
+    {SOL_SOCKET, SO_DOMAIN,
+     [](udp_socket& s, time_point) -> result<int> { return s.family() == ip_family::v4 ? AF_INET : AF_INET6; }},
     constant<IPPROTO_UDP>(SO_PROTOCOL),
     constant<0>(SO_ACCEPTCONN),
     {SOL_SOCKET, SO_ERROR, [](udp_socket& s, time_point) -> result<int> { return s.take_error(); }},
@@ -106,11 +108,15 @@ constexpr option_row options[] = {
        return {};
      }},
     constant<1>(SO_SNDLOWAT),
-    {SOL_SOCKET, SO_RCVTIMEO, nullptr, nullptr, &socket_settings::receive_timeout},
-    {SOL_SOCKET, SO_SNDTIMEO, nullptr, nullptr, &socket_settings::send_timeout},
+    {SOL_SOCKET, SO_RCVTIMEO_OLD, nullptr, nullptr, &socket_settings::receive_timeout},
+    {SOL_SOCKET, SO_RCVTIMEO_NEW, nullptr, nullptr, &socket_settings::receive_timeout},
+    {SOL_SOCKET, SO_SNDTIMEO_OLD, nullptr, nullptr, &socket_settings::send_timeout},
+    {SOL_SOCKET, SO_SNDTIMEO_NEW, nullptr, nullptr, &socket_settings::send_timeout},
     port_flag<&port_entry::reuse_address>(SO_REUSEADDR),
     port_flag<&port_entry::reuse_port>(SO_REUSEPORT),
     flag<&socket_settings::broadcast>(SOL_SOCKET, SO_BROADCAST),
+    {SOL_SOCKET, SO_ZEROCOPY, [](udp_socket& s, time_point) -> result<int> { return s.settings().zero_copy; },
+     [](udp_socket& s, int value) -> status { return set_bit(s.settings().zero_copy, value); }},
     {IPPROTO_IP, IP_TTL,
      [](udp_socket& s, time_point) -> result<int> { return s.settings().ttl < 0 ? default_ttl : s.settings().ttl; },
      [](udp_socket& s, int value) -> status {
@@ -163,6 +169,20 @@ constexpr option_row options[] = {
     flag<&socket_settings::receive_packet_info>(IPPROTO_IP, IP_PKTINFO),
     flag<&socket_settings::receive_ttl>(IPPROTO_IP, IP_RECVTTL),
     flag<&socket_settings::receive_tos>(IPPROTO_IP, IP_RECVTOS),
+
+    {IPPROTO_UDP, UDP_SEGMENT, [](udp_socket& s, time_point) -> result<int> { return s.settings().segment; },
+     [](udp_socket& s, int value) -> status {
+       if (value < 0 || value > UINT16_MAX) return error{EINVAL};
+       s.settings().segment = static_cast<std::uint16_t>(value);
+       return {};
+     }},
+    // Whoever takes the cork out pushes what is held.
+    flag<&socket_settings::corked>(IPPROTO_UDP, UDP_CORK),
+    {IPPROTO_UDP, UDP_GRO, [](udp_socket& s, time_point) -> result<int> { return s.settings().receive_joined; },
+     [](udp_socket& s, int value) -> status {
+       s.receive_joined(value != 0);
+       return {};
+     }},
 
     {IPPROTO_IPV6, IPV6_V6ONLY, [](udp_socket& s, time_point) -> result<int> { return s.entry().v6_only; },
      [](udp_socket& s, int value) -> status { return s.set_v6_only(value != 0); }},
@@ -265,8 +285,9 @@ std::size_t write_timeout(duration timeout, std::span<std::byte> to) {
 
 status set_option(udp_socket& socket, int level, int name, std::span<const std::byte> value, time_point now) {
   if (level == IPPROTO_IPV6 && socket.family() == ip_family::v4) return error{ENOPROTOOPT};
-  // Options of sockets and of IPv6 are whole integers at least, whether they are known or not.
-  if ((level == SOL_SOCKET || level == IPPROTO_IPV6) && value.size() < sizeof(int)) return error{EINVAL};
+  // Options of sockets, of UDP and of IPv6 are whole integers at least, whether they are known or not.
+  if ((level == SOL_SOCKET || level == IPPROTO_UDP || level == IPPROTO_IPV6) && value.size() < sizeof(int))
+    return error{EINVAL};
   if (is_group_option(level, name)) return set_group_option(socket, level, name, value, now);
   const option_row* row = find(level, name);
   if (row != nullptr && row->timeout != nullptr) {

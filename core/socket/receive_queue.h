@@ -26,6 +26,7 @@ class receive_queue {
   bool empty() const { return packets_.empty(); }
   std::size_t size() const { return packets_.size(); }
   packet* front() const { return packets_.front(); }
+  packet* back() const { return packets_.back(); }
   std::uint32_t bytes() const { return used_; }
 
   // Takes ownership if it returns true; false: no room (an empty queue takes any datagram).
@@ -36,6 +37,12 @@ class receive_queue {
     used_ += charge;
     packets_.push(p);
     return true;
+  }
+  // As more bytes of the datagram before it, which there was room for.
+  void join(packet* p) {
+    p->charge = p->length;
+    used_ += p->charge;
+    packets_.push(p);
   }
   packet* pop() {
     packet* p = packets_.pop();

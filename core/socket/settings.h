@@ -41,6 +41,10 @@ struct socket_settings {
   int mtu_discover = 1;  // IP_PMTUDISC_WANT
   bool receive_errors = false;
   bool receive_packet_info = false, receive_ttl = false, receive_tos = false;
+  std::uint16_t segment = 0;    // UDP_SEGMENT; 0: a send is one datagram
+  bool receive_joined = false;  // UDP_GRO
+  bool corked = false;          // UDP_CORK
+  bool zero_copy = false;       // SO_ZEROCOPY
 
   // Of IPv6 sockets, for datagrams over IPv6; what is above holds for those over IPv4.
   struct ipv6 {
@@ -58,8 +62,8 @@ struct socket_settings {
 
   // Whether anything is to be said of a datagram in control messages.
   bool wants_facts() const {
-    return receive_packet_info || receive_ttl || receive_tos || v6.receive_packet_info || v6.receive_hops ||
-           v6.receive_traffic_class || v6.receive_packet_info_2292 || v6.receive_hops_2292;
+    return receive_joined || receive_packet_info || receive_ttl || receive_tos || v6.receive_packet_info ||
+           v6.receive_hops || v6.receive_traffic_class || v6.receive_packet_info_2292 || v6.receive_hops_2292;
   }
 };
 

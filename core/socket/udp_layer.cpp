@@ -18,6 +18,7 @@ packet* udp_layer::keep(packet* datagram) {
 }
 
 void udp_layer::deliver(std::span<arrival> arrivals, time_point) {
+  ++burst_;
   for (arrival& each : arrivals) {
     if (each.group) {
       each.taken = deliver_to_group(each);

@@ -42,6 +42,8 @@ class udp_layer final : public datagram_sink {
   counters& count() { return count_; }
   socket_events& events() { return events_; }
   const buffer_limits& limits() const { return limits_; }
+  // Which burst of datagrams is being delivered.
+  std::uint64_t burst() const { return burst_; }
 
  private:
   bool deliver_to_group(const arrival& datagram);
@@ -54,6 +56,7 @@ class udp_layer final : public datagram_sink {
   stack* below_ = nullptr;
   port_table ports_;
   udp_socket* members_ = nullptr;
+  std::uint64_t burst_ = 0;
 };
 
 }  // namespace fastudp

@@ -14,8 +14,6 @@
 namespace fastudp {
 namespace {
 
-constexpr std::size_t longest_ip_datagram = 65'535;
-
 // What IP_MTU_DISCOVER says: whether DF is set, whether we fragment, whose MTU counts.
 struct discovery {
   bool always_df, df_when_it_fits, may_fragment, ignore_path;
@@ -171,12 +169,14 @@ ip_choices udp_socket::choices_v6(const path& way, const send_choices& choices) 
 }
 
 // Fails here, before anything is built, and says so in the error queue as Linux does.
-status udp_socket::check_size(const path& way, const ip_choices& ip, std::size_t total, const endpoint_address& to) {
+status udp_socket::check_size(const path& way, const ip_choices& ip, bool in_segments, std::size_t total,
+                              const endpoint_address& to) {
   const bool is_local = way.kind == path_kind::local;
-  const std::uint32_t mtu =
-      ip.ignore_path_mtu && !is_local ? layer_.below().out().mtu(way.destination.family()) : way.mtu;
-  const std::size_t uncounted = way.is_v4() ? 0 : ipv6_size;
-  if (total <= (ip.may_fragment ? longest_ip_datagram + uncounted : mtu)) return {};
+  const std::uint32_t longest = longest_ip_datagram + (way.is_v4() ? 0 : ipv6_size);  // IPv6 doesn't count its header
+  const std::uint32_t mtu = in_segments                       ? longest
+                            : ip.ignore_path_mtu && !is_local ? layer_.below().out().mtu(way.destination.family())
+                                                              : way.mtu;
+  if (total <= (ip.may_fragment ? longest : mtu)) return {};
   if (wants_errors(way.is_v4())) {
     errors_.push({.code = EMSGSIZE,
                   .origin = SO_EE_ORIGIN_LOCAL,
@@ -190,7 +190,7 @@ status udp_socket::check_size(const path& way, const ip_choices& ip, std::size_t
 }
 
 result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoint_address* to,
-                                                  const send_choices& choices, time_point now) {
+                                                  const send_choices& choices, time_point now, extent of) {
   // Linux binds before it looks at anything else.
   if (auto bound = bind_ephemeral(); !bound) return bound.failure();
   const bool is_v4 = family_ == ip_family::v4 || (to != nullptr ? to->address : entry_.remote.address).is_v4();
@@ -206,20 +206,29 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   if (to != nullptr && !check_family(to->address)) return error{family_ == ip_family::v4 ? EAFNOSUPPORT : ENETUNREACH};
   const endpoint_address destination = to != nullptr ? *to : entry_.remote;
   auto way = path_to(destination.address, source_for(destination.address, choices), now);
-  const std::size_t total = size + udp_size + (way ? (*way)->ip_size() : ipv4_size);
+  const std::size_t segment = choices.segment >= 0 ? static_cast<std::size_t>(choices.segment) : settings_.segment;
+  const std::size_t headers = udp_size + (way ? (*way)->ip_size() : ipv4_size);
+  const std::size_t total = headers + (segment != 0 ? std::min(size, segment) : size);
   if (has_companion_) {
     if (!way) why_kernel_ = kernel_reason::route;
     if (!way || is_the_kernels(**way, destination, total)) return error{left_to_kernel};
   }
   if (!way) return way.failure();
   if ((*way)->kind == path_kind::broadcast && !settings_.broadcast) return error{EACCES};
-  ip_choices ip = choices_for(**way, choices, total);
+  ip_choices ip = choices_for(**way, choices, headers + size);
   ip.ports = std::uint32_t{entry_.local.port} << 16 | destination.port;
-  if (auto fits = check_size(**way, ip, total, destination); !fits) return fits.failure();
-  if (const int pending = take_error()) return error{pending};
-  if (shut_writing_) return error{EPIPE};
+  if (auto fits = check_size(**way, ip, segment != 0, headers + size, destination); !fits) return fits.failure();
+  if (of != extent::all_pieces) {
+    if (const int pending = take_error()) return error{pending};
+    if (shut_writing_) return error{EPIPE};
+  }
+  if (segment != 0 && of != extent::first_piece) {
+    const auto fits = check_segments(**way, ip, size, segment);
+    if (!fits && choices.completes) complete_sends(1, false);  // Linux has made the datagram by now
+    if (!fits) return fits.failure();
+  }
   if (choices.confirm) layer_.below().neighbours().confirm((*way)->next_hop, now);
-  return departure{destination, *way, ip};
+  return departure{destination, *way, ip, segment < size ? static_cast<std::uint32_t>(segment) : 0};
 }
 
 // The loopback interface's number is 1 on every Linux.
@@ -272,23 +281,45 @@ void udp_socket::write_header(const departure& by, packet* p, std::span<const st
 
 status udp_socket::send(std::span<const std::byte> payload, const endpoint_address* to, const send_choices& choices,
                         time_point now) {
+  const auto sent = send_whole(payload, to, choices, now);
+  if (sent && choices.completes) complete_sends(1);
+  return sent;
+}
+
+status udp_socket::send_whole(std::span<const std::byte> payload, const endpoint_address* to,
+                              const send_choices& choices, time_point now) {
   const auto by = prepare(payload.size(), to, choices, now);
   if (!by) return by.failure();
+  if (by->segment != 0) return send_segments(*by, payload, now);
+  packet* p = datagram_of(*by, payload);
+  return p != nullptr ? depart(*by, p, now) : error{ENOBUFS};
+}
+
+packet* udp_socket::datagram_of(const departure& by, std::span<const std::byte> payload) {
   packet* p = layer_.below().out().take_datagram(static_cast<std::uint32_t>(udp_size + payload.size()));
-  if (p == nullptr) return error{ENOBUFS};
+  if (p == nullptr) return nullptr;
   p->length = static_cast<std::uint32_t>(payload.size());
-  write_header(*by, p, payload);
-  return depart(*by, p, now);
+  p->joins = joining::alone;
+  write_header(by, p, payload);
+  return p;
 }
 
 status udp_socket::send_packet(packet* payload, const endpoint_address* to, const send_choices& choices,
                                time_point now) {
   const auto by = prepare(payload->length, to, choices, now);
   if (!by) return by.failure();
+  if (by->segment != 0) {
+    if (auto sent = send_segments(*by, payload->bytes(), now); !sent) return sent;
+    if (choices.completes) complete_sends(1);
+    release(payload);
+    return {};
+  }
   payload->checksum = checksum_state::unknown;
+  payload->joins = joining::alone;
   write_header(*by, payload, {});
   // From here on the packet is gone, and so a full link is a loss, as on Linux.
   (void)depart(*by, payload, now);
+  if (choices.completes) complete_sends(1);
   return {};
 }
 
@@ -301,13 +332,20 @@ status udp_socket::depart(const departure& by, packet* datagram, time_point now)
 packet* udp_socket::pop_error(queued_error& what) {
   packet* p = errors_.pop(what);
   queued_error next;
-  const auto is_reported = [](const queued_error& e) { return e.origin != SO_EE_ORIGIN_LOCAL; };
-  if (errors_.peek(next) && is_reported(next)) {
+  if (errors_.peek(next) && next.is_icmp()) {
     pending_error_ = next.code;
-  } else if (p != nullptr && is_reported(what)) {
+  } else if (p != nullptr && what.is_icmp()) {
     pending_error_ = 0;
   }
   return p;
+}
+
+void udp_socket::complete_sends(std::uint32_t count, bool copied) {
+  if (count == 0) return;
+  const std::uint32_t first = completed_sends_;
+  completed_sends_ += count;
+  errors_.complete(first, completed_sends_ - 1, copied, settings_.receive_buffer, layer_.below().store());
+  layer_.events().became_ready(*this);
 }
 
 bool udp_socket::hears(const ip_address& group, const ip_address& source) const {
@@ -321,9 +359,34 @@ void udp_socket::leave_groups(time_point now) {
 
 int udp_socket::take_error() { return std::exchange(pending_error_, 0); }
 
+// What a program gets as one datagram, with UDP_GRO, is kept or lost as one.
+bool udp_socket::keep(packet* datagram) {
+  auto place = place_in_row::first;
+  if (settings_.receive_joined) [[unlikely]]
+    place = row_.add(received_.back(), *datagram, layer_.burst());
+  datagram->joins = place == place_in_row::piece || place == place_in_row::joined ? joining::always : joining::alone;
+  if (place == place_in_row::piece) {
+    received_.join(datagram);
+    return true;
+  }
+  if (place != place_in_row::piece_of_lost && received_.push(datagram, settings_.receive_buffer)) return true;
+  row_.lose();
+  return false;
+}
+
+void udp_socket::receive_joined(bool wanted) {
+  settings_.receive_joined = wanted;
+  row_ = {};
+}
+
+void udp_socket::release_front() {
+  release(received_.pop());
+  while (received_.front() != nullptr && received_.front()->joins == joining::always) release(received_.pop());
+}
+
 void udp_socket::accept(packet* datagram) {
   const bool was_empty = received_.empty();
-  if (!received_.push(datagram, settings_.receive_buffer)) {
+  if (!keep(datagram)) {
     layer_.count().dropped(drop::queue_full);
     release(datagram);
     return;

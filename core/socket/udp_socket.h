@@ -7,10 +7,13 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "socket/cork.h"
+#include "socket/datagram_row.h"
 #include "socket/error_queue.h"
 #include "socket/memberships.h"
 #include "socket/port_table.h"
 #include "socket/receive_queue.h"
+#include "socket/send_choices.h"
 #include "socket/settings.h"
 #include "stack/path.h"
 
@@ -20,16 +23,6 @@ class udp_layer;
 
 // Instead of an errno, from sending on a socket that has a companion: this datagram is the kernel's to send.
 inline constexpr int left_to_kernel = 4096;  // beyond the last errno
-
-// What one datagram may have of its own, instead of the socket's settings.
-struct send_choices {
-  ip_address source{};                // any: the socket's
-  int interface = 0;                  // to leave by; 0: the one that the route says
-  int ttl = -1, tos = -1;             // of IPv4; -1: the socket's
-  int hops = -1, traffic_class = -1;  // of IPv6, likewise
-  bool confirm = false;               // the peer is known to be alive (MSG_CONFIRM)
-  int refusal = 0;  // errno: they can't be had, which Linux says after it has looked at the destination
-};
 
 class udp_socket {
  public:
@@ -65,14 +58,27 @@ class udp_socket {
   // Sends a packet that holds the payload already, with headroom for all headers. Takes ownership when it succeeds.
   status send_packet(packet* payload, const endpoint_address* to, const send_choices& choices, time_point now);
 
-  // The oldest datagram, or null. pop() gives it to the caller.
+  // A piece of a datagram that is held back while there is `more` to come. left_to_kernel: of the first, the kernel has
+  // to hold it; of the last, all of it is still held, and the kernel's to send.
+  status send_piece(std::span<const std::byte> payload, const endpoint_address* to, const send_choices& choices,
+                    bool more, time_point now);
+  // What is held goes.
+  status push(time_point now);
+  cork& held() { return cork_; }
+  const cork& held() const { return cork_; }
+
+  // The oldest datagram, or null; behind it those that are read together with it. pop() gives it alone to the caller.
   packet* front() const { return received_.front(); }
   packet* pop() { return received_.pop(); }
+  // The oldest has been read, with all that go with it.
+  void release_front();
   error_queue& errors() { return errors_; }
   // The oldest of the error queue, as error_queue::pop gives it. As on Linux, the pending error is then that of the
   // next, or none.
   packet* pop_error(queued_error& what);
-  // The pending error, as a positive errno or 0; it is cleared.
+  // So many sends with MSG_ZEROCOPY are done. They are numbered in their order.
+  void complete_sends(std::uint32_t count,
+                      bool copied = true);  // The pending error, as a positive errno or 0; it is cleared.
   int take_error();
   bool has_pending_error() const { return pending_error_ != 0; }
   bool errors_waiting() const { return !errors_.empty(); }
@@ -84,6 +90,8 @@ class udp_socket {
 
   // Whether a datagram to a group, of which other sockets may be the members, is for this one too.
   bool hears(const ip_address& group, const ip_address& source) const;
+  // UDP_GRO.
+  void receive_joined(bool wanted);
   memberships& groups() { return groups_; }
   void leave_groups(time_point now);
   udp_socket* next_member = nullptr;  // the layer's list of those that are in groups
@@ -103,9 +111,19 @@ class udp_socket {
     endpoint_address to;
     path* way;
     ip_choices ip;
+    std::uint32_t segment;  // bytes of each datagram but the last; 0: there is but one
   };
-  result<departure> prepare(std::size_t size, const endpoint_address* to, const send_choices& choices, time_point now);
+  // Linux checks the pieces of one datagram as they come, and the whole when it goes.
+  enum class extent : std::uint8_t { whole, first_piece, all_pieces };
+  result<departure> prepare(std::size_t size, const endpoint_address* to, const send_choices& choices, time_point now,
+                            extent of = extent::whole);
+  status send_whole(std::span<const std::byte> payload, const endpoint_address* to, const send_choices& choices,
+                    time_point now);
+  status push_held(time_point now);
+  status check_next_piece(std::size_t size, time_point now);
+  send_choices choices_to_hold(const departure& by, const send_choices& choices) const;
   status bind_ephemeral();
+  bool keep(packet* datagram);
   bool is_by_another_interface(const send_choices& choices) const;
   ip_address source_for(const ip_address& destination, const send_choices& choices) const;
   bool is_the_kernels(const path& way, const endpoint_address& to, std::size_t total);
@@ -114,7 +132,11 @@ class udp_socket {
   bool wants_errors(bool of_v4) const { return of_v4 ? settings_.receive_errors : settings_.v6.receive_errors; }
   ip_choices choices_v6(const path& way, const send_choices& choices) const;
   ip_choices choices_for(const path& way, const send_choices& choices, std::size_t total) const;
-  status check_size(const path& way, const ip_choices& ip, std::size_t total, const endpoint_address& to);
+  status check_size(const path& way, const ip_choices& ip, bool in_segments, std::size_t total,
+                    const endpoint_address& to);
+  status check_segments(const path& way, const ip_choices& ip, std::size_t size, std::size_t segment) const;
+  packet* datagram_of(const departure& by, std::span<const std::byte> payload);
+  status send_segments(const departure& by, std::span<const std::byte> payload, time_point now);
   status depart(const departure& by, packet* datagram, time_point now);
   void write_header(const departure& by, packet* p, std::span<const std::byte> payload_to_copy);
 
@@ -122,12 +144,15 @@ class udp_socket {
   socket_settings settings_;
   port_entry entry_;
   receive_queue received_;
+  datagram_row row_;  // the last of received_
   error_queue errors_;
   memberships groups_;
+  cork cork_;
   path path_;
   ip_address source_;  // to send from; any: the path's choice
   ip_family family_;
   int pending_error_ = 0;
+  std::uint32_t completed_sends_ = 0;
   kernel_reason why_kernel_{};
   bool has_companion_ = false;
   bool address_is_chosen_ = false, port_is_chosen_ = false;  // by bind, so that disconnecting keeps them

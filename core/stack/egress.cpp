@@ -13,7 +13,6 @@ namespace fastudp {
 namespace {
 
 constexpr std::uint16_t dont_fragment = 0x4000, more_fragments = 0x2000;
-constexpr std::uint32_t longest_ip_datagram = 65'535;
 
 ip_address loopback(ip_family family) {
   ipv6_address one;
@@ -35,7 +34,7 @@ result<path> egress::classify(ip_address destination, ip_address source) const {
   way.mtu = mtu(destination.family());
   if (destination.is_loopback() || with_.addresses.contains(destination)) {
     way.kind = path_kind::local;
-    way.mtu = longest_ip_datagram;
+    way.mtu = local_mtu_;
     way.source = source.is_any() ? destination : source;
     if (source.is_any() && destination.is_loopback()) way.source = loopback(destination.family());
     return way;
@@ -101,6 +100,11 @@ path egress::classify_shared(ip_address destination, ip_address source) const {
 
 void egress::set_mtu(std::uint32_t mtu) {
   mtu_ = std::min(mtu, with_.link.info().mtu);
+  invalidate_paths();
+}
+
+void egress::set_local_mtu(std::uint32_t mtu) {
+  local_mtu_ = std::min(mtu, longest_ip_datagram);
   invalidate_paths();
 }
 
@@ -226,18 +230,19 @@ status egress::send(const path& way, packet* payload, const ip_choices& choices,
   if ((way.is_v4() ? total : payload->length) > longest_ip_datagram) return release(payload), error{EMSGSIZE};
   payload->transport = payload->begin;
   payload->priority = choices.priority;
-  const std::uint32_t limit = choices.ignore_path_mtu ? mtu(way.destination.family()) : way.mtu;
-  if (way.kind != path_kind::local && total > limit) {
-    if (!choices.may_fragment) return release(payload), error{EMSGSIZE};
-    return send_fragments(way, payload, choices, now);
-  }
+  const bool is_narrowed = way.kind != path_kind::local && choices.ignore_path_mtu;
+  const std::uint32_t limit = is_narrowed ? mtu(way.destination.family()) : way.mtu;
+  if (total > limit && !choices.may_fragment) return release(payload), error{EMSGSIZE};
+  if (total > limit && way.kind != path_kind::local) return send_fragments(way, payload, choices, now);
   if (!way.is_v4()) {
     push_ipv6(way, payload, choices, choices.protocol);
     return emit(way, payload, choices, now);
   }
   // RFC 6864 4.1: the identification of a datagram that can't be fragmented has no meaning.
-  const std::uint16_t identification =
-      choices.dont_fragment ? std::uint16_t{0} : static_cast<std::uint16_t>(random_.next());
+  const std::uint16_t identification = choices.dont_fragment ? std::uint16_t{0}
+                                       : choices.identification >= 0
+                                           ? static_cast<std::uint16_t>(choices.identification)
+                                           : static_cast<std::uint16_t>(random_.next());
   push_ipv4(way, payload, choices, choices.dont_fragment ? dont_fragment : std::uint16_t{0}, identification);
   return emit(way, payload, choices, now);
 }

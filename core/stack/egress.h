@@ -26,6 +26,8 @@
 
 namespace fastudp {
 
+inline constexpr std::uint32_t longest_ip_datagram = 65'535;
+
 class egress final : public frame_output, public neighbour_events {
  public:
   // What egress works with; all of it outlives it.
@@ -69,6 +71,8 @@ class egress final : public frame_output, public neighbour_events {
   // Of the interface now: the link's own, or less.
   std::uint32_t mtu(ip_family of) const { return of == ip_family::v4 ? mtu_ : std::min(mtu_, mtu_v6_); }
   void set_mtu(std::uint32_t mtu);
+  // Of the way to our own addresses, which is the loopback interface's where the host has one.
+  void set_local_mtu(std::uint32_t mtu);
   // What a router said, for IPv6 alone: the largest datagram on this link, and the hop limit where nobody chose one.
   void set_mtu_v6(std::uint32_t mtu);
   void set_hop_limit(std::uint8_t hops) { hop_limit_ = hops; }
@@ -106,7 +110,7 @@ class egress final : public frame_output, public neighbour_events {
   random_source& random_;
   std::uint64_t flow_secret_;
   std::uint64_t generation_ = 1;
-  std::uint32_t mtu_, mtu_v6_;
+  std::uint32_t mtu_, mtu_v6_, local_mtu_ = longest_ip_datagram;
   std::uint8_t hop_limit_ = ip_choices{}.ttl;
   bool usable_ = true;
   burst burst_;

@@ -47,6 +47,7 @@ packet* frame_store::copy(const packet& original) {
   p->transport = original.transport + shift;
   p->length = original.length;
   p->checksum = original.checksum;
+  p->joins = original.joins;
   return p;
 }
 

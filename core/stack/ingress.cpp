@@ -144,6 +144,7 @@ void ingress::receive_ipv4(packet* p, bool link_unicast, bool local, time_point 
   if (is_fragment) {
     ip.datagram = p = with_.fragments.add(p, now);
     if (p == nullptr) return;
+    p->joins = joining::alone;
     const auto whole = *view<ipv4>::parse(p->bytes());
     size = static_cast<std::uint32_t>(whole.size());
     ip.tos = tos_of(whole);

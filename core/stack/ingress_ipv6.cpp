@@ -130,6 +130,7 @@ void ingress::receive_ipv6_fragment(ip_arrival& ip, const ipv6_chain& chain, tim
   }
   ip.datagram = p = with_.fragments.add(p, chain, now);
   if (p == nullptr) return;
+  p->joins = joining::alone;
   ip.tos = facts_of(*view<ipv6>::parse(p->bytes())).tos;
   follow_chain(ip, walk(p->bytes()), now);
 }

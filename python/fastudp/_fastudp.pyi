@@ -14,7 +14,9 @@ DONTWAIT: int
 CONFIRM: int
 ERRQUEUE: int
 NOSIGNAL: int
+MORE: int
 WAITFORONE: int
+ZEROCOPY: int
 READABLE: int
 WRITABLE: int
 ERROR: int

@@ -2,12 +2,15 @@
 // system call is made per packet.
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -121,6 +124,46 @@ static void a_lock_is_taken_per_call_and_not_per_packet(void** state) {
   }
 }
 
+// ---- Many datagrams in one call, one datagram of many calls, and what is told of sends that are done
+
+enum { segment = 100, segments_per_send = 60, sends = 3000 };
+
+static void set_number(fastudp_socket* socket, int level, int name, int value) {
+  assert_int_equal(fastudp_socket_set_option(socket, level, name, &value, sizeof value), 0);
+}
+
+static void send_and_receive(struct hosts* hosts, int count) {
+  static char out[segment * segments_per_send], in[sizeof out];
+  const fastudp_addr to = server_address();
+  for (int i = 0; i < count; ++i) {
+    const int64_t half = sizeof out / 2;
+    assert_int_equal(fastudp_sendto(hosts->client.socket, out, (size_t)half, FASTUDP_MORE, &to), half);
+    assert_int_equal(fastudp_sendto(hosts->client.socket, out, (size_t)half, FASTUDP_ZEROCOPY, &to), half);
+    for (int64_t got = 0; got < 2 * half;) {
+      const int64_t some = fastudp_recvfrom(hosts->server.socket, in, sizeof in, 0, NULL);
+      assert_in_range(some, 1, 2 * half - got);
+      got += some;
+    }
+    assert_int_equal(fastudp_recvfrom(hosts->client.socket, in, sizeof in, FASTUDP_ERRQUEUE, NULL), 0);
+  }
+}
+
+static void many_datagrams_in_one_call_cost_one_lock_and_no_memory(void** state) {
+  struct hosts* hosts = *state;
+  set_number(hosts->client.socket, IPPROTO_UDP, UDP_SEGMENT, segment);
+  set_number(hosts->client.socket, SOL_SOCKET, SO_ZEROCOPY, 1);
+  set_number(hosts->server.socket, IPPROTO_UDP, UDP_GRO, 1);
+  send_and_receive(hosts, 10);
+  const int before = atomic_load(&memory_calls);
+  const uint64_t locks = stats_of(hosts->client.stack).lock_acquisitions;
+  const uint64_t sent = stats_of(hosts->client.stack).tx_datagrams;
+  send_and_receive(hosts, sends);
+  assert_int_equal(atomic_load(&memory_calls) - before, 0);
+  assert_int_equal(stats_of(hosts->client.stack).tx_datagrams - sent, sends * segments_per_send);
+  // Two sends and a look at the error queue; stats_of itself takes the lock.
+  assert_in_range(stats_of(hosts->client.stack).lock_acquisitions - locks, sends * 3, sends * 3 + 100);
+}
+
 // ---- System calls: a child makes the round trips, its parent counts what it asks the kernel for.
 
 enum { marker = -4242 };  // closing this tells the parent that counting begins or ends
@@ -179,6 +222,7 @@ int main(void) {
       cmocka_unit_test(opening_allocates_so_the_counting_works),
       live_test(the_data_path_allocates_nothing),
       live_test(a_lock_is_taken_per_call_and_not_per_packet),
+      live_test(many_datagrams_in_one_call_cost_one_lock_and_no_memory),
       cmocka_unit_test(no_system_call_is_made_per_packet),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,14 +1,18 @@
 // Sockets with a half in the kernel: host: and loop:, sockets that a program brings along, hand-over, waiting for many
 // things, forks. The kernel's own sockets are the other side, over loopback.
 
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -422,6 +426,43 @@ static void a_child_that_only_closes_what_it_inherits_changes_nothing(void** sta
   assert_int_equal(fastudp_stack_close(stack), 0);
 }
 
+static struct ifreq loopback_interface(int mtu) {
+  struct ifreq out = {.ifr_name = "lo"};
+  out.ifr_mtu = mtu;
+  return out;
+}
+
+/* In a network of its own, as the machine's isn't to be changed; 0 is success. */
+static int change_the_mtu(void) {
+  if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return 0;
+  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  struct ifreq up = {.ifr_name = "lo", .ifr_flags = IFF_UP}, narrow = loopback_interface(1500);
+  fastudp_stack* stack;
+  fastudp_socket* s;
+  const int always_df = IP_PMTUDISC_DO;
+  fastudp_addr to = loopback(9);
+  static char data[2000];
+  if (ioctl(fd, SIOCSIFFLAGS, &up) != 0 || fastudp_stack_open(&stack, "loop:", NULL, NULL, 0) != 0) return 1;
+  if (fastudp_socket_open(stack, FASTUDP_IPV4, &s) != 0) return 2;
+  if (fastudp_socket_set_option(s, IPPROTO_IP, IP_MTU_DISCOVER, &always_df, sizeof always_df) != 0) return 3;
+  if (fastudp_socket_bind(s, &to) != 0 || fastudp_sendto(s, data, sizeof data, 0, &to) != sizeof data) return 4;
+  if (ioctl(fd, SIOCSIFMTU, &narrow) != 0 || fastudp_stack_host_changed(stack) != 0) return 5;
+  if (fastudp_sendto(s, data, sizeof data, 0, &to) != -EMSGSIZE) return 6;
+  fastudp_socket_close(s);
+  close(fd);
+  return fastudp_stack_close(stack) != 0;
+}
+
+static void a_change_of_the_host_is_seen_at_once_when_it_is_told(void** state) {
+  (void)state;
+  assert_int_equal(fastudp_stack_host_changed(NULL), -EFAULT);
+  const pid_t child = fork();
+  if (child == 0) _exit(change_the_mtu());
+  int status = 0;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_int_equal(status, 0);
+}
+
 static void counters_in_a_file_outlive_their_process_and_add_up(void** state) {
   (void)state;
   char file[] = "/tmp/fastudp-counters-XXXXXX";
@@ -499,6 +540,7 @@ int main(void) {
       cmocka_unit_test(when_parent_and_child_both_go_on_the_socket_is_the_kernels_for_both),
       cmocka_unit_test(a_child_that_only_closes_what_it_inherits_changes_nothing),
       cmocka_unit_test(a_link_for_one_process_says_so_before_a_fork),
+      cmocka_unit_test(a_change_of_the_host_is_seen_at_once_when_it_is_told),
       cmocka_unit_test(counters_in_a_file_outlive_their_process_and_add_up),
       cmocka_unit_test(a_stack_explains_its_link),
   };

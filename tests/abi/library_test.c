@@ -61,6 +61,8 @@ static void constants_are_linux_s(void** state) {
   assert_int_equal(FASTUDP_CONFIRM, MSG_CONFIRM);
   assert_int_equal(FASTUDP_ERRQUEUE, MSG_ERRQUEUE);
   assert_int_equal(FASTUDP_NOSIGNAL, MSG_NOSIGNAL);
+  assert_int_equal(FASTUDP_MORE, MSG_MORE);
+  assert_int_equal(FASTUDP_ZEROCOPY, MSG_ZEROCOPY);
   assert_int_equal(FASTUDP_WAITFORONE, 0x10000);  // MSG_WAITFORONE is for _GNU_SOURCE only
   assert_int_equal(FASTUDP_READABLE, POLLIN);
   assert_int_equal(FASTUDP_WRITABLE, POLLOUT);

@@ -1,6 +1,8 @@
 // Borrowing, allocating, submitting and releasing frames: who owns what when, and misuse.
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <string.h>
 
 #include "hosts.h"
@@ -305,6 +307,56 @@ static void flags_that_make_no_sense_here_are_refused(void** state) {
   expect_text(hosts, "kept");
 }
 
+static int set_number(fastudp_socket* socket, int level, int name, int value) {
+  return fastudp_socket_set_option(socket, level, name, &value, sizeof value);
+}
+
+static fastudp_msg filled(struct hosts* hosts, const char* text) {
+  fastudp_msg message = alloc_one(hosts->client.socket, (uint32_t)strlen(text));
+  memcpy(message.data, text, strlen(text));
+  message.peer = server_address();
+  return message;
+}
+
+static void a_submitted_frame_can_be_many_datagrams(void** state) {
+  struct hosts* hosts = *state;
+  const unsigned before = frames_free(hosts->client.stack);
+  assert_int_equal(set_number(hosts->client.socket, IPPROTO_UDP, UDP_SEGMENT, 3), 0);
+  fastudp_msg message = filled(hosts, "abcdefgh");
+  assert_int_equal(fastudp_submit(hosts->client.socket, &message, 1, 0), 1);
+  assert_null(message.frame);
+  deliver(hosts->server.stack);
+  expect_text(hosts, "abc");
+  expect_text(hosts, "def");
+  expect_text(hosts, "gh");
+  deliver(hosts->client.stack);
+  assert_int_equal(frames_free(hosts->client.stack), before);
+}
+
+static void a_submitted_frame_can_be_a_piece_of_a_datagram(void** state) {
+  struct hosts* hosts = *state;
+  const unsigned before = frames_free(hosts->client.stack);
+  fastudp_msg first = filled(hosts, "one "), second = filled(hosts, "datagram");
+  assert_int_equal(fastudp_submit(hosts->client.socket, &first, 1, FASTUDP_MORE), 1);
+  assert_null(first.frame);
+  assert_int_equal(fastudp_submit(hosts->client.socket, &second, 1, 0), 1);
+  deliver(hosts->server.stack);
+  expect_text(hosts, "one datagram");
+  deliver(hosts->client.stack);
+  assert_int_equal(frames_free(hosts->client.stack), before);
+}
+
+static void what_is_read_as_one_is_borrowed_one_by_one(void** state) {
+  struct hosts* hosts = *state;
+  assert_int_equal(set_number(hosts->server.socket, IPPROTO_UDP, UDP_GRO, 1), 0);
+  assert_int_equal(set_number(hosts->client.socket, IPPROTO_UDP, UDP_SEGMENT, 3), 0);
+  send_text(hosts, "abcdefgh");
+  fastudp_msg first = borrow_one(hosts);
+  assert_int_equal(first.size, 3);
+  assert_int_equal(fastudp_release(&first, 1), 1);
+  expect_text(hosts, "defgh");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       still_test(a_borrowed_datagram_is_the_caller_s_until_released),
@@ -325,6 +377,9 @@ int main(void) {
       still_test(a_submit_of_nothing_is_misuse),
       still_test(null_pointers_are_refused),
       still_test(flags_that_make_no_sense_here_are_refused),
+      still_test(a_submitted_frame_can_be_many_datagrams),
+      still_test(a_submitted_frame_can_be_a_piece_of_a_datagram),
+      still_test(what_is_read_as_one_is_borrowed_one_by_one),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -103,6 +103,8 @@ class machine final : private socket_events {
     require(bool(in_use_[2]->bind({our_address, 8})));
     in_use_[2]->settings().receive_errors = true;
     in_use_[2]->settings().broadcast = true;
+    in_use_[0]->receive_joined(true);
+    in_use_[first_v6]->receive_joined(true);
     require(bool(in_use_[first_v6]->bind({ip_address(), 5353})));
     require(bool(in_use_[first_v6 + 1]->bind({our_address_v6, 7})));
     require(bool(in_use_[first_v6 + 1]->connect({peer_address_v6, 9}, now_)));

@@ -10,7 +10,7 @@ mv "$stage/installed" "$stage/prefix"
 cd "$stage/prefix"
 for file in lib/libfastudp.so.0 lib/libfastudp.so include/fastudp.h lib/pkgconfig/fastudp.pc \
   lib/cmake/fastudp/fastudp-config.cmake lib/cmake/fastudp/fastudp-config-version.cmake \
-  bin/fastudp lib/libfastudp-preload.so lib/fastudp/fastudp-bpf.so share/man/man1/fastudp.1 \
+  bin/fastudp lib/libfastudp-preload.so lib/fastudp/fastudp-bpf.so share/man/man1/fastudp.1 share/man/man7/fastudp-sockets.7 \
   share/bash-completion/completions/fastudp; do
   [ -e "$file" ] || { echo "missing: $file"; exit 1; }
 done

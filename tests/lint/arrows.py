@@ -68,7 +68,7 @@ def problem_in_core(root, path, bracket, included):
 def problem_outside(root, path, bracket, included):
     beside = os.path.normpath(os.path.join(os.path.dirname(path), included))
     own = next(folder for folder in OUTSIDE if path.startswith(folder))
-    known = beside.startswith((own, "tests/support/")) and (root / beside).exists()
+    known = beside.startswith((own, "tests/support/", "bindings/rules/")) and (root / beside).exists()
     if bracket == '"' and not known:
         return f"only <fastudp.h> and files of {own} may be included from here"
     return None

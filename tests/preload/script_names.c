@@ -195,6 +195,30 @@ static void unseen(void) {
   SHOW(syscall(SYS_getppid) == getppid());
 }
 
+/* libc makes socket options of them. */
+static void source_filters(void) {
+  const int fd = bound(5160);
+  const struct in_addr lo = at("127.0.0.1", 0).sin_addr, group = at("239.1.2.3", 0).sin_addr;
+  struct sockaddr_in where = at("239.1.2.3", 0);
+  struct sockaddr_storage sources[2] = {{0}}, found[2];
+  memcpy(&sources[0], (struct sockaddr_in[]){at("10.1.1.1", 0)}, sizeof(struct sockaddr_in));
+  memcpy(&sources[1], (struct sockaddr_in[]){at("10.1.1.2", 0)}, sizeof(struct sockaddr_in));
+  uint32_t mode = 0, count = 2;
+  struct in_addr addresses[2];
+  SHOW(setsourcefilter(fd, 1, (struct sockaddr*)&where, sizeof where, MCAST_INCLUDE, 2, sources));
+  SHOW(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &(struct ip_mreq){group, lo}, sizeof(struct ip_mreq)));
+  SHOW(setsourcefilter(fd, 1, (struct sockaddr*)&where, sizeof where, MCAST_EXCLUDE, 2, sources));
+  SHOW(getsourcefilter(fd, 1, (struct sockaddr*)&where, sizeof where, &mode, &count, found));
+  printf("  mode %u, %u sources\n", mode, count);
+  count = 1;
+  SHOW(getipv4sourcefilter(fd, lo, group, &mode, &count, addresses));
+  printf("  mode %u, %u sources, %s\n", mode, count, inet_ntoa(addresses[0]));
+  SHOW(setipv4sourcefilter(fd, lo, group, MCAST_INCLUDE, 1, addresses));
+  SHOW(setipv4sourcefilter(fd, lo, group, 7, 1, addresses));
+  SHOW(setipv4sourcefilter(-1, lo, group, MCAST_INCLUDE, 1, addresses));
+  close(fd);
+}
+
 static void others(void) {
   SHOW(socket(AF_INET6, SOCK_DGRAM, 0) >= 0);
   SHOW(socket(AF_INET, SOCK_STREAM, 0) >= 0);
@@ -224,6 +248,7 @@ int main(void) {
   duplicates();
   ranges();
   unseen();
+  source_filters();
   others();
   return 0;
 }

@@ -14,7 +14,7 @@ HERE = pathlib.Path(__file__).parent
 # What a race decides, on the kernel as well: lines that two processes print, or which of a signal and a datagram is first.
 UNORDERED = {"process"}
 # Across a fork that both sides survive, a datagram within the process may wait on the other side: see ARCHITECTURE.md.
-CASES = [(script, link) for script in ("data", "names", "wait", "process") for link in ("host:", "loop:")
+CASES = [(script, link) for script in ("data", "names", "udp", "wait", "process") for link in ("host:", "loop:")
          if (script, link) != ("process", "loop:")]
 
 

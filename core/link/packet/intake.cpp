@@ -77,6 +77,7 @@ bool intake::go_on(burst& out) {
   for (; next_piece_ < pieces_->count() && out.room() != 0; ++next_piece_) {
     packet* p = make_room(pieces_->room_needed(), their_tag_);
     if (p == nullptr) continue;
+    p->joins = next_piece_ == 0 ? joining::alone : joining::always;
     const std::size_t size = pieces_->write(next_piece_, {p->data(), p->tailroom()});
     append(p, size, their_tag_, checksum_state::verified, out);  // the kernel that made it vouches for it
   }

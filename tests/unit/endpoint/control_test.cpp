@@ -110,6 +110,13 @@ TEST(control, is_taken_and_refused_as_by_the_kernel) {
       cmsg(IPPROTO_IP, 9999, raw(1)),
       cmsg(SOL_SOCKET, 9999, raw(1)),
       cmsg(IPPROTO_UDP, 9999, raw(1)),
+      cmsg(IPPROTO_UDP, UDP_SEGMENT, raw(std::uint16_t{9})),
+      cmsg(IPPROTO_UDP, UDP_SEGMENT, raw(std::uint16_t{0})),
+      cmsg(IPPROTO_UDP, UDP_SEGMENT, raw(9)),
+      cmsg(IPPROTO_UDP, UDP_SEGMENT, "a"),
+      cmsg(IPPROTO_UDP, UDP_SEGMENT, ""),
+      cmsg(IPPROTO_UDP, UDP_GRO, raw(9)),
+      ttl + cmsg(IPPROTO_UDP, UDP_SEGMENT, raw(std::uint16_t{9})),
       cmsg(IPPROTO_IPV6, 50, raw(1)),
       cmsg(IPPROTO_TCP, 1, raw(1)),
       cmsg(9999, 1, ""),
@@ -133,6 +140,35 @@ TEST(control, is_taken_and_refused_as_by_the_kernel) {
   for (const std::string& row : rows) {
     EXPECT_EQ(read_control(octets(row), ip_family::v4).refusal, kernel.send(row)) << test::to_hex(row);
   }
+}
+
+TEST(control, what_was_chosen_can_be_said_again) {
+  for (const ip_address& source : {ip("10.0.0.3"), ip("fd00::3")}) {
+    const bool is_v4 = source.is_v4();
+    send_choices chosen{.source = source, .interface = 7, .segment = 0};
+    (is_v4 ? chosen.ttl : chosen.hops) = 9;
+    (is_v4 ? chosen.tos : chosen.traffic_class) = 0xb8;
+    alignas(cmsghdr) std::byte room[256];
+    const auto again = read_control(write_control(chosen, source.family(), room), source.family());
+    EXPECT_EQ(again.refusal, 0);
+    EXPECT_EQ(again.source, chosen.source);
+    EXPECT_EQ(again.interface, 7);
+    EXPECT_EQ(again.segment, 0);
+    EXPECT_EQ(again.ttl, chosen.ttl);
+    EXPECT_EQ(again.tos, chosen.tos);
+    EXPECT_EQ(again.hops, chosen.hops);
+    EXPECT_EQ(again.traffic_class, chosen.traffic_class);
+    EXPECT_TRUE(write_control({}, source.family(), room).empty());
+  }
+}
+
+TEST(control, size_of_joined_datagrams_is_found_among_others) {
+  const std::string others = cmsg(IPPROTO_IP, IP_TTL, raw(9)), size = cmsg(IPPROTO_UDP, UDP_GRO, raw(300));
+  EXPECT_EQ(joined_size(octets(std::string_view(others + size))), 300);
+  EXPECT_EQ(joined_size(octets(std::string_view(size + others))), 300);
+  EXPECT_EQ(joined_size(octets(std::string_view(others))), 0);
+  EXPECT_EQ(joined_size({}), 0);
+  EXPECT_EQ(joined_size(octets(std::string_view(size).substr(0, 17))), 0);
 }
 
 TEST(control, says_what_the_datagram_shall_have) {
