@@ -3,6 +3,7 @@ twice, nothing is lost, and a worker that is killed makes nobody deaf."""
 
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -191,7 +192,14 @@ class Asked:
         assert len({each[0] for each in self.workers}) == workers, self.workers
 
 
+def wait_for_port():
+    """Processes that were killed take their time to end."""
+    until(lambda: not re.search(":(1B58|14B4) ", open("/proc/self/net/udp").read() + open("/proc/self/net/udp6").read()),
+          "the end of those that had the port 7000 or 5300")
+
+
 def start(under, source, *arguments, workers=WORKERS):
+    wait_for_port()
     program = under.start(PYTHON, "-c", source, *arguments)
     until(lambda: program.output().count("worker ready") >= workers or program.process.poll() is not None, program.output())
     return program
@@ -304,6 +312,7 @@ def test_of_workers_that_are_all_killed_nothing_is_left(under):
             asked.says("round 1\n")
             os.killpg(server.process.pid, signal.SIGKILL)
     until(lambda: len(open("/proc/self/net/packet").readlines()) == 1, "an end of all packet sockets")
+    wait_for_port()
     with under.net.start([PYTHON, "-c", ONE_SOCKET]) as plain:
         plain.says("worker ready")
         with Asked(under) as asked:
@@ -371,6 +380,7 @@ def test_nsd(under, reuseport):
     (folder / "test.zone").write_text(ZONE)
     queries = folder / "queries"
     queries.write_text("".join(f"host{i}.test A\n" for i in range(100)))
+    wait_for_port()
     with under.start("nsd", "-d", "-c", str(folder / "nsd.conf")) as server:
         asked = ["dig", f"@{HOST}", "-p", "5300", "+short", "+tries=20", "+time=1", "host7.test"]
         until(lambda: run(*under.net.peer.command(*asked)) == "10.1.0.7\n", server.output())
