@@ -49,7 +49,7 @@ result<std::size_t> write_flag(bool flag, std::span<std::byte> value) {
 endpoint::~endpoint() {
   if (kernel_ && engine_.is_guest()) return;
   if (kernel_) {
-    stop_diverting();
+    leave_shared();
     engine_.unwatch(*this);
   }
   if (!socket_.groups().empty()) {
@@ -57,7 +57,7 @@ endpoint::~endpoint() {
     socket_.leave_groups(now);
     engine_.stack().flush(now);
   }
-  if (fast_ != &own_flag_) engine_.owner().give_back(fast_);
+  if (shared_ != &unshared_) family::give_back(*shared_);
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
@@ -100,7 +100,7 @@ status endpoint::shut_down(bool reading, bool writing) {
 
 endpoint_address endpoint::local() {
   own_turn t(*this);
-  if (kernel_ && (!is_fast() || socket_.local().port == 0 || socket_.local().scope != 0)) {
+  if (kernel_ && (!is_fast() || is_idle_ || socket_.local().port == 0 || socket_.local().scope != 0)) {
     const auto kernels = kernel_->socket().local();
     return kernels ? *kernels : endpoint_address{};
   }
@@ -109,7 +109,7 @@ endpoint_address endpoint::local() {
 
 result<endpoint_address> endpoint::peer() {
   own_turn t(*this);
-  if (kernel_ && !is_fast()) return kernel_->socket().peer();
+  if (kernel_ && (!is_fast() || is_idle_)) return kernel_->socket().peer();
   // Linux: a peer at port 0 is none.
   if (!socket_.is_connected() || socket_.peer().port == 0) return error{ENOTCONN};
   return socket_.peer();
@@ -175,7 +175,7 @@ status endpoint::send_frame(packet* frame, const message& m, const send_choices&
 result<std::size_t> endpoint::send_fast(std::span<message> messages, int flags, bool& to_kernel) {
   own_turn t(*this);
   if (auto ours = check_owner(); !ours) return ours.failure();
-  if (!is_fast()) {
+  if (!is_fast() || is_idle_) {
     to_kernel = true;
     return std::size_t{0};
   }
@@ -198,7 +198,7 @@ result<std::size_t> endpoint::send_some(std::span<message> messages, int flags, 
   const auto went = send_fast(messages, flags, to_kernel);
   goes_on = to_kernel && *went < messages.size();
   if (!goes_on) return went;
-  const auto why = is_fast() ? socket_.why_kernel() : handed_over_for_;
+  const auto why = !is_fast() ? handed_over_for_ : is_idle_ ? kernel_reason::forked : socket_.why_kernel();
   const auto left = send_by_kernel(messages.subspan(*went, 1), flags, why);
   goes_on = left && *left != 0;
   if (!left && *went == 0) return left;
@@ -400,51 +400,6 @@ std::int64_t endpoint::stamp_of(packet& datagram) const {
   return is_asked_for || socket_.layer().stamps() ? datagram.stamp : 0;
 }
 
-// Linux has no local address there, that is, none for an answer.
-void endpoint::put_icmp(control_writer& out, const queued_error& e, std::span<const std::byte> quoted) const {
-  const ip_address nowhere = ip_address::any(ip_family::v4);
-  if (e.is_icmp())
-    put_facts(out, e.message, interface(e.message.destination), nowhere, socket_.settings(), port_at(quoted));
-  put_report(out, e, e.is_completion() ? family() : e.destination.address.family(), e.is_icmp());
-}
-
-// The stamp of what was sent. Of the datagram itself Linux tells a socket of IPv6 always, and one of IPv4 with
-// SOF_TIMESTAMPING_OPT_CMSG.
-void endpoint::put_departure(control_writer& out, queued_error e, std::span<const std::byte> frame) const {
-  const socket_settings& own = socket_.settings();
-  put_stamps(out, own.stamps, e.stamp, true);
-  const bool is_v6 = family() == ip_family::v6;
-  const bool tells_facts = !frame.empty() && (is_v6 || (own.stamps.flags & stamping::with_facts) != 0);
-  if (tells_facts) {
-    const std::size_t ip_header = e.message.source.is_v4() ? ipv4_size : ipv6_size;
-    put_facts(out, e.message, interface(e.message.source), e.message.source, own,
-              port_at(frame.subspan(ethernet_size + ip_header)));
-  }
-  e.offender = e.message.source;
-  put_report(out, e, family(), tells_facts);
-}
-
-// As Linux: the payload that was quoted, where the datagram was going, and who reported it in a control message.
-status endpoint::fill_error(message& m) {
-  queued_error e;
-  packet* quoted = socket_.pop_error(e);
-  if (quoted == nullptr) return error{EAGAIN};
-  const bool is_stamp = e.origin == SO_EE_ORIGIN_TIMESTAMPING;
-  const std::size_t stored = std::min<std::size_t>(m.data.size(), quoted->length);
-  if (stored != 0) std::memcpy(m.data.data(), quoted->data(), stored);
-  m.data = m.data.first(stored);
-  m.length = quoted->length;
-  m.peer = e.destination;
-  m.has_peer = !is_stamp && !e.is_completion();
-  m.flags = message_flag::error_queue | (stored < quoted->length ? message_flag::truncated : 0);
-  control_writer out(m.control);
-  is_stamp ? put_departure(out, e, quoted->bytes()) : put_icmp(out, e, quoted->bytes());
-  m.control = m.control.first(out.size());
-  if (out.is_truncated()) m.flags |= message_flag::control_truncated;
-  release(quoted);
-  return {};
-}
-
 result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
   if ((flags & ~known_receive_flags) != 0) return error{EOPNOTSUPP};
   if (messages.empty()) return std::size_t{0};
@@ -459,21 +414,12 @@ result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
   return got.code() == left_to_kernel ? receive_kernel_only(messages, flags) : got;
 }
 
-// What is told of sends from here, their stamps and that they are done, where ICMP errors are the kernel's.
-std::size_t endpoint::receive_reports(std::span<message> messages) {
-  own_turn t(*this);
-  if (engine_.is_guest()) return 0;
-  std::size_t count = 0;
-  while (count < messages.size() && fill_error(messages[count])) ++count;
-  if (count != 0) settle_descriptor();
-  return count;
-}
-
 // left_to_kernel: the socket was handed over, and its fast queue is empty.
 result<std::size_t> endpoint::receive_here(std::span<message> messages, int flags) {
   own_turn t(*this);
   if (auto ours = check_owner(); !ours) return ours.failure();
   if (engine_.is_guest()) return no_leftovers();  // what lies in the queue is the owner's
+  look(t);
   for (time_point limit = never;;) {
     if (auto input = wait_for_input(t, flags, limit); !input) return input.failure();
     if (kernel_ && !is_fast() && !has_fast_input()) return no_leftovers();
@@ -513,8 +459,8 @@ result<std::size_t> endpoint::borrow(std::span<message> messages, int flags) {
   if ((flags & ~known_borrow_flags) != 0) return error{EOPNOTSUPP};
   if (messages.empty()) return std::size_t{0};
   own_turn t(*this);
-  note_look();
   if (engine_.is_guest()) return error{EPERM};
+  look(t);
   for (time_point limit = never;;) {
     if (auto input = wait_for_input(t, flags, limit); !input) return input.failure();
     if (socket_.has_pending_error() && (flags & message_flag::continued) != 0) return std::size_t{0};
@@ -576,14 +522,14 @@ int endpoint::readiness(time_point now, int asked) {
 int endpoint::poll() {
   constexpr int everything = ready::readable | ready::error | ready::hang_up;
   own_turn t(*this);
-  note_look();
+  look(t);
   engine_.work(t);
   return readiness(t.now(), everything);
 }
 
 result<int> endpoint::wait(int events, time_point limit) {
   own_turn t(*this);
-  note_look();
+  look(t);
   if (engine_.is_guest()) {
     wait_item self{.socket = this, .fd = -1, .events = static_cast<std::int16_t>(events), .revents = 0};
     const auto there = engine_.wait_for_any(t, {&self, 1}, limit, nullptr);
@@ -598,7 +544,7 @@ result<int> endpoint::wait(int events, time_point limit) {
 
 result<int> endpoint::descriptor() {
   own_turn t(*this);
-  note_look();
+  look(t);
   if (engine_.is_guest()) return kernel_ ? result<int>(kernel_->socket().number()) : error{EPERM};
   if (descriptor_ < 0) {
     const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

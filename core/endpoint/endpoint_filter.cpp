@@ -79,7 +79,9 @@ status endpoint::detach_filter(std::span<const std::byte> value) {
 bool endpoint::take_over_filter() {
   const companion& kernels = kernel_->socket();
   const auto size = kernels.get_option(SOL_SOCKET, SO_GET_FILTER, {});
-  if (!size) return false;  // eBPF
+  // eBPF can't be read. Where we have a counter for it, it is taken for one: that of a process that had the socket
+  // before.
+  if (!size) return engine_.is_steered();
   if (*size == 0) return true;
   const std::unique_ptr<sock_filter[]> room(new (std::nothrow) sock_filter[*size]);
   if (room == nullptr) return false;
