@@ -66,7 +66,7 @@ class ChronydServes(Chrony, Daemon):
 
     def answers(self):
         """A one-shot chronyd sees a time that isn't far from its own; another client what is in the datagrams."""
-        seen = self.ask("sh", "-c", f"chronyd -Q -x -t 20 'server {self.under.address} iburst' 'pidfile /dev/null' 2>&1")
+        seen = self.ask("sh", "-c", f"chronyd -Q -x -t 20 'server {self.under.address} iburst' 'pidfile {self.folder}/asked.pid' 2>&1")
         assert abs(float(re.search(r"wrong by (\S+) seconds", seen).group(1))) < 1
         return self.ask(PYTHON, "-c", NTP_CLIENT, self.under.address, "50")
 
