@@ -28,8 +28,7 @@ int open_socket(engine& h, ip_family family, int companion, fastudp_socket** soc
 }
 
 int close_socket(endpoint& e) {
-  // Its parts in the stack are the owner's, and stay where they are.
-  if (e.home().is_undecided() || e.home().is_guest()) return 0;
+  if (e.home().close_elsewhere(e)) return 0;
   if (e.has_frames_out()) return -EBUSY;
   engine::turn t(e.home());
   --e.home().open_sockets;

@@ -250,6 +250,17 @@ int fastudp_stack_explain(fastudp_stack* stack, char* text, size_t size) {
   return static_cast<int>(std::strlen(explanation));
 }
 
+int fastudp_stack_prepare_fork(fastudp_stack* stack) {
+  reason ignored;
+  return stack == nullptr ? -EFAULT : -open(stack).prepare_fork(ignored).code();
+}
+
+int fastudp_stack_prepare_exec(fastudp_stack* stack) {
+  if (stack == nullptr) return -EFAULT;
+  open(stack).prepare_exec();
+  return 0;
+}
+
 static_assert(sizeof(fastudp_wait_item) == sizeof(wait_item) &&
               offsetof(fastudp_wait_item, fd) == offsetof(wait_item, fd) &&
               offsetof(fastudp_wait_item, events) == offsetof(wait_item, events) &&

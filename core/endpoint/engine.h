@@ -15,6 +15,7 @@
 #include "base/reason.h"
 #include "base/result.h"
 #include "endpoint/clock.h"
+#include "endpoint/family.h"
 #include "endpoint/host_view.h"
 #include "endpoint/lock.h"
 #include "endpoint/ownership.h"
@@ -158,26 +159,32 @@ class engine final : public own_sockets, private socket_events, private host_vie
 
   // ---- Forks
 
-  // Another process works with this stack, which may not be touched here any more.
+  // Another process works with this stack, which may not be touched here any more, and there is none of our own.
   bool is_guest() const { return guest_; }
   // A child that hasn't received yet: it doesn't matter whose the stack is before it does.
   bool is_undecided() const { return !owner_.is_ours() && !guest_; }
-  ownership& owner() { return owner_; }
-  // A guest has left a socket to the kernel: the owner gives what it has for it to the kernel as well.
-  void announce_handover() {
-    owner_.announce_handover();
+  fastudp::family& family() { return family_; }
+  // Whether a thread waits for this endpoint, or looks after all for a program's own loop.
+  bool is_awaited(const endpoint& of) const { return helper_runs_ || room_.is_awaited(&of); }
+  // Other processes look again at the sockets that they share with this one.
+  void tell_family() {
+    family_.tell();
     watchman_.ring();
   }
-  // For the watchman; not within a turn.
-  void serve_guests();
-  void before_fork() {
-    lock_.acquire();
-    owner_.before_fork();
-  }
-  void after_fork_in_parent() {
-    if (reinjector_ && first_ != nullptr && owner_.is_ours()) watchman_.listen();
-    lock_.give_up();
-  }
+  // The link's datagrams, all that are there, come to where they belong.
+  void take_all_in();
+  // Another process that works with an end of the link; 0: none does.
+  pid_t relative_at(unsigned end) const;
+  // For the watchman; not within a turn. Processes that have ended receive nothing any more; and what others tell.
+  void look_after_family();
+  // Makes what children need of the link, as long as there are the rights to. Not within a turn.
+  status prepare_fork(reason& why);
+  // What is received here is others' from now on; if the program goes on after all, it begins anew. Not within a turn.
+  void prepare_exec();
+  // Closes it, where its parts are another process's: those stay where they are. False: they are ours.
+  bool close_elsewhere(endpoint& of);
+  void before_fork();
+  void after_fork_in_parent();
   void after_fork_in_child();
   engine* next_engine = nullptr;
 
@@ -200,20 +207,36 @@ class engine final : public own_sockets, private socket_events, private host_vie
         strict_(settings.strict) {}
   status open_parts(uri& where, const engine_settings& settings, reason& why);
   status open_host_view(reason& why);
+  status open_helpers(reason& why);
   void enter() {
     if (!owner_.is_ours()) [[unlikely]]
       return enter_as_another();
     lock_.acquire();
     if (!owner_.is_ours()) [[unlikely]]
-      return become_guest();
+      return leave_and_enter_as_another();
     owner_.use();
-    if (owner_.handovers_happened()) [[unlikely]]
-      let_go();
+    if (family_.has_news()) [[unlikely]]
+      follow_news();
   }
+  // The parts that deal with forks are in engine_forks.cpp.
   void enter_as_another();
+  void leave_and_enter_as_another();
+  void acquire_as_another();
+  bool acquire_if_ours();
+  void become_somebody();
   void become_guest();
   void become_owner();
-  void let_go();
+  bool become_relative();
+  result<unsigned> take_end();
+  bool start_anew(unsigned end);
+  bool watch_anew();
+  void clear_away_the_dead();
+  void clear_away(unsigned end, pid_t holder);
+  void follow_news();
+  void let_go_of(bool (*is_chosen)(endpoint&));
+  static std::uint64_t random_seed();
+  void link_in(endpoint& of);
+  void link_out(endpoint& of);
   // Both report to look_at_kernel.
   status watch_companion(endpoint& of);
   status watch_host();
@@ -241,8 +264,14 @@ class engine final : public own_sockets, private socket_events, private host_vie
   static void* run_helper(void* self);
 
   lock lock_;
+  fastudp::family family_;
   ownership owner_;
+  unsigned end_ = 0;  // of the link, that we work with
+  lock becoming_;  // held while it changes whose the stack is, by threads of this process; taken before the stack's own
+  bool is_locked_for_fork_ = false;
   bool guest_ = false;
+  endpoint* closed_ = nullptr;  // by a child that was undecided
+  stack_settings settings_;
   clock clock_;
   duration spin_;
   waiting_room room_;
