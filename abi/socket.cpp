@@ -286,7 +286,7 @@ int fastudp_socket_poll(fastudp_socket* socket) { return socket == nullptr ? -EF
 
 int fastudp_socket_wait(fastudp_socket* socket, int events, int64_t timeout_ns) {
   if (socket == nullptr) return -EFAULT;
-  return to_int(open(socket).wait(events, open(socket).home().limit_after(timeout_ns)));
+  return to_int(open(socket).wait(events, timeout_ns));
 }
 
 int fastudp_socket_fd(fastudp_socket* socket) {

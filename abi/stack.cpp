@@ -193,9 +193,8 @@ int fastudp_stack_host_changed(fastudp_stack* stack) {
 
 int fastudp_stack_wait(fastudp_stack* stack, int64_t timeout_ns) {
   if (stack == nullptr) return -EFAULT;
-  const time_point limit = open(stack).limit_after(timeout_ns);
   engine::turn t(open(stack));
-  return to_int(open(stack).wait_for_work(t, limit));
+  return to_int(open(stack).wait_for_work(t, open(stack).limit_after(timeout_ns)));
 }
 
 int fastudp_stack_fd(fastudp_stack* stack) {
@@ -270,8 +269,8 @@ int fastudp_wait(fastudp_stack* stack, fastudp_wait_item* items, size_t count, i
                  const void* signal_mask) {
   if (stack == nullptr || (items == nullptr && count != 0)) return -EFAULT;
   engine& h = open(stack);
-  const time_point limit = timeout_ns == 0 ? 0 : h.limit_after(timeout_ns);
   engine::turn t(h);
+  const time_point limit = timeout_ns == 0 ? 0 : h.limit_after(timeout_ns);
   return to_int(h.wait_for_any(t, {reinterpret_cast<wait_item*>(items), count}, limit,
                                static_cast<const sigset_t*>(signal_mask)));
 }

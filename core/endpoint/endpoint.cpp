@@ -524,8 +524,9 @@ int endpoint::poll() {
   return readiness(t.now(), everything);
 }
 
-result<int> endpoint::wait(int events, time_point limit) {
+result<int> endpoint::wait(int events, duration timeout) {
   own_turn t(*this);
+  const time_point limit = engine_.limit_after(timeout);
   look(t);
   if (engine_.is_guest()) {
     wait_item self{.socket = this, .fd = -1, .events = static_cast<std::int16_t>(events), .revents = 0};

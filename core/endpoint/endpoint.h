@@ -107,7 +107,7 @@ class endpoint {
   bool has_frames_out() const { return frames_out_.load(std::memory_order_acquire) != 0; }
 
   int poll();
-  result<int> wait(int events, time_point limit);
+  result<int> wait(int events, duration timeout);
   result<int> descriptor();
   // Why the last refused call was refused; empty when nothing was.
   reason why();

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "endpoint/endpoint.h"
+#include "endpoint/held_signals.h"
 
 namespace fastudp {
 
@@ -53,12 +54,14 @@ void endpoint::renew_descriptor() {
 void endpoint::join(engine::turn& t) {
   is_idle_ = false;
   if (!is_fast()) return;
+  const held_signals held;
   if (!engine_.family().knows(kernel_->cookie())) engine_.family().remember(kernel_->cookie());
   take_settings(t);
   if (!number_sends(t) || !is_fast()) return;
   settle(t);
   joins_seen_ = shared_->joins.fetch_add(1, std::memory_order_acq_rel) + 1;
   engine_.tell_family();
+  if (held.deliver()) t.note_interrupt();
 }
 
 bool endpoint::is_others() {

@@ -217,6 +217,7 @@ void engine::finish_sending(turn& t) {
 
 result<bool> engine::wait_for_work(turn& t, time_point limit) {
   if (clock_.is_hand_held()) return !link_->arm() || stack_->deadline() <= t.now();
+  if (t.is_interrupted() && out_of_time(t, limit)) return error{EINTR};
   waiter* w = room_.enter({});
   if (w == nullptr) return error{ENOMEM};
   const auto slept = room_.sleep(*w, *link_, limit, stack_->deadline());
@@ -239,9 +240,9 @@ status engine::out_of_time(turn& t, time_point limit) {
 }
 
 time_point engine::limit_after(duration timeout) {
-  const turn t(*this);
+  if (timeout < 0) return never;
   const time_point now = clock_.precise();
-  return timeout < 0 || timeout >= never - now ? never : now + timeout;
+  return timeout >= never - now ? never : now + timeout;
 }
 
 int engine::announce_work() {

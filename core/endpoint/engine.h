@@ -56,7 +56,7 @@ class engine final : public own_sockets, private socket_events, private host_vie
   class turn {
    public:
     explicit turn(engine& h) : engine_(h), errno_(errno) {
-      engine_.enter();
+      engine_.enter(*this);
       ++engine_.acquisitions_;
       now_ = engine_.clock_.coarse();
     }
@@ -69,11 +69,15 @@ class engine final : public own_sockets, private socket_events, private host_vie
     turn& operator=(const turn&) = delete;
     time_point now() const { return now_; }
     void look_at_clock() { now_ = engine_.clock_.precise(); }
+    // A signal came in the midst of this call, whose handler has run: where the call would sleep, it fails instead.
+    void note_interrupt() { interrupted_ = true; }
+    bool is_interrupted() const { return interrupted_; }
 
    private:
     engine& engine_;
     time_point now_;
     int errno_;
+    bool interrupted_ = false;
   };
 
   // All that follows is called within a turn.
@@ -95,7 +99,8 @@ class engine final : public own_sockets, private socket_events, private host_vie
   fastudp::stack& stack() { return *stack_; }
   udp_layer& sockets() { return sockets_; }
   fastudp::clock& time() { return clock_; }
-  // The point in time so many nanoseconds from now; never when negative.
+  // The point in time so many nanoseconds from now; never when negative. Within the turn that is to wait: this one is
+  // told of a signal that came while the turn began.
   time_point limit_after(duration timeout);
   counters& count() { return stats_.mine(); }
   std::uint64_t acquisitions() const { return acquisitions_; }
@@ -208,22 +213,23 @@ class engine final : public own_sockets, private socket_events, private host_vie
   status open_parts(uri& where, const engine_settings& settings, reason& why);
   status open_host_view(reason& why);
   status open_helpers(reason& why);
-  void enter() {
+  void enter(turn& t) {
     if (!owner_.is_ours()) [[unlikely]]
-      return enter_as_another();
+      return enter_as_another(t);
     lock_.acquire();
     if (!owner_.is_ours()) [[unlikely]]
-      return leave_and_enter_as_another();
+      return leave_and_enter_as_another(t);
     owner_.use();
     if (family_.has_news()) [[unlikely]]
       follow_news();
   }
   // The parts that deal with forks are in engine_forks.cpp.
-  void enter_as_another();
-  void leave_and_enter_as_another();
+  void enter_as_another(turn& t);
+  void leave_and_enter_as_another(turn& t);
   void acquire_as_another();
   bool acquire_if_ours();
-  void become_somebody();
+  void become_somebody(turn& t);
+  void become_heir_or_relative();
   void become_guest();
   void become_owner();
   bool become_relative();
@@ -231,7 +237,7 @@ class engine final : public own_sockets, private socket_events, private host_vie
   bool start_anew(unsigned end);
   bool watch_anew();
   void clear_away_the_dead();
-  void clear_away(unsigned end, pid_t holder);
+  bool begin_to_clear_away(unsigned end);
   void follow_news();
   void let_go_of(bool (*is_chosen)(endpoint&));
   static std::uint64_t random_seed();
@@ -269,7 +275,7 @@ class engine final : public own_sockets, private socket_events, private host_vie
   unsigned end_ = 0;  // of the link, that we work with
   lock becoming_;  // held while it changes whose the stack is, by threads of this process; taken before the stack's own
   bool is_locked_for_fork_ = false;
-  bool guest_ = false;
+  std::atomic<bool> guest_ = false;
   endpoint* closed_ = nullptr;  // by a child that was undecided
   stack_settings settings_;
   clock clock_;
@@ -303,7 +309,7 @@ status engine::wait_until(turn& t, const wish& what, time_point limit, const Con
   waiter* w = room_.enter(what);
   if (w == nullptr) return error{ENOMEM};
   status outcome;
-  for (bool interrupted = false;;) {
+  for (bool interrupted = t.is_interrupted() && out_of_time(t, limit);;) {
     work(t);
     if (is_ready()) break;
     if (outcome = interrupted ? status(error{EINTR}) : out_of_time(t, limit); !outcome) break;

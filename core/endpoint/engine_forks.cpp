@@ -12,6 +12,7 @@
 
 #include "endpoint/endpoint.h"
 #include "endpoint/engine.h"
+#include "endpoint/held_signals.h"
 
 namespace fastudp {
 
@@ -73,21 +74,28 @@ void engine::acquire_as_another() {
   }
 }
 
-void engine::leave_and_enter_as_another() {
+void engine::leave_and_enter_as_another(turn& t) {
   lock_.give_up();
-  enter_as_another();
+  enter_as_another(t);
 }
 
-void engine::enter_as_another() {
-  becoming_.acquire();
-  if (!guest_ && !owner_.is_ours()) become_somebody();
-  becoming_.give_up();
+void engine::enter_as_another(turn& t) {
+  if (!guest_) become_somebody(t);
   if (guest_) return acquire_as_another();
   lock_.acquire();
   owner_.use();
 }
 
-void engine::become_somebody() {
+// It takes long to make a stack, or to wait until another thread has cleared away what would be in the way of that.
+void engine::become_somebody(turn& t) {
+  const held_signals held;
+  becoming_.acquire();
+  if (!guest_ && !owner_.is_ours()) become_heir_or_relative();
+  becoming_.give_up();
+  if (held.deliver()) t.note_interrupt();
+}
+
+void engine::become_heir_or_relative() {
   acquire_as_another();
   const bool is_heir = owner_.take_over();
   if (is_heir) become_owner();
@@ -135,7 +143,8 @@ bool engine::close_elsewhere(endpoint& of) {
 // ---- A stack of one's own, on an end of the link of one's own
 
 result<unsigned> engine::take_end() {
-  const family::guard held(family_);
+  const auto spare = family_.take_end(owner_.me());
+  if (spare) return spare;
   clear_away_the_dead();
   return family_.take_end(owner_.me());
 }
@@ -188,20 +197,25 @@ void engine::prepare_exec() {
 
 // Whoever clears away says so by the negative of his number: so nobody takes over meanwhile, and if he is killed
 // another one goes on.
-void engine::clear_away(unsigned end, pid_t holder) {
+bool engine::begin_to_clear_away(unsigned end) {
+  const family::guard held(family_);
   const pid_t me = owner_.me();
-  if (!family_.end(end).holder.compare_exchange_strong(holder, -me, std::memory_order_acq_rel)) return;
+  pid_t holder = family_.end(end).holder.load(std::memory_order_acquire);
+  const pid_t process = std::abs(holder);
+  if (process == 0 || process == me || !has_ended(process)) return false;
+  if (!family_.end(end).holder.compare_exchange_strong(holder, -me, std::memory_order_acq_rel)) return false;
   steering_->remove_member(end);
-  link_->close_end(end);
-  family_.end(end).holder.store(0, std::memory_order_release);
+  return true;
 }
 
-// With the family's lock held.
+// First they receive nothing any more. To close their ends takes long, and isn't waited for by other processes.
 void engine::clear_away_the_dead() {
+  bool is_dead[most_ends];
+  for (unsigned end = 0; end < most_ends; ++end) is_dead[end] = begin_to_clear_away(end);
   for (unsigned end = 0; end < most_ends; ++end) {
-    const pid_t holder = family_.end(end).holder.load(std::memory_order_acquire);
-    const pid_t process = std::abs(holder);
-    if (process != 0 && process != owner_.me() && has_ended(process)) clear_away(end, holder);
+    if (!is_dead[end]) continue;
+    link_->close_end(end);
+    family_.end(end).holder.store(0, std::memory_order_release);
   }
 }
 
@@ -212,10 +226,7 @@ pid_t engine::relative_at(unsigned end) const {
 
 void engine::look_after_family() {
   becoming_.acquire();
-  if (is_steered()) {
-    const family::guard held(family_);
-    clear_away_the_dead();
-  }
+  if (is_steered()) clear_away_the_dead();
   const bool is_ours = acquire_if_ours();
   becoming_.give_up();
   if (!is_ours) return;

@@ -294,6 +294,10 @@ result<std::size_t> engine::wait_for_any(turn& t, std::span<wait_item> items, ti
     if (outcome = look_at(items, watched, t.now()); *outcome != 0) break;
     t.look_at_clock();
     if (clock_.is_hand_held() || t.now() >= limit) break;
+    if (first && t.is_interrupted()) {
+      outcome = error{EINTR};
+      break;
+    }
     const auto slept = guest_ ? room_.sleep_alone(*w, limit) : room_.sleep(*w, *link_, limit, stack_->deadline());
     if (guest_) {
       t.look_at_clock();

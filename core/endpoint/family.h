@@ -48,7 +48,7 @@ class family {
   void add_ends() { control_->ends.store(most_ends, std::memory_order_release); }
   bool has_spare_ends() const { return control_->ends.load(std::memory_order_acquire) > 1; }
   shared_end& end(unsigned number) const { return control_->end[number]; }
-  // With the lock held. EUSERS: all are held.
+  // Needs no lock. EUSERS: all are held.
   result<unsigned> take_end(pid_t by);
 
   // ---- News: a socket has become the kernel's, or another process receives by it as well.

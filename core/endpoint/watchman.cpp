@@ -58,7 +58,11 @@ void watchman::look_at_family() {
     if (holder == 0) continue;
     known = {holder, descriptor(static_cast<int>(::syscall(SYS_pidfd_open, holder, 0)))};
     epoll_event ends{.events = EPOLLIN, .data = {}};
-    if (known.handle) (void)::epoll_ctl(seen_.number(), EPOLL_CTL_ADD, known.handle.number(), &ends);
+    if (known.handle) {
+      (void)::epoll_ctl(seen_.number(), EPOLL_CTL_ADD, known.handle.number(), &ends);
+    } else {
+      engine_.look_after_family();  // it has ended just now
+    }
   }
 }
 
