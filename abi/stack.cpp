@@ -260,6 +260,12 @@ int fastudp_stack_prepare_exec(fastudp_stack* stack) {
   return 0;
 }
 
+int fastudp_stack_prepare_sandbox(fastudp_stack* stack) {
+  if (stack == nullptr) return -EFAULT;
+  open(stack).prepare_sandbox();
+  return 0;
+}
+
 static_assert(sizeof(fastudp_wait_item) == sizeof(wait_item) &&
               offsetof(fastudp_wait_item, fd) == offsetof(wait_item, fd) &&
               offsetof(fastudp_wait_item, events) == offsetof(wait_item, events) &&

@@ -286,6 +286,10 @@ FASTUDP_API int fastudp_stack_prepare_fork(fastudp_stack* stack);
  */
 FASTUDP_API int fastudp_stack_prepare_exec(fastudp_stack* stack);
 
+/* Before this process is forbidden system calls: what only some processes need, by which they go on after a fork, is
+ * done now, or never in this process and its children. fastudp(1) lists the calls that have to stay allowed. */
+FASTUDP_API int fastudp_stack_prepare_sandbox(fastudp_stack* stack);
+
 /* May block: sleeps until something is there for one of `count` items, or `timeout_ns` has passed (negative: no limit,
  * 0: only looks). Sockets must be of this stack; FASTUDP_ERROR and _HANGUP always count. `signal_mask`, if not null, is
  * a sigset_t that holds while it sleeps, as in ppoll. Returns how many items have something in revents; -EINTR. */

@@ -290,6 +290,14 @@ void will_exec() {
   errno = error;
 }
 
+void will_be_confined() {
+  if (stack() == nullptr || !is_at_home()) return;
+  const int error = errno;
+  const inside outermost(nullptr);
+  if (outermost) (void)fastudp_stack_prepare_sandbox(the_stack);
+  errno = error;
+}
+
 int keep(int fd) {
   const int moved = fd < 0 ? -1 : duplicate_out_of_the_way(fd);
   if (moved >= 0) close_uncancelled(fd);

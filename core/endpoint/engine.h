@@ -186,6 +186,8 @@ class engine final : public own_sockets, private socket_events, private host_vie
   status prepare_fork(reason& why);
   // What is received here is others' from now on; if the program goes on after all, it begins anew. Not within a turn.
   void prepare_exec();
+  // From now on this process and its children open nothing. Not within a turn.
+  void prepare_sandbox();
   // Closes it, where its parts are another process's: those stay where they are. False: they are ours.
   bool close_elsewhere(endpoint& of);
   void before_fork();
@@ -272,10 +274,11 @@ class engine final : public own_sockets, private socket_events, private host_vie
   lock lock_;
   fastudp::family family_;
   ownership owner_;
-  unsigned end_ = 0;  // of the link, that we work with
+  unsigned end_ = 0;          // of the link, that we work with
+  unsigned stacks_made_ = 0;  // anew, by this process
   lock becoming_;  // held while it changes whose the stack is, by threads of this process; taken before the stack's own
   bool is_locked_for_fork_ = false;
-  std::atomic<bool> guest_ = false;
+  std::atomic<bool> guest_ = false, is_confined_ = false;
   endpoint* closed_ = nullptr;  // by a child that was undecided
   stack_settings settings_;
   clock clock_;

@@ -20,8 +20,8 @@ namespace fastudp {
 
 status engine::prepare_fork(reason& why) {
   becoming_.acquire();
-  status outcome = error{EOPNOTSUPP};
-  if (!family_.has_spare_ends() && is_steered()) outcome = link_->set_ends_aside(why);
+  status outcome = error{is_confined_ ? EPERM : EOPNOTSUPP};
+  if (!is_confined_ && !family_.has_spare_ends() && is_steered()) outcome = link_->set_ends_aside(why);
   if (outcome) family_.add_ends();
   becoming_.give_up();
   return family_.has_spare_ends() ? status{} : outcome;
@@ -47,6 +47,7 @@ void engine::after_fork_in_parent() {
 void engine::after_fork_in_child() {
   for (endpoint* each = first_; each != nullptr; each = each->next) each->forget_looks();
   owner_.start_as_child();
+  stacks_made_ = 0;
   lock_.forget_holder();
   becoming_.give_up();
   room_.forget_all();
@@ -149,8 +150,11 @@ result<unsigned> engine::take_end() {
   return family_.take_end(owner_.me());
 }
 
+// Who forks for each datagram, and lets the child receive it, would make a stack as often.
 bool engine::become_relative() {
-  if (!is_steered() || !family_.has_spare_ends()) return false;
+  constexpr unsigned most_stacks = 2;
+  if (!is_steered() || !family_.has_spare_ends() || is_confined_ || stacks_made_ == most_stacks) return false;
+  ++stacks_made_;
   const auto end = take_end();
   if (!end) return false;
   if (start_anew(*end)) return true;
@@ -191,6 +195,14 @@ void engine::prepare_exec() {
   const family::guard held(family_);
   steering_->remove_member(end_);
   family_.end(end_).holder.store(0, std::memory_order_release);
+}
+
+// Whoever hasn't received yet becomes what he would become then.
+void engine::prepare_sandbox() {
+  if (is_undecided()) {
+    const turn decided(*this);
+  }
+  is_confined_ = true;
 }
 
 // ---- Looking after each other

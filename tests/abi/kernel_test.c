@@ -513,6 +513,8 @@ static void a_link_for_one_process_says_so_before_a_fork(void** state) {
   const fastudp_addr self = address_of(socket);
   assert_int_equal(fastudp_stack_prepare_exec(stack), 0);
   assert_int_equal(fastudp_stack_prepare_exec(NULL), -EFAULT);
+  assert_int_equal(fastudp_stack_prepare_sandbox(stack), 0);
+  assert_int_equal(fastudp_stack_prepare_sandbox(NULL), -EFAULT);
   char data[10];
   assert_int_equal(fastudp_sendto(socket, "x", 1, 0, &self), 1);  // no exec after all
   assert_int_equal(fastudp_recvfrom(socket, data, sizeof data, 0, NULL), 1);

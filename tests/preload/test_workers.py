@@ -344,6 +344,31 @@ def test_a_worker_that_execs_leaves_its_share_to_the_others(under):
         end(server)
 
 
+# The parent receives, and each answer is a child's that never receives.
+CHILD_FOR_EACH = SERVE + """
+import socketserver
+class Answer(socketserver.BaseRequestHandler):
+    def handle(self):
+        data, server = self.request
+        server.sendto(data + b" %d" % os.getppid(), self.client_address)
+signal.signal(signal.SIGTERM, end)
+with socketserver.ForkingUDPServer(("", 7000), Answer) as server:
+    os.write(1, b"worker ready %d\\n" % os.getpid())
+    server.serve_forever()
+"""
+
+
+@PACKET
+def test_a_child_for_each_datagram(under):
+    with start(under, CHILD_FOR_EACH, workers=1) as server:
+        with Asked(under) as asked:
+            pass
+        asked.check_fast()
+        asked.check_spread(workers=1)
+        end(server)
+    under.check(400, ["rx"])
+
+
 NSD_CONFIGURATION = """
 server:
   server-count: 2
