@@ -369,6 +369,35 @@ def test_a_child_for_each_datagram(under):
     under.check(400, ["rx"])
 
 
+# As socat and inetd do: the child receives, the parent waits for it.
+CHILD_RECEIVES_EACH = SERVE + """
+import select
+server = make()
+signal.signal(signal.SIGTERM, end)
+os.write(1, b"worker ready %d\\n" % os.getpid())
+while True:
+    select.select([server], [], [])
+    child = os.fork()
+    if child == 0:
+        data, peer = server.recvfrom(65535)
+        server.sendto(data + b" %d" % os.getppid(), peer)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+@PACKET
+def test_a_child_receives_each_datagram(under):
+    """After a few the kernel has all: a stack that is made anew for each would take longer than that."""
+    with start(under, CHILD_RECEIVES_EACH, workers=1) as server:
+        with Asked(under, conversations=10) as asked:
+            pass
+        assert asked.sent <= 110
+        assert asked.by_kernel >= 80
+        end(server)
+    assert under.stats()["kernel_by"]["forked"] > 0
+
+
 NSD_CONFIGURATION = """
 server:
   server-count: 2
