@@ -284,6 +284,10 @@ int fastudp_release(fastudp_msg* msgs, size_t count) {
 
 int fastudp_socket_poll(fastudp_socket* socket) { return socket == nullptr ? -EFAULT : open(socket).poll(); }
 
+int64_t fastudp_socket_next_length(fastudp_socket* socket) {
+  return socket == nullptr ? -EFAULT : static_cast<int64_t>(open(socket).next_length());
+}
+
 int fastudp_socket_wait(fastudp_socket* socket, int events, int64_t timeout_ns) {
   if (socket == nullptr) return -EFAULT;
   return to_int(open(socket).wait(events, timeout_ns));

@@ -406,6 +406,10 @@ FASTUDP_API int fastudp_release(fastudp_msg* msgs, size_t count);
 /* What is ready now, as a sum of FASTUDP_READABLE, _WRITABLE, _ERROR, _HANGUP. Looks at the link first. */
 FASTUDP_API int fastudp_socket_poll(fastudp_socket* socket);
 
+/* Bytes of the datagram that the next receive returns, as FIONREAD tells them: 0 also without one, or when it is empty.
+ * A pending error stays for the call that moves data, and where a look begins (SO_PEEK_OFF) has no part in it. */
+FASTUDP_API int64_t fastudp_socket_next_length(fastudp_socket* socket);
+
 /* May block: until one of `events` is there or `timeout_ns` has passed (negative: no limit). FASTUDP_ERROR and _HANGUP
  * always count. Returns what is ready, 0 at the deadline; -EINTR. */
 FASTUDP_API int fastudp_socket_wait(fastudp_socket* socket, int events, int64_t timeout_ns);

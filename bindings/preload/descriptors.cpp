@@ -137,16 +137,9 @@ bool is_for_sockets(unsigned long request) {
   return request == FIONBIO || request == FIONREAD || request == FIOASYNC || asks_for_stamp(request);
 }
 
-// The next datagram's length, or 0. A pending error stays for the call that moves data.
 int readable_bytes(const call& c, int fd, unsigned long request, unsigned long argument) {
-  const int state = fastudp_socket_poll(c.handle());
-  if (state < 0 || (state & FASTUDP_ERROR) || argument == 0) return real.ioctl(fd, request, argument);
-  const int error = errno;
-  fastudp_msg m{};
-  const bool is_there =
-      (state & FASTUDP_READABLE) && fastudp_recv(c.handle(), &m, 1, FASTUDP_PEEK | FASTUDP_DONTWAIT) > 0;
-  errno = error;
-  *reinterpret_cast<int*>(argument) = is_there ? static_cast<int>(m.length) : 0;
+  if (argument == 0) return real.ioctl(fd, request, argument);
+  *reinterpret_cast<int*>(argument) = static_cast<int>(fastudp_socket_next_length(c.handle()));
   return 0;
 }
 

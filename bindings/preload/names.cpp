@@ -100,11 +100,30 @@ int hook::shutdown(int fd, int how) {
   return give_int(outcome);
 }
 
+namespace {
+
+// What Linux takes without a value, it takes for 0.
+int set_to_nothing(const call& c, int fd, int level, int name, socklen_t length) {
+  const int nothing = 0, outcome = real.setsockopt(fd, level, name, nullptr, length);
+  if (outcome == 0) (void)fastudp_socket_set_option(c.handle(), level, name, &nothing, sizeof nothing);
+  return outcome;
+}
+
+// The program's own filter, asked for without a place to write it to: the kernel would speak of ours.
+int measure_filter(const call& c, socklen_t* length) {
+  std::size_t instructions = 0;
+  (void)fastudp_socket_get_option(c.handle(), SOL_SOCKET, SO_GET_FILTER, nullptr, &instructions);
+  if (instructions != 0) return give_int(*length < instructions ? -EINVAL : -EFAULT);
+  *length = 0;
+  return 0;
+}
+
+}  // namespace
+
 int hook::setsockopt(int fd, int level, int name, const void* value, socklen_t length) {
   const call c(fd);
-  if (!c || static_cast<int>(length) < 0 || (value == nullptr && length != 0)) {
-    return real.setsockopt(fd, level, name, value, length);
-  }
+  if (!c || static_cast<int>(length) < 0) return real.setsockopt(fd, level, name, value, length);
+  if (value == nullptr && length != 0) return set_to_nothing(c, fd, level, name, length);
   if (level == IPPROTO_UDP && name == UDP_CORK) c->sends_pieces.store(true, std::memory_order_relaxed);
   const int outcome = fastudp_socket_set_option(c.handle(), level, name, value, length);
   if (is_unknown(outcome)) return real.setsockopt(fd, level, name, value, length);
@@ -113,7 +132,10 @@ int hook::setsockopt(int fd, int level, int name, const void* value, socklen_t l
 
 int hook::getsockopt(int fd, int level, int name, void* value, socklen_t* length) {
   const call c(fd);
-  if (!c || length == nullptr || static_cast<int>(*length) < 0 || (value == nullptr && *length != 0)) {
+  const bool is_sane = length != nullptr && static_cast<int>(*length) >= 0;
+  if (c && is_sane && value == nullptr && level == SOL_SOCKET && name == SO_GET_FILTER)
+    return measure_filter(c, length);
+  if (!c || !is_sane || (value == nullptr && *length != 0)) {
     return real.getsockopt(fd, level, name, value, length);
   }
   std::size_t size = *length;

@@ -77,7 +77,7 @@ ssize_t size_of(const fastudp_msg& m, int flags) { return static_cast<ssize_t>(f
 
 // Linux takes the datagram from the queue before it finds that it can't be stored.
 bool is_lost(const fastudp_msg& m, const void* data, size_t size) {
-  return data == nullptr && size != 0 && m.length != 0;
+  return data == nullptr && size != 0 && (m.length != 0 || (m.flags & FASTUDP_TRUNC) != 0);
 }
 
 template <typename Otherwise>

@@ -77,7 +77,7 @@ ssize_t counted(const call& c, const Otherwise& otherwise, cause why = cause::op
 
 int send_fast(const call& c, const fastudp_msg* messages, std::size_t count, int flags) {
   const int sent = fastudp_send(c.handle(), messages, count, flags);
-  if (sent > 0) c->sends.fetch_add(1, std::memory_order_relaxed);
+  if (sent > 0 && !(flags & FASTUDP_MORE)) c->sends.fetch_add(1, std::memory_order_relaxed);
   return sent;
 }
 

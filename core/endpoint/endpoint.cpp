@@ -126,7 +126,7 @@ status endpoint::set_option(int level, int name, std::span<const std::byte> valu
                    : kernel_                     ? set_both(t, level, name, value)
                                                  : fastudp::set_option(socket_, level, name, value, t.now());
   if (is_group_option(level, name)) engine_.finish_sending(t);  // what was joined or left is reported
-  if (level == IPPROTO_UDP && name == UDP_CORK && !socket_.settings().corked) take_cork_out(t);
+  if (set && level == IPPROTO_UDP && name == UDP_CORK && !socket_.settings().corked) take_cork_out(t);
   settle_descriptor();
   return refuse_option(level, name, set);
 }
@@ -216,6 +216,7 @@ result<std::size_t> endpoint::send(std::span<message> messages, int flags) {
                               : !is_known || is_held_there ? kernel_reason::option
                                                            : kernel_reason::forked;
     goes_on = false;
+    if (!is_known && is_fast() && !is_held_there) give_held_to_kernel();
     const auto went = to_kernel ? send_by_kernel(rest, flags, why) : send_some(rest, flags, goes_on);
     if (!went) return sent > 0 ? result<std::size_t>(sent) : went;
     sent += *went;
@@ -522,6 +523,20 @@ int endpoint::poll() {
   look(t);
   engine_.work(t);
   return readiness(t.now(), everything);
+}
+
+std::uint32_t endpoint::next_length() {
+  own_turn t(*this);
+  engine_.work(t);
+  const packet* first = engine_.is_guest() ? nullptr : socket_.front();
+  std::uint32_t length = 0;
+  for (const packet* each = first; each != nullptr; each = joined_to(*each)) length += each->length;
+  if (first != nullptr || !kernel_) return length;
+  // It passes over what isn't the peer's.
+  message nothing;
+  constexpr int look = message_flag::peek | message_flag::dont_wait;
+  if (engine_.with_host() == sharing::none && socket_.is_connected()) (void)receive_from_peer(nothing, look);
+  return kernel_->socket().next_length();
 }
 
 result<int> endpoint::wait(int events, duration timeout) {

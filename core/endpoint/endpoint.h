@@ -107,6 +107,8 @@ class endpoint {
   bool has_frames_out() const { return frames_out_.load(std::memory_order_acquire) != 0; }
 
   int poll();
+  // Bytes of the datagram that comes next (FIONREAD); 0 without one.
+  std::uint32_t next_length();
   result<int> wait(int events, duration timeout);
   result<int> descriptor();
   // Why the last refused call was refused; empty when nothing was.
@@ -217,6 +219,7 @@ class endpoint {
   bool has_more(int flags) const { return (flags & message_flag::more) != 0 || socket_.settings().corked; }
   status send_piece(const message& m, const send_choices& choices, bool more, time_point now);
   status send_held_by_kernel(int flags);
+  void give_held_to_kernel();
   void take_cork_out(engine::turn& t);
   status check_frame(const message& m) const;
 

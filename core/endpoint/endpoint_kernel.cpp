@@ -518,9 +518,11 @@ result<std::size_t> endpoint::send_numbered(std::span<message> messages, int fla
     const std::uint32_t wanted = choices.stamps >= 0 ? static_cast<std::uint32_t>(choices.stamps) : stamps;
     alignas(cmsghdr) std::byte room[512];
     message numbered = m;
-    if (choices.refusal == 0 && choices.stamp_id < 0 && (wanted & stamping::numbered) != 0)
-      numbered.control = with_stamp_id(m.control, next_stamp_id(socket_), room);
+    const bool is_numbered = choices.refusal == 0 && choices.stamp_id < 0 && (wanted & stamping::numbered) != 0;
+    const std::uint32_t id = is_numbered ? next_stamp_id(socket_) : 0;
+    if (is_numbered) numbered.control = with_stamp_id(m.control, id, room);
     const auto went = kernel_->send({&numbered, 1}, flags);
+    if (!went && is_numbered) take_back_stamp_id(socket_, id);
     if (!went) return sent != 0 ? result<std::size_t>(sent) : went;
     ++sent;
   }

@@ -9,8 +9,14 @@
 namespace fastudp {
 
 status endpoint::send_piece(const message& m, const send_choices& choices, bool more, time_point now) {
+  const cork& held = socket_.held();
+  const std::size_t before = held.is_holding() ? held.payload().size() : 0;
   auto outcome = socket_.send_piece(m.data, m.has_peer ? &m.peer : nullptr, choices, more, now);
-  if (outcome.code() == left_to_kernel && socket_.held().is_holding()) outcome = send_held_by_kernel(0);
+  if (outcome.code() == left_to_kernel && held.is_holding()) {
+    const bool is_whole = held.payload().size() == before + m.data.size();
+    const auto sent = send_held_by_kernel(is_whole ? 0 : message_flag::more);
+    if (is_whole) outcome = sent;
+  }
   if (outcome && m.frame != nullptr) give_back(m.frame);
   return outcome;
 }
@@ -30,6 +36,12 @@ status endpoint::send_held_by_kernel(int flags) {
   held.discard();
   flags != 0 ? kernel_pieces_.store(held.completes()) : socket_.complete_sends(held.completes());
   return sent ? status{} : held.excuse(sent.failure());
+}
+
+// What follows goes with it there.
+void endpoint::give_held_to_kernel() {
+  own_turn t(*this);
+  if (!engine_.is_guest() && socket_.held().is_holding()) (void)send_held_by_kernel(message_flag::more);
 }
 
 // What that sends, and whether it can, isn't the option's affair.

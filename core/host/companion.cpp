@@ -4,6 +4,7 @@
 #include <linux/if_packet.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -158,6 +159,11 @@ std::uint32_t companion::drops() const {
   std::array<std::uint32_t, SK_MEMINFO_VARS> counts{};
   const auto got = get_option(SOL_SOCKET, SO_MEMINFO, std::as_writable_bytes(std::span(counts)));
   return got ? counts[SK_MEMINFO_DROPS] : 0;
+}
+
+std::uint32_t companion::next_length() const {
+  int length = 0;
+  return ::ioctl(number_, FIONREAD, &length) == 0 ? static_cast<std::uint32_t>(length) : 0;
 }
 
 // A socket without SO_BROADCAST sends nothing to everybody, and says so after it has read the control messages.

@@ -51,15 +51,17 @@ class companion {
   std::uint32_t drops() const;
   // Whether a control message may say by which number stamps of a datagram are told (SCM_TS_OPT_ID, Linux 6.13).
   bool takes_stamp_ids() const;
-  // Lets it bind to and hold an address that isn't the host's (IP_FREEBIND).
   // Also when it is shut, and readable for good.
   bool has_datagram() const;
+  // Of the datagram that comes next; 0 without one. A pending error stays.
+  std::uint32_t next_length() const;
   // SO_RCVBUF, as it is by now.
   std::uint32_t receive_buffer() const;
   // As Linux binds a socket that sends.
   void choose_port();
   // IPV6_V6ONLY, which binding to an address of IPv6 sets as well.
   bool is_v6_only() const;
+  // Lets it bind to and hold an address that isn't the host's (IP_FREEBIND).
   status allow_foreign_address();
 
   // Returns how many went, or the error of the first. `flags` are Linux's.

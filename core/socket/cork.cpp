@@ -31,7 +31,11 @@ void cork::redirect(const endpoint_address& to) {
   is_redirected_ = true;
 }
 
-status cork::excuse(status sent) const { return is_redirected_ && sent.code() == ENETUNREACH ? status{} : sent; }
+status cork::excuse(status sent) const {
+  const int code = sent.code();
+  const bool is_about_way = code == ENETUNREACH || code == EINVAL || code == EACCES;
+  return is_redirected_ && is_about_way ? status{} : sent;
+}
 
 status cork::add(std::span<const std::byte> piece, bool completes) {
   const std::uint32_t longest = to_.address.is_v4() ? longest_v4 : longest_v6;

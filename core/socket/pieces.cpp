@@ -26,9 +26,7 @@ status udp_socket::check_next_piece(std::size_t size, time_point now) {
   const auto way = path_to(to.address, source_for(to.address, cork_.choices()), now);
   if (!way || (*way)->kind == path_kind::kernel) return {};
   const std::size_t total = cork_.payload().size() + size + udp_size + (*way)->ip_size();
-  const auto fits =
-      check_size(**way, choices_for(**way, cork_.choices(), total), cork_.choices().segment != 0, total, to);
-  return fits.code() == left_to_kernel ? error{EMSGSIZE} : fits;
+  return check_size(**way, choices_for(**way, cork_.choices(), total), cork_.choices().segment != 0, total, to);
 }
 
 status udp_socket::send_piece(std::span<const std::byte> payload, const endpoint_address* to,
@@ -40,12 +38,14 @@ status udp_socket::send_piece(std::span<const std::byte> payload, const endpoint
     if (!by) return by.failure();
     auto begun = cork_.begin(by->to, choices_to_hold(*by, choices), layer_.below().store());
     if (!begun) return begun;
-  } else if (to != nullptr && to->address.is_v4() && !cork_.to().address.is_v4()) {
-    return error{EINVAL};
-  } else if (cork_.to().address.is_v4() && payload.size() > longest) {
-    return error{EMSGSIZE};  // which Linux says before it looks at what is held
   } else {
+    // Before Linux looks at what is held.
+    const ip_address& address = to != nullptr ? to->address : cork_.to().address;
+    if (address.is_v4() && !check_family(address)) return error{ENETUNREACH};
+    if (address.is_v4() && payload.size() > longest) return error{EMSGSIZE};
+    if (address.is_v4() && !cork_.to().address.is_v4()) return error{EINVAL};
     fits = check_next_piece(payload.size(), now);
+    if (fits.code() == left_to_kernel) return fits;
   }
   if (fits) fits = cork_.add(payload, choices.completes);
   if (!fits) {

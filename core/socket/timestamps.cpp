@@ -124,4 +124,9 @@ std::uint32_t next_stamp_id(udp_socket& socket) {
   return std::atomic_ref(socket.settings().stamps.next_id).fetch_add(1, std::memory_order_relaxed);
 }
 
+void take_back_stamp_id(udp_socket& socket, std::uint32_t id) {
+  std::uint32_t next = id + 1;
+  std::atomic_ref(socket.settings().stamps.next_id).compare_exchange_strong(next, id, std::memory_order_relaxed);
+}
+
 }  // namespace fastudp

@@ -53,5 +53,7 @@ void copy_stamp_options(udp_socket& socket, option_source& from);
 
 // The number that the next datagram is told by (SOF_TIMESTAMPING_OPT_ID).
 std::uint32_t next_stamp_id(udp_socket& socket);
+// Of a send that failed, unless a later one has its number already.
+void take_back_stamp_id(udp_socket& socket, std::uint32_t id);
 
 }  // namespace fastudp

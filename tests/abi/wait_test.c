@@ -89,6 +89,23 @@ static void what_is_ready_is_said_without_waiting(void** state) {
   assert_int_equal(fastudp_socket_poll(hosts->server.socket), FASTUDP_WRITABLE);
 }
 
+static void the_next_length_is_told_without_taking_anything(void** state) {
+  struct hosts* hosts = *state;
+  fastudp_socket* server = hosts->server.socket;
+  assert_int_equal(fastudp_socket_next_length(server), 0);
+  const fastudp_addr to = server_address();
+  assert_int_equal(fastudp_sendto(hosts->client.socket, "four", 4, 0, &to), 4);
+  assert_int_equal(fastudp_sendto(hosts->client.socket, "", 0, 0, &to), 0);
+  assert_int_equal(fastudp_sendto(hosts->client.socket, "xy", 2, 0, &to), 2);
+  assert_int_equal(fastudp_socket_next_length(server), 4);
+  assert_int_equal(fastudp_socket_next_length(server), 4);
+  expect_text(hosts, "four");
+  assert_int_equal(fastudp_socket_next_length(server), 0);  // the empty one
+  expect_text(hosts, "");
+  assert_int_equal(fastudp_socket_next_length(server), 2);
+  assert_int_equal(fastudp_socket_next_length(NULL), -EFAULT);
+}
+
 // A thread that makes one blocking call.
 struct caller {
   pthread_t thread;
@@ -405,6 +422,7 @@ int main(void) {
       live_test(a_timeout_does_not_hold_up_what_is_there),
       live_test(waiting_gives_up_at_its_deadline_and_not_before),
       live_test(what_is_ready_is_said_without_waiting),
+      live_test(the_next_length_is_told_without_taking_anything),
       live_test(a_datagram_wakes_who_waits_for_it),
       live_test(each_waiter_gets_its_own),
       live_test(two_threads_talk_by_blocking_calls),

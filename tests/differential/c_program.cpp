@@ -122,6 +122,13 @@ std::string option_name(const step& s) {
   return std::string(known->level_text) + ", " + known->text;
 }
 
+std::string option_value(const step& s) {
+  const option* known = find_option(s.level, s.name);
+  const std::string all = bytes(s.value.data(), s.value.size());
+  if (!s.has_value) return "NULL";
+  return known != nullptr && known->kind == value_kind::program ? "PROGRAM(" + all + ")" : all;
+}
+
 std::string call_on(const step& s, const std::string& arguments) {
   return std::string(name_of(s.what)) + "(" + fd(s.slot) + (arguments.empty() ? "" : ", ") + arguments + ")";
 }
@@ -230,8 +237,7 @@ std::string as_c(const step& s) {
       return "show_getsockopt(" + fd(s.slot) + ", " + option_name(s) + ", " + number(s.length) + ", " +
              number(s.has_value) + ");";
     case call::setsockopt:
-      return shown(call_on(s, option_name(s) + ", " + (s.has_value ? bytes(s.value.data(), s.value.size()) : "NULL") +
-                                  ", " + number(s.length)));
+      return shown(call_on(s, option_name(s) + ", " + option_value(s) + ", " + number(s.length)));
     case call::select:
     case call::pselect:
       return "show_" + std::string(name_of(s.what)) + "(" + watched(s) + ", " + number(s.flags) + ");";

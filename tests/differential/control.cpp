@@ -59,28 +59,28 @@ void put_v6(writer& out, dice& random) {
   out.put(IPPROTO_IPV6, type, &value, random.one_of({4u, 4u, 4u, 1u, 8u}));
 }
 
-void put_socket_level(writer& out, bool all, dice& random) {
+void put_socket_level(writer& out, dice& random) {
   const std::int64_t value = random.below(8);
-  const int type = all ? random.one_of<int>({SO_MARK, SO_TIMESTAMPING, SO_PRIORITY, SO_TXTIME})
-                       : random.one_of<int>({SO_PRIORITY, SCM_RIGHTS, SCM_CREDENTIALS, 99});
+  const int type = random.one_of<int>(
+      {SO_MARK, SO_TIMESTAMPING, SO_PRIORITY, SO_PRIORITY, SO_TXTIME, SCM_RIGHTS, SCM_CREDENTIALS, 99});
   out.put(SOL_SOCKET, type, &value, random.one_of({4u, 4u, 8u, 2u}));
 }
 
-void put_udp(writer& out, bool all, dice& random) {
+void put_udp(writer& out, dice& random) {
   const std::int64_t value = (random.one_of({0, 1, 10, 100, 1000}));
-  out.put(IPPROTO_UDP, all ? UDP_SEGMENT : 99, &value, random.one_of({2u, 2u, 4u}));
+  out.put(IPPROTO_UDP, random.percent(85) ? UDP_SEGMENT : 99, &value, random.one_of({2u, 2u, 4u}));
 }
 
 }  // namespace
 
-std::vector<std::byte> control_to_send(family own, bool all, dice& random) {
+std::vector<std::byte> control_to_send(family own, dice& random) {
   writer out;
   for (int left = 1 + random.below(2); left > 0; --left) {
     const int kind = random.below(100);
     if (kind < 8) {
-      put_socket_level(out, all, random);
+      put_socket_level(out, random);
     } else if (kind < 12) {
-      put_udp(out, all, random);
+      put_udp(out, random);
     } else if (kind < 18) {
       const std::int64_t nothing = 0;
       out.put(random.one_of<int>({IPPROTO_IP, SOL_SOCKET, IPPROTO_IPV6, 77}), random.below(70), &nothing, 4,

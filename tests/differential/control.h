@@ -8,6 +8,6 @@
 
 namespace differential {
 
-std::vector<std::byte> control_to_send(family own, bool all, dice& random);
+std::vector<std::byte> control_to_send(family own, dice& random);
 
 }  // namespace differential

@@ -21,7 +21,7 @@ CHUNK, PATIENCE = 2000, 600
 
 # The host that sequences know: loopback, and an interface with addresses whose neighbours nobody hears.
 HOST = """ip link set lo up
-ip link add own1 type veth peer name own0
+ip link add own1 address 02:00:00:00:00:02 type veth peer name own0 address 02:00:00:00:00:01
 ip link set own0 arp off
 ip address add 10.99.0.1/24 broadcast + dev own0
 ip address add fd99::1/64 dev own0 nodad
@@ -168,16 +168,14 @@ def arguments():
     parser.add_argument("--count", type=int, default=20_000, help="how many seeds")
     parser.add_argument("--calls", type=int, default=20)
     parser.add_argument("--ipv6", type=int, default=40, help="percent of IPv6 sockets")
-    parser.add_argument("--threads", action="store_true", help="calls from several threads")
-    parser.add_argument("--all", action="store_true", help="also options that aren't finished")
+    parser.add_argument("--threads", action="store_true", help="each call from a thread of its own")
     parser.add_argument("--explain", type=int, default=3, help="how many differing seeds are shrunk")
     parser.add_argument("--census", help="a JSON file for how often each call, option and flag was used")
     return parser.parse_args()
 
 
 def player_options(wanted):
-    out = ["--calls", wanted.calls, "--ipv6", wanted.ipv6]
-    return out + ["--threads"] * wanted.threads + ["--all"] * wanted.all
+    return ["--calls", wanted.calls, "--ipv6", wanted.ipv6] + ["--threads"] * wanted.threads
 
 
 def main():

@@ -2,6 +2,7 @@
 // then a look at what is left in each.
 
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -32,7 +33,8 @@ class generator {
         wanted_(wanted),
         base_port_(10'000 + static_cast<int>(seed % 1000) * 16),
         shares_ports_(random_.percent(5)),
-        fills_buffers_(!shares_ports_ && random_.percent(10)) {}
+        fills_buffers_(!shares_ports_ && random_.percent(10)),
+        gives_pieces_(!shares_ports_ && !fills_buffers_ && random_.percent(15)) {}
 
   std::vector<step> run() {
     open_some();
@@ -162,6 +164,7 @@ class generator {
 
   // Not for reading where edges are told, see "Edges of reading" in docs/differences.md.
   void add_shutdown() {
+    if (gives_pieces_) return;
     step& made = push(call::shutdown, some_slot());
     made.number = random_.one_of({0, 1, 2, 0, 1, 2, 3, -1});
     if (has_edges_) made.number = 1;
@@ -224,9 +227,11 @@ class generator {
   }
 
   void add_connect(int slot) {
+    if (gives_pieces_) return;
     step& made = push(call::connect, slot);
     made.where = destination_from(slot);
-    if (!random_.percent(15)) return;
+    // "A peer of before" in docs/differences.md.
+    if (family_of(slot) == family::v6 || !random_.percent(15)) return;
     made.where = at(random_.percent(50) ? "0.0.0.0" : "127.0.0.1", 0);
     made.where.raw.ss_family = AF_UNSPEC;
     made.where.length = random_.one_of<socklen_t>({16, 2, 28, 1, 128});
@@ -273,8 +278,10 @@ class generator {
       const option& found = random_.pick(options);
       if (is_usual && found.use != when::often) continue;
       if (found.use == when::early && !may_be_early) continue;
-      if (found.use == when::later && !wanted_.all) continue;
+      if (found.use == when::excused) continue;
       if (found.use == when::groups && !shares_ports_) continue;
+      if (found.use == when::pieces && !gives_pieces_) continue;
+      if (gives_pieces_ && (found.name == SO_SNDBUF || found.name == SO_SNDBUFFORCE)) continue;
       if ((found.use == when::filling) != fills_buffers_) continue;
       return found;
     }
@@ -296,17 +303,23 @@ class generator {
     made.has_value = !random_.percent(2);
   }
 
+  static void grow_to(std::vector<std::byte>& value, int length) {
+    value.resize(std::max<std::size_t>(value.size(), length < 0 ? 0u : static_cast<unsigned>(length)));
+  }
+
   // "Datagrams before an option" in docs/differences.md: some are set before anything can come.
   void add_set_option(int slot, bool is_early = false) {
     step& made = push(call::setsockopt, slot);
     name_option(made, is_early);
+    if (gives_pieces_ && !is_early) made.level = IPPROTO_UDP, made.name = UDP_CORK;
     const option& chosen = *find_option(made.level, made.name);
     made.value = value_for(chosen, random_);
     made.length = static_cast<int>(made.value.size());
+    if (chosen.kind == value_kind::program) made.length = sizeof(sock_fprog);
     if (random_.percent(12)) made.length = random_.one_of({0, 1, 2, 3, 4, 5, 8, 12, 16, 300, -1});
-    made.value.resize(std::max<std::size_t>(made.value.size(), made.length < 0 ? 0u : unsigned(made.length)));
+    if (chosen.kind != value_kind::program) grow_to(made.value, made.length);
     made.has_value = !random_.percent(2);
-    if (chosen.level == IPPROTO_IPV6 && chosen.name == IPV6_ADDRFORM && random_.percent(70)) made.length = 0;
+    looks_at_place_ = looks_at_place_ || (chosen.level == SOL_SOCKET && chosen.name == SO_PEEK_OFF);
   }
 
   std::uint32_t size_to_send() {
@@ -326,7 +339,8 @@ class generator {
                                   MSG_CMSG_CLOEXEC, MSG_WAITALL, 0x80000, 0x40000, 0x8000000, INT32_MIN, MSG_FIN,
                                   MSG_RST});
     }
-    if (wanted_.all && random_.percent(5)) out |= random_.one_of<int>({MSG_MORE, MSG_ZEROCOPY});
+    if (random_.percent(5)) out |= MSG_ZEROCOPY;
+    if (gives_pieces_ && random_.percent(20)) out |= MSG_MORE;
     return out;
   }
 
@@ -336,7 +350,7 @@ class generator {
     const int count = random_.percent(60) ? 1 : random_.one_of({0, 2, 3, 5, 16});
     for (int i = 0; i < count; ++i) {
       const std::uint32_t part = i + 1 == count ? size : static_cast<std::uint32_t>(random_.below(int(size) + 1));
-      out.push_back({part, part != 0 && random_.percent(1)});
+      out.push_back({part, part != 0 && !gives_pieces_ && random_.percent(1)});
       size -= part;
     }
     if (random_.below(1000) == 0) out.resize(random_.one_of({1024u, 1025u}));
@@ -346,9 +360,10 @@ class generator {
   message message_to_send(int slot, bool is_whole) {
     message out;
     if (random_.percent(75)) out.to = destination_from(slot);
-    out.pieces = is_whole ? std::vector<piece>{{size_to_send(), random_.percent(1)}} : pieces_of(size_to_send());
+    out.pieces = is_whole ? std::vector<piece>{{size_to_send(), !gives_pieces_ && random_.percent(1)}}
+                          : pieces_of(size_to_send());
     out.has_control = !is_whole && !fills_buffers_ && random_.percent(35);
-    if (out.has_control) out.control = control_to_send(family_of(slot), wanted_.all, random_);
+    if (out.has_control) out.control = control_to_send(family_of(slot), random_);
     return out;
   }
 
@@ -372,6 +387,8 @@ class generator {
       out |= random_.one_of<int>({MSG_OOB, MSG_WAITALL, MSG_CMSG_CLOEXEC, MSG_EOR, MSG_NOSIGNAL, MSG_DONTROUTE,
                                   MSG_CTRUNC, MSG_CONFIRM, INT32_MIN, 0x80000});
     }
+    // How much was stored then isn't told.
+    if (looks_at_place_) out &= ~MSG_TRUNC;
     return out;
   }
 
@@ -458,6 +475,9 @@ class generator {
   // "Two queues" in docs/differences.md: where buffers are filled, all must go one way.
   bool fills_buffers_;
   bool has_edges_ = false, is_shut_ = false;
+  // "Pieces" in docs/differences.md: those sockets aren't connected.
+  bool gives_pieces_;
+  bool looks_at_place_ = false;
   int opened_ = 0;
   bool has_set_[slot_count - first_set]{}, is_plain_[slot_count - first_set]{true, true};
   known_socket sockets_[first_duplicate];

@@ -2,6 +2,8 @@
 #ifndef DIFFERENTIAL_NEWER_H
 #define DIFFERENTIAL_NEWER_H
 
+#include "../../core/socket/option_numbers.h"
+
 #ifndef SO_RESERVE_MEM
 #define SO_RESERVE_MEM 73
 #endif
@@ -23,12 +25,6 @@
 #endif
 #ifndef SO_INQ
 #define SO_INQ 84
-#endif
-#ifndef IP_LOCAL_PORT_RANGE
-#define IP_LOCAL_PORT_RANGE 51
-#endif
-#ifndef IP_PROTOCOL
-#define IP_PROTOCOL 52
 #endif
 #define SO_UNKNOWN 1000
 #define IP_UNKNOWN 1000

@@ -1,11 +1,7 @@
 #pragma once
 // The options that a sequence may get and set.
 
-#include <netinet/in.h>
-
-#include <linux/in6.h>
 #include <netinet/tcp.h>
-#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include <cstdint>
@@ -31,23 +27,53 @@ enum class value_kind : std::uint8_t {
   group,
   source,
   group6,
+  group_request,
+  source_request,
+  source_filter,
+  group_filter,
+  stamping,
+  offset,
+  segment,
+  program,  // instructions of classic BPF; the call is given a sock_fprog
   bytes,
   short_bytes
 };
-enum class when : std::uint8_t { now, often, early, later, unseen, filling, groups };
+enum class when : std::uint8_t { now, often, early, unseen, filling, groups, pieces, excused };
 
 struct option {
   int level, name;
   const char* level_text;
   const char* text;
-  value_kind kind;
-  when use;
+  value_kind kind = value_kind::flag;
+  when use = when::now;
 };
 
+inline constexpr option special[] = {
+#define VALUE(level, name, kind, use) {level, name, #level, #name, value_kind::kind, when::use},
+#define UNLISTED(level, name, kind, use)
+#include "values.def"
+#undef VALUE
+#undef UNLISTED
+};
+
+// As values.def has it, or a flag.
+constexpr option option_named(option plain) {
+  for (const option& each : special) {
+    if (each.level == plain.level && each.name == plain.name) return each;
+  }
+  return plain;
+}
+
+// All that fastudp knows, and some that nobody does.
 inline constexpr option options[] = {
-#define DIFFERENTIAL_OPTION(level, name, kind, use) {level, name, #level, #name, value_kind::kind, when::use},
-#include "options.def"
-#undef DIFFERENTIAL_OPTION
+#define OPTION(level, name, fate, words) option_named({level, name, #level, #name}),
+#include "socket/options.def"
+#undef OPTION
+#define VALUE(level, name, kind, use)
+#define UNLISTED(level, name, kind, use) {level, name, #level, #name, value_kind::kind, when::use},
+#include "values.def"
+#undef VALUE
+#undef UNLISTED
 };
 
 const option* find_option(int level, int name);

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/in6.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -40,6 +41,7 @@ static int show_result(const char* call, long result) {
 #define SHOW(call) (errno = 0, show_result(#call, (long)(call)))
 
 #define BYTES(...) ((unsigned char[]){__VA_ARGS__})
+#define PROGRAM(bytes) (&(struct sock_fprog){sizeof(bytes) / sizeof(struct sock_filter), (struct sock_filter*)bytes})
 #define PIECES(...) ((struct iovec[]){__VA_ARGS__})
 #define ROOM(...) ((int[]){__VA_ARGS__})
 struct watched {

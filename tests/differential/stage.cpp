@@ -1,6 +1,7 @@
 #include "stage.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -9,6 +10,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+
+#include "options.h"
 
 namespace differential {
 
@@ -34,7 +37,7 @@ void stage::clear() {
   for (const int fd : opened_) ::close(fd);
   opened_.clear();
   slots_.fill(-1);
-  has_edges_ = false;
+  has_edges_ = has_pieces_ = has_stamps_ = false;
 }
 
 const sockaddr* stage::address_of(const place& wanted, socklen_t& length) {
@@ -130,19 +133,14 @@ void stage::descriptors(const step& s) {
   }
 }
 
-// "Bytes to read beside an error" in docs/differences.md.
-bool stage::has_error(int fd) {
-  pollfd one{fd, 0, 0};
-  return ::poll(&one, 1, 0) == 1 && (one.revents & POLLERR);
-}
-
 void stage::control_calls(const step& s) {
   const int fd = at(s.slot);
   int value = static_cast<int>(s.number);
   errno = 0;
   if (s.what == call::ioctl) {
     const int outcome = ::ioctl(fd, static_cast<unsigned long>(s.name), s.has_value ? &value : nullptr);
-    if (done(s, outcome) == 0 && !has_error(fd)) out_ << " value " << value;
+    const bool is_excused = s.name == TIOCOUTQ && has_pieces_;  // "Bytes that are held" in docs/differences.md
+    if (done(s, outcome) == 0 && !is_excused) out_ << " value " << value;
     return;
   }
   const bool is_duplicate = s.name == F_DUPFD || s.name == F_DUPFD_CLOEXEC;
@@ -160,11 +158,22 @@ void stage::get_option(const step& s) {
   if (done(s, got) == 0) out_.option(s.level, s.name, {room, std::min<std::size_t>(size, sizeof room)});
 }
 
+static sock_fprog program_of(const step& s) {
+  auto* const first = reinterpret_cast<sock_filter*>(const_cast<std::byte*>(s.value.data()));
+  return {static_cast<unsigned short>(s.value.size() / sizeof *first), first};
+}
+
 void stage::set_option(const step& s) {
   errno = 0;
-  const void* const value = s.has_value ? s.value.data() : nullptr;
-  const int set = ::setsockopt(at(s.slot), s.level, s.name, value, static_cast<socklen_t>(s.length));
+  const sock_fprog program = program_of(s);
+  const option* const known = find_option(s.level, s.name);
+  const bool is_program = known != nullptr && known->kind == value_kind::program;
+  const void* const given = is_program ? static_cast<const void*>(&program) : s.value.data();
+  const int set =
+      ::setsockopt(at(s.slot), s.level, s.name, s.has_value ? given : nullptr, static_cast<socklen_t>(s.length));
   census_.option(true, s.level, s.name, set == 0);
+  has_stamps_ = has_stamps_ || (known != nullptr && known->kind == value_kind::stamping);
+  has_pieces_ = has_pieces_ || (s.level == IPPROTO_UDP && s.name == UDP_CORK);
   done(s, set);
 }
 

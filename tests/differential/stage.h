@@ -42,7 +42,7 @@ class stage {
   void wait_for_set(const step& s);
   void drain();
   void read_all(int fd);
-  static bool has_error(int fd);
+  void read_reports(int fd);
 
   struct outgoing;
   struct incoming;
@@ -51,7 +51,7 @@ class stage {
   census& census_;
   std::array<int, slot_count> slots_;
   std::vector<int> opened_;
-  bool has_edges_ = false;
+  bool has_edges_ = false, has_pieces_ = false, has_stamps_ = false;
 };
 
 }  // namespace differential

@@ -55,7 +55,10 @@ struct stage::outgoing {
     control = from.control;
     header.msg_control = from.has_control ? control.data() : nullptr;
     header.msg_controllen = control.size();
-    each_control(control, [&](const cmsghdr& c) { on.census_.control(true, c.cmsg_level, c.cmsg_type); });
+    each_control(control, [&](const cmsghdr& c) {
+      on.census_.control(true, c.cmsg_level, c.cmsg_type);
+      on.has_stamps_ = on.has_stamps_ || (c.cmsg_level == SOL_SOCKET && c.cmsg_type == SO_TIMESTAMPING);
+    });
   }
   outgoing(const outgoing&) = delete;
   sockaddr_storage to{};
@@ -94,7 +97,11 @@ struct stage::incoming {
     if (name_room != -1) out.address(&name, static_cast<std::size_t>(std::max(name_room, 0)), length);
   }
   void show(transcript& out, census& counts, std::int64_t received, const msghdr& now) const {
-    show_data(out, received);
+    if (now.msg_flags & MSG_ERRQUEUE) {
+      out << " an error's";
+    } else {
+      show_data(out, received);
+    }
     show_name(out, now.msg_namelen);
     out << " flags ";
     out.hex(static_cast<unsigned>(now.msg_flags));
@@ -124,6 +131,7 @@ bool stage::would_wait(const step& s, int fd) {
 void stage::send(const step& s) {
   const int fd = at(s.slot);
   census_.flags(true, s.flags);
+  has_pieces_ = has_pieces_ || (s.flags & MSG_MORE);
   if (s.what == call::sendmmsg) {
     std::vector<std::unique_ptr<outgoing>> all;
     std::vector<mmsghdr> list(s.messages.size());
@@ -149,12 +157,32 @@ void stage::send(const step& s) {
   done(s, ::sendto(fd, whole.iov_base, whole.iov_len, s.flags, to, m.header.msg_namelen));
 }
 
+// "Order of reports" in docs/differences.md: all that the error queue has.
+void stage::read_reports(int fd) {
+  static thread_local std::byte memory[longest + looked_at_whole];
+  std::vector<std::string> lines;
+  message room;
+  room.pieces = {{longest, false}};
+  room.control_room = 512;
+  for (ssize_t got = 0; got >= 0 && lines.size() < 1000;) {
+    incoming m(room, memory);
+    got = ::recvmsg(fd, &m.header, MSG_ERRQUEUE | MSG_DONTWAIT);
+    transcript line;
+    line << (got < 0 ? "none" : "report");
+    if (got >= 0) m.show(line, census_, got, m.header);
+    lines.push_back(line.text());
+  }
+  out_ << "\n";
+  out_.append_sorted(lines);
+}
+
 void stage::receive(const step& s) {
   static thread_local std::byte memory[longest + looked_at_whole];
   const int fd = at(s.slot);
   const bool takes_flags = s.what == call::recv || s.what == call::recvfrom || s.what == call::recvmsg;
   step asked = s;
   if (!takes_flags) asked.flags = 0;
+  if ((asked.flags & MSG_ERRQUEUE) && has_stamps_) return read_reports(fd);
   if (would_wait(asked, fd)) {
     out_ << " would wait";
     return;
@@ -175,13 +203,14 @@ void stage::receive(const step& s) {
   }
   if (done(s, got) < 0) return;
   if (s.what == call::recvmsg) return m.show(out_, census_, got, m.header);
-  m.show_data(out_, got);
+  if ((s.flags & MSG_ERRQUEUE) == 0) m.show_data(out_, got);
   if (s.what == call::recvfrom) m.show_name(out_, length);
 }
 
 void stage::receive_many(const step& s) {
   static thread_local std::vector<std::byte> memory;
   const int fd = at(s.slot);
+  if ((s.flags & MSG_ERRQUEUE) && has_stamps_) return read_reports(fd);
   if (!s.messages.empty() && would_wait(s, fd)) {
     out_ << " would wait";
     return;

@@ -67,8 +67,6 @@ struct step {
 struct choices {
   int calls = 20;
   int ipv6_percent = 40;
-  bool threads = false;
-  bool all = false;  // also what others still work on
 };
 
 std::vector<step> generate(std::uint64_t seed, const choices& wanted);

@@ -14,6 +14,12 @@ namespace {
 
 constexpr std::uint16_t first_ephemeral_port = 32'768;
 
+bool is_any_stamp(int type) {
+  static constexpr int types[] = {SO_TIMESTAMP_OLD, SO_TIMESTAMPNS_OLD, SO_TIMESTAMPING_OLD,
+                                  SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW, SO_TIMESTAMPING_NEW};
+  return std::ranges::find(types, type) != std::end(types);
+}
+
 }  // namespace
 
 transcript& transcript::operator<<(std::int64_t number) {
@@ -82,8 +88,11 @@ void transcript::control(std::span<const std::byte> messages) {
     const bool is_address = (header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_ORIGDSTADDR) ||
                             (header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_ORIGDSTADDR);
     const bool is_sum = header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_CHECKSUM;
+    const bool is_stamp = header.cmsg_level == SOL_SOCKET && is_any_stamp(header.cmsg_type);
     const bool is_flow = header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_FLOWINFO;
-    if (is_address) {
+    if (is_stamp) {
+      stamps(data);
+    } else if (is_address) {
       address(data.data(), data.size(), data.size());
     } else {
       // The rest is a hash of the ports, or a sum of them.
@@ -91,6 +100,14 @@ void transcript::control(std::span<const std::byte> messages) {
     }
     *this << "]";
     messages = messages.subspan(std::min(messages.size(), CMSG_ALIGN(length)));
+  }
+}
+
+// Of each time, whether it is told.
+void transcript::stamps(std::span<const std::byte> times) {
+  for (; !times.empty(); times = times.subspan(std::min<std::size_t>(times.size(), 8))) {
+    const auto one = times.first(std::min<std::size_t>(times.size(), 8));
+    *this << (std::ranges::all_of(one, [](std::byte each) { return each == std::byte{}; }) ? "0" : "t");
   }
 }
 

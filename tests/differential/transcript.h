@@ -46,6 +46,7 @@ class transcript {
 
  private:
   void port(std::uint16_t number);
+  void stamps(std::span<const std::byte> times);
 
   std::string text_;
   std::vector<std::uint16_t> ephemeral_;
