@@ -28,8 +28,7 @@ int open_socket(engine& h, ip_family family, int companion, fastudp_socket** soc
 }
 
 int close_socket(endpoint& e) {
-  // Its parts in the stack are the owner's, and stay where they are.
-  if (e.home().is_undecided() || e.home().is_guest()) return 0;
+  if (e.home().close_elsewhere(e)) return 0;
   if (e.has_frames_out()) return -EBUSY;
   engine::turn t(e.home());
   --e.home().open_sockets;
@@ -291,7 +290,7 @@ int64_t fastudp_socket_next_length(fastudp_socket* socket) {
 
 int fastudp_socket_wait(fastudp_socket* socket, int events, int64_t timeout_ns) {
   if (socket == nullptr) return -EFAULT;
-  return to_int(open(socket).wait(events, open(socket).home().limit_after(timeout_ns)));
+  return to_int(open(socket).wait(events, timeout_ns));
 }
 
 int fastudp_socket_fd(fastudp_socket* socket) {

@@ -193,9 +193,8 @@ int fastudp_stack_host_changed(fastudp_stack* stack) {
 
 int fastudp_stack_wait(fastudp_stack* stack, int64_t timeout_ns) {
   if (stack == nullptr) return -EFAULT;
-  const time_point limit = open(stack).limit_after(timeout_ns);
   engine::turn t(open(stack));
-  return to_int(open(stack).wait_for_work(t, limit));
+  return to_int(open(stack).wait_for_work(t, open(stack).limit_after(timeout_ns)));
 }
 
 int fastudp_stack_fd(fastudp_stack* stack) {
@@ -250,6 +249,23 @@ int fastudp_stack_explain(fastudp_stack* stack, char* text, size_t size) {
   return static_cast<int>(std::strlen(explanation));
 }
 
+int fastudp_stack_prepare_fork(fastudp_stack* stack) {
+  reason ignored;
+  return stack == nullptr ? -EFAULT : -open(stack).prepare_fork(ignored).code();
+}
+
+int fastudp_stack_prepare_exec(fastudp_stack* stack) {
+  if (stack == nullptr) return -EFAULT;
+  open(stack).prepare_exec();
+  return 0;
+}
+
+int fastudp_stack_prepare_sandbox(fastudp_stack* stack) {
+  if (stack == nullptr) return -EFAULT;
+  open(stack).prepare_sandbox();
+  return 0;
+}
+
 static_assert(sizeof(fastudp_wait_item) == sizeof(wait_item) &&
               offsetof(fastudp_wait_item, fd) == offsetof(wait_item, fd) &&
               offsetof(fastudp_wait_item, events) == offsetof(wait_item, events) &&
@@ -259,8 +275,8 @@ int fastudp_wait(fastudp_stack* stack, fastudp_wait_item* items, size_t count, i
                  const void* signal_mask) {
   if (stack == nullptr || (items == nullptr && count != 0)) return -EFAULT;
   engine& h = open(stack);
-  const time_point limit = timeout_ns == 0 ? 0 : h.limit_after(timeout_ns);
   engine::turn t(h);
+  const time_point limit = timeout_ns == 0 ? 0 : h.limit_after(timeout_ns);
   return to_int(h.wait_for_any(t, {reinterpret_cast<wait_item*>(items), count}, limit,
                                static_cast<const sigset_t*>(signal_mask)));
 }

@@ -276,6 +276,20 @@ FASTUDP_API int fastudp_stack_get_kernel_reasons(fastudp_stack* stack, uint64_t*
  * at `size`. */
 FASTUDP_API int fastudp_stack_explain(fastudp_stack* stack, char* text, size_t size);
 
+/* Makes what processes that fork from this one need to go on fast, each by a link of its own to the same interface, and
+ * keeps it for all later forks. fork does it by itself, but a program that gives up its rights before that does it
+ * first. -EOPNOTSUPP: it is a link for one process at a time; -EPERM: without the rights that opening it needs. */
+FASTUDP_API int fastudp_stack_prepare_fork(fastudp_stack* stack);
+
+/* Before this process is replaced by exec: what other processes receive as well is all theirs from then on. Sockets
+ * that the new program inherits are handed over one by one (fastudp_socket_hand_over). Should exec fail, all goes on.
+ */
+FASTUDP_API int fastudp_stack_prepare_exec(fastudp_stack* stack);
+
+/* Before this process is forbidden system calls: what only some processes need, by which they go on after a fork, is
+ * done now, or never in this process and its children. fastudp(1) lists the calls that have to stay allowed. */
+FASTUDP_API int fastudp_stack_prepare_sandbox(fastudp_stack* stack);
+
 /* May block: sleeps until something is there for one of `count` items, or `timeout_ns` has passed (negative: no limit,
  * 0: only looks). Sockets must be of this stack; FASTUDP_ERROR and _HANGUP always count. `signal_mask`, if not null, is
  * a sigset_t that holds while it sleeps, as in ppoll. Returns how many items have something in revents; -EINTR. */

@@ -273,6 +273,31 @@ bool is_at_home() {
   return known == 0 || raw<pid_t>(SYS_getpid) == known;
 }
 
+// Within the library's own code nothing is the program's.
+void will_lose_rights() {
+  if (stack() == nullptr || !is_at_home()) return;
+  const int error = errno;
+  const inside outermost(nullptr);
+  if (outermost) (void)fastudp_stack_prepare_fork(the_stack);
+  errno = error;
+}
+
+void will_exec() {
+  if (stack() == nullptr || !is_at_home()) return;
+  const int error = errno;
+  const inside outermost(nullptr);
+  if (outermost) (void)fastudp_stack_prepare_exec(the_stack);
+  errno = error;
+}
+
+void will_be_confined() {
+  if (stack() == nullptr || !is_at_home()) return;
+  const int error = errno;
+  const inside outermost(nullptr);
+  if (outermost) (void)fastudp_stack_prepare_sandbox(the_stack);
+  errno = error;
+}
+
 int keep(int fd) {
   const int moved = fd < 0 ? -1 : duplicate_out_of_the_way(fd);
   if (moved >= 0) close_uncancelled(fd);

@@ -30,6 +30,12 @@ bool contains(const void* code);
 // False in a child of vfork, which shares our memory but not our descriptors, and mustn't change what is known of them.
 bool is_at_home();
 
+// What is due before the program forks without the rights that it has now, before another takes its place, and before
+// system calls are forbidden.
+void will_lose_rights();
+void will_exec();
+void will_be_confined();
+
 // A descriptor that the library has made goes out of the program's way; the number it has from now on.
 int keep(int fd);
 

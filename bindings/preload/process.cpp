@@ -1,4 +1,4 @@
-// Programs that are replaced by others, and calls by number.
+// Programs that are replaced by others or change their user, and calls by number.
 
 #include <fcntl.h>
 #include <linux/seccomp.h>
@@ -15,7 +15,7 @@ using namespace preload;
 namespace {
 
 // What the next program inherits is the kernel's: it may have come without us.
-bool before_exec() {
+bool before_spawn() {
   bool done = true;
   table.for_each_from(0, [&](int fd, entry what) {
     const int flags = what.socket() != nullptr ? real.fcntl(fd, F_GETFD, 0) : -1;
@@ -24,6 +24,11 @@ bool before_exec() {
     if (c && !c.hand_over(cause::forked)) done = false;
   });
   return done;
+}
+
+bool before_exec() {
+  library::will_exec();
+  return before_spawn();
 }
 
 // The arguments of execl and its relatives as an array, which lives as long as `run` takes.
@@ -57,6 +62,28 @@ T* as_pointer(long word) {
 }
 
 }  // namespace
+
+// Whoever gives up his rights may open his first UDP socket later, or fork, and what that needs is made by rights.
+int hook::setuid(uid_t user) {
+  library::open_while_allowed();
+  library::will_lose_rights();
+  return real.setuid(user);
+}
+int hook::seteuid(uid_t user) {
+  library::open_while_allowed();
+  library::will_lose_rights();
+  return real.seteuid(user);
+}
+int hook::setreuid(uid_t real_user, uid_t user) {
+  library::open_while_allowed();
+  library::will_lose_rights();
+  return real.setreuid(real_user, user);
+}
+int hook::setresuid(uid_t real_user, uid_t user, uid_t saved) {
+  library::open_while_allowed();
+  library::will_lose_rights();
+  return real.setresuid(real_user, user, saved);
+}
 
 int hook::execve(const char* path, char* const* arguments, char* const* environment) {
   return before_exec() ? real.execve(path, arguments, environment) : -1;
@@ -102,30 +129,14 @@ int hook::execle(const char* path, const char* first, ...) {
 // libc's own fork and exec, which handlers of forks don't hear of.
 int hook::posix_spawn(pid_t* child, const char* path, const posix_spawn_file_actions_t* actions,
                       const posix_spawnattr_t* attributes, char* const* arguments, char* const* environment) {
-  return before_exec() ? real.posix_spawn(child, path, actions, attributes, arguments, environment) : errno;
+  return before_spawn() ? real.posix_spawn(child, path, actions, attributes, arguments, environment) : errno;
 }
 int hook::posix_spawnp(pid_t* child, const char* file, const posix_spawn_file_actions_t* actions,
                        const posix_spawnattr_t* attributes, char* const* arguments, char* const* environment) {
-  return before_exec() ? real.posix_spawnp(child, file, actions, attributes, arguments, environment) : errno;
+  return before_spawn() ? real.posix_spawnp(child, file, actions, attributes, arguments, environment) : errno;
 }
 
 // What opens the link may be out of reach afterwards.
-int hook::setuid(uid_t user) {
-  library::open_while_allowed();
-  return real.setuid(user);
-}
-int hook::seteuid(uid_t user) {
-  library::open_while_allowed();
-  return real.seteuid(user);
-}
-int hook::setreuid(uid_t user, uid_t effective) {
-  library::open_while_allowed();
-  return real.setreuid(user, effective);
-}
-int hook::setresuid(uid_t user, uid_t effective, uid_t saved) {
-  library::open_while_allowed();
-  return real.setresuid(user, effective, saved);
-}
 int hook::chroot(const char* path) {
   library::open_while_allowed();
   return real.chroot(path);

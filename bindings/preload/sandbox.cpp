@@ -199,7 +199,11 @@ void forget_all() {
 }  // namespace
 
 bool preload::before_filter(const sock_fprog* filter) {
-  if (!library::is_at_home() || (filter != nullptr && allows_all(*filter))) return true;
+  if (!library::is_at_home()) return true;
+  if (filter != nullptr && allows_all(*filter)) {
+    library::will_be_confined();
+    return true;
+  }
   if (!leave_all_to_kernel()) return false;
   forget_all();
   return true;

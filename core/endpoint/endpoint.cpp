@@ -46,7 +46,7 @@ result<std::size_t> write_flag(bool flag, std::span<std::byte> value) {
 endpoint::~endpoint() {
   if (kernel_ && engine_.is_guest()) return;
   if (kernel_) {
-    stop_diverting();
+    leave_shared();
     engine_.unwatch(*this);
   }
   if (!socket_.groups().empty()) {
@@ -54,7 +54,7 @@ endpoint::~endpoint() {
     socket_.leave_groups(now);
     engine_.stack().flush(now);
   }
-  if (fast_ != &own_flag_) engine_.owner().give_back(fast_);
+  if (shared_ != &unshared_) family::give_back(*shared_);
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
@@ -97,7 +97,7 @@ status endpoint::shut_down(bool reading, bool writing) {
 
 endpoint_address endpoint::local() {
   own_turn t(*this);
-  if (kernel_ && (!is_fast() || socket_.local().port == 0 || socket_.local().scope != 0)) {
+  if (kernel_ && (!is_fast() || is_idle_ || socket_.local().port == 0 || socket_.local().scope != 0)) {
     const auto kernels = kernel_->socket().local();
     return kernels ? *kernels : endpoint_address{};
   }
@@ -106,7 +106,7 @@ endpoint_address endpoint::local() {
 
 result<endpoint_address> endpoint::peer() {
   own_turn t(*this);
-  if (kernel_ && !is_fast()) return kernel_->socket().peer();
+  if (kernel_ && (!is_fast() || is_idle_)) return kernel_->socket().peer();
   // Linux: a peer at port 0 is none.
   if (!socket_.is_connected() || socket_.peer().port == 0) return error{ENOTCONN};
   return socket_.peer();
@@ -172,7 +172,7 @@ status endpoint::send_frame(packet* frame, const message& m, const send_choices&
 result<std::size_t> endpoint::send_fast(std::span<message> messages, int flags, bool& to_kernel) {
   own_turn t(*this);
   if (auto ours = check_owner(); !ours) return ours.failure();
-  if (!is_fast()) {
+  if (!is_fast() || is_idle_) {
     to_kernel = true;
     return std::size_t{0};
   }
@@ -195,7 +195,7 @@ result<std::size_t> endpoint::send_some(std::span<message> messages, int flags, 
   const auto went = send_fast(messages, flags, to_kernel);
   goes_on = to_kernel && *went < messages.size();
   if (!goes_on) return went;
-  const auto why = is_fast() ? socket_.why_kernel() : handed_over_for_;
+  const auto why = !is_fast() ? handed_over_for_ : is_idle_ ? kernel_reason::forked : socket_.why_kernel();
   const auto left = send_by_kernel(messages.subspan(*went, 1), flags, why);
   goes_on = left && *left != 0;
   if (!left && *went == 0) return left;
@@ -417,6 +417,7 @@ result<std::size_t> endpoint::receive_here(std::span<message> messages, int flag
   own_turn t(*this);
   if (auto ours = check_owner(); !ours) return ours.failure();
   if (engine_.is_guest()) return no_leftovers();  // what lies in the queue is the owner's
+  look(t);
   for (time_point limit = never;;) {
     if (auto input = wait_for_input(t, flags, limit); !input) return input.failure();
     if (kernel_ && !is_fast() && !has_fast_input()) return no_leftovers();
@@ -458,8 +459,8 @@ result<std::size_t> endpoint::borrow(std::span<message> messages, int flags) {
   if ((flags & ~known_borrow_flags) != 0) return error{EOPNOTSUPP};
   if (messages.empty()) return std::size_t{0};
   own_turn t(*this);
-  note_look();
   if (engine_.is_guest()) return error{EPERM};
+  look(t);
   for (time_point limit = never;;) {
     if (auto input = wait_for_input(t, flags, limit); !input) return input.failure();
     if (socket_.has_pending_error() && (flags & message_flag::continued) != 0) return std::size_t{0};
@@ -522,7 +523,7 @@ int endpoint::readiness(time_point now, int asked) {
 int endpoint::poll() {
   constexpr int everything = ready::readable | ready::error | ready::hang_up;
   own_turn t(*this);
-  note_look();
+  look(t);
   engine_.work(t);
   return readiness(t.now(), everything);
 }
@@ -541,9 +542,10 @@ std::uint32_t endpoint::next_length() {
   return kernel_->socket().next_length();
 }
 
-result<int> endpoint::wait(int events, time_point limit) {
+result<int> endpoint::wait(int events, duration timeout) {
   own_turn t(*this);
-  note_look();
+  const time_point limit = engine_.limit_after(timeout);
+  look(t);
   if (engine_.is_guest()) {
     wait_item self{.socket = this, .fd = -1, .events = static_cast<std::int16_t>(events), .revents = 0};
     const auto there = engine_.wait_for_any(t, {&self, 1}, limit, nullptr);
@@ -558,7 +560,7 @@ result<int> endpoint::wait(int events, time_point limit) {
 
 result<int> endpoint::descriptor() {
   own_turn t(*this);
-  note_look();
+  look(t);
   if (engine_.is_guest()) return kernel_ ? result<int>(kernel_->socket().number()) : error{EPERM};
   if (descriptor_ < 0) {
     const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

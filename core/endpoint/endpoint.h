@@ -22,6 +22,7 @@ class endpoint {
  public:
   explicit endpoint(engine& h, ip_family family = ip_family::v4) : engine_(h), socket_(h.sockets(), family) {
     socket_.tag = this;
+    unshared_.is_fast.store(true, std::memory_order_relaxed);
   }
   ip_family family() const { return socket_.family(); }
   // Of a kernel socket that can become a companion; the errors of one that can't.
@@ -48,7 +49,7 @@ class endpoint {
   kernel_half* kernel() { return kernel_ ? &*kernel_ : nullptr; }
   const kernel_half* kernel() const { return kernel_ ? &*kernel_ : nullptr; }
   // Whether datagrams may take the fast path; otherwise all are the kernel's.
-  bool is_fast() const { return fast_->load(std::memory_order_acquire); }
+  bool is_fast() const { return shared_->is_fast.load(std::memory_order_acquire); }
   // Datagrams for it come in by the link, where the kernel would get them as well.
   bool is_diverted() const { return diverted_; }
   // The program's own filter, which isn't empty when it has attached one that we can run.
@@ -64,14 +65,33 @@ class endpoint {
   // something that the kernel doesn't know of.
   int leftovers() const;
   int readiness(time_point now, int asked);
-  void let_go();
   void become_guest();
-  // A call has asked for what it has received: its reader is one that we see.
-  void note_look() { is_seen_.store(true, std::memory_order_relaxed); }
-  bool is_unseen() const { return !is_seen_.load(std::memory_order_relaxed); }
+  // A call asks for what it has received: its reader is one that we see. Within a turn it also begins to receive here.
+  void note_look() { looks_.store(looks::now, std::memory_order_relaxed); }
+  void look(engine::turn& t) {
+    note_look();
+    if (is_idle_) [[unlikely]]
+      join(t);
+  }
+  bool is_unseen() const { return looks_.load(std::memory_order_relaxed) == looks::none; }
   void leave_if_unseen(engine::turn& t);
   // As soon as another socket, which is the kernel's, is bound there.
   void leave_if_in_the_way_of(const endpoint_address& local);
+
+  // ---- Among processes that share it
+
+  // At a fork: whoever goes on reading it looks again.
+  void forget_looks();
+  // In a process that goes on with a stack of its own: nothing comes in here before it looks.
+  void start_anew();
+  // It has become the kernel's elsewhere, or another process receives by it, and none of our threads has looked since.
+  bool is_others();
+  // Whether it has datagrams that nobody has ever looked for, which is counted.
+  bool notice_unseen();
+  // First its claim goes, if it is here at all; then what had come until then goes to the kernel.
+  bool begin_to_let_go();
+  void let_go();
+
   endpoint* next = nullptr;  // the engine's list of those with a companion
   endpoint* previous = nullptr;
 
@@ -89,7 +109,7 @@ class endpoint {
   int poll();
   // Bytes of the datagram that comes next (FIONREAD); 0 without one.
   std::uint32_t next_length();
-  result<int> wait(int events, time_point limit);
+  result<int> wait(int events, duration timeout);
   result<int> descriptor();
   // Why the last refused call was refused; empty when nothing was.
   reason why();
@@ -108,6 +128,14 @@ class endpoint {
         e.become_guest();
     }
   };
+
+  void share(bool is_new);
+  void renew_descriptor();
+  void join(engine::turn& t);
+  void take_settings(engine::turn& t);
+  bool is_left_unseen() const { return is_unseen() && diverted_ && socket_.has_datagram(); }
+  void leave_shared();
+  void disown(kernel_reason why);
 
   status check_owner() const;
   int fast_readiness() const;
@@ -203,11 +231,16 @@ class endpoint {
   bool descriptor_is_readable_ = false;
   reason why_;
   std::optional<kernel_half> kernel_;
-  std::atomic<bool> own_flag_{true};
-  std::atomic<bool>* fast_ = &own_flag_;  // in memory that forked processes share, where there is any
+  shared_socket unshared_{};
+  shared_socket* shared_ = &unshared_;  // in memory that forked processes share, where there is any
+  std::uint32_t joins_seen_ = 0;
   // The fast queue may hold something, also when the socket is the kernel's by now.
   std::atomic<bool> has_leftovers_{true};
-  std::atomic<bool> is_seen_{false};
+  enum class looks : std::uint8_t { none, before, now };  // before: the last fork, or another process's first
+  std::atomic<looks> looks_{looks::none};
+  // Nothing comes in here until it looks.
+  bool is_idle_ = false;
+  bool is_being_let_go_ = false;
   std::atomic<bool> has_completed_{false};       // sends with MSG_ZEROCOPY, which the kernel doesn't know of
   std::atomic<bool> kernel_holds_{false};        // a datagram in pieces, of which it has had the first
   std::atomic<std::uint32_t> kernel_pieces_{0};  // of these, with MSG_ZEROCOPY

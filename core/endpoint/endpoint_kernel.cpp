@@ -62,8 +62,8 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
     kernel_.reset();
     return watched;
   }
-  if (auto* flag = engine_.owner().take_flag()) fast_ = flag;
-  fast_->store(true, std::memory_order_release);
+  const auto where = kernel_->socket().local();
+  share(!where || where->port == 0);
   if (engine_.is_kernel_only()) {
     leave_to_kernel(kernel_reason::link);
     return {};
@@ -72,13 +72,25 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
     leave_to_kernel(kernel_reason::option);
     return {};
   }
+  if (!is_fast()) {  // to another process it is the kernel's already
+    disown(kernel_reason::forked);
+    return {};
+  }
   engine_.count().sockets_fast.add();
-  const auto where = kernel_->socket().local();
   if (!where || where->port == 0) return {};
   // Who has bound it may have it still, and would be deaf for good if this process ended without removing its filter.
   if (adopted >= 0 && engine_.with_host() == sharing::interface && !engine_.is_steered()) {
     return hand_over(t, kernel_reason::forked);
   }
+  take_settings(t);
+  if (auto numbered = number_sends(t); !numbered) return numbered;
+  engine_.work(t);  // what came before isn't its
+  if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
+  if (is_fast()) settle(t);
+  return {};
+}
+
+void endpoint::take_settings(engine::turn& t) {
   struct source final : option_source {
     companion& from;
     explicit source(companion& c) : from(c) {}
@@ -87,11 +99,6 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
     }
   } options(kernel_->socket());
   copy_options(socket_, options, t.now());
-  if (auto numbered = number_sends(t); !numbered) return numbered;
-  engine_.work(t);  // what came before isn't its
-  if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
-  if (is_fast()) settle(t);
-  return {};
 }
 
 // ---- Where it is bound and connected
@@ -117,6 +124,7 @@ bool endpoint::is_of_another_interface(const endpoint_address& where) const {
 
 // The kernel first: its errno is the answer, and it chooses the port.
 status endpoint::bind_both(engine::turn& t, const endpoint_address& where) {
+  if (is_idle_) join(t);
   if (!is_fast()) return kernel_->socket().bind(where);
   const bool was_bound = socket_.local().port != 0;
   if (!was_bound) {
@@ -155,6 +163,7 @@ status endpoint::ensure_bound(engine::turn& t) {
 }
 
 status endpoint::connect_both(engine::turn& t, const endpoint_address& peer) {
+  if (is_idle_) join(t);
   if (!is_fast()) return kernel_->socket().connect(peer);
   if (engine_.with_host() == sharing::none) {
     if (auto bound = ensure_bound(t); !bound) return bound;
@@ -189,7 +198,7 @@ status endpoint::disconnect_both(engine::turn& t) {
     if (auto handed = hand_over(t, kernel_reason::option); !handed) return handed;
   }
   const auto done = kernel_->socket().disconnect();
-  if (is_fast()) settle(t);
+  if (is_fast() && !is_idle_) settle(t);
   return done;
 }
 
@@ -251,6 +260,10 @@ void endpoint::stop_diverting() {
 // ---- Leaving it to the kernel
 
 status endpoint::hand_over(kernel_reason why) {
+  if (kernel_ && engine_.is_undecided() && !engine_.is_strict()) {
+    if (is_fast()) disown(why);
+    return {};
+  }
   own_turn t(*this);
   return hand_over(t, why);
 }
@@ -267,7 +280,7 @@ status endpoint::hand_over(engine::turn& t, kernel_reason why) {
 void endpoint::become_kernels(kernel_reason why, bool has_leftovers) {
   handed_over_for_ = why;
   has_leftovers_.store(has_leftovers, std::memory_order_release);
-  fast_->store(false, std::memory_order_release);
+  shared_->is_fast.store(false, std::memory_order_release);
 }
 
 // What the fast queue holds, another process, or a reader that we don't see, can't receive.
@@ -292,10 +305,11 @@ void endpoint::leave_to_kernel(kernel_reason why) {
   engine_.count().sockets_kernel.add();
   engine_.count().by_kernel(why);
   engine_.wake(*this);
+  if (engine_.family().has_spare_ends()) engine_.tell_family();
 }
 
 void endpoint::leave_if_unseen(engine::turn& t) {
-  if (is_unseen() && diverted_ && socket_.has_datagram()) (void)hand_over(t, kernel_reason::unseen_reader);
+  if (is_left_unseen()) (void)hand_over(t, kernel_reason::unseen_reader);
 }
 
 // A connected one claims no more than its conversation.
@@ -312,22 +326,16 @@ status endpoint::check_owner() const { return engine_.is_guest() && !kernel_ ? s
 // The stack is another process's: what its sockets share with this one is the kernel's from now on, for both.
 void endpoint::become_guest() {
   if (!kernel_ || !is_fast()) return;
-  stop_diverting();
-  become_kernels(kernel_reason::forked, false);
-  engine_.announce_handover();
-  engine_.count().sockets_kernel.add_shared(1);
-  engine_.count().by_kernel(kernel_reason::forked);
+  disown(kernel_reason::forked);
 }
 
-// A guest has done that.
-void endpoint::let_go() {
-  if (socket_.local().port == 0) return;
-  diverted_ = false;
-  move_input_to_kernel();
-  if (socket_.held().is_holding()) (void)send_held_by_kernel(message_flag::more);
-  become_kernels(kernel_reason::forked, has_fast_input());
-  socket_.follow({}, nullptr);
-  engine_.wake(*this);
+// Whoever else has it lets go of it when he hears of that.
+void endpoint::disown(kernel_reason why) {
+  stop_diverting();
+  become_kernels(why, false);
+  engine_.tell_family();
+  engine_.count().sockets_kernel.add_shared(1);
+  engine_.count().by_kernel(why);
 }
 
 int endpoint::leftovers() const {

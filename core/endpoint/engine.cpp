@@ -47,11 +47,6 @@ buffer_limits limits_of_the_host() {
           .send_max = sysctl("/proc/sys/net/core/wmem_max", 212'992)};
 }
 
-std::uint64_t random_seed() {
-  std::uint64_t seed = 0;
-  return ::getrandom(&seed, sizeof seed, 0) == sizeof seed && seed != 0 ? seed : 1;
-}
-
 // Takes the next of a list with commas off; false: there is none.
 bool next_in_list(std::string_view& rest, std::string_view& out) {
   if (rest.empty()) return false;
@@ -65,6 +60,11 @@ int width(std::string_view text) { return static_cast<int>(std::min<std::size_t>
 
 }  // namespace
 
+std::uint64_t engine::random_seed() {
+  std::uint64_t seed = 0;
+  return ::getrandom(&seed, sizeof seed, 0) == sizeof seed && seed != 0 ? seed : 1;
+}
+
 result<std::unique_ptr<engine>> engine::open(std::string_view text, engine_settings settings, reason& why) {
   auto where = uri::parse(text, why);
   if (!where) return where.failure();
@@ -77,7 +77,8 @@ result<std::unique_ptr<engine>> engine::open(std::string_view text, engine_setti
   if (!stats) return stats.failure();
   std::unique_ptr<engine> out(new (std::nothrow) engine(settings, std::move(*stats), limits_of_the_host()));
   if (!out) return why.fail(ENOMEM, "no memory for a stack");
-  if (!out->lock_.share() || !out->owner_.open()) return why.fail(ENOMEM, "no memory for a stack");
+  if (!out->lock_.share() || !out->family_.open()) return why.fail(ENOMEM, "no memory for a stack");
+  out->owner_.begin(out->family_.end(0));
   if (auto opened = out->open_parts(*where, settings, why); !opened) return opened.failure();
   if (auto kept = survive_forks(*out); !kept) return why.fail(kept.code(), "no memory for fork handlers");
   out->write_explanation(settings);
@@ -107,7 +108,8 @@ status engine::open_parts(uri& where, const engine_settings& settings, reason& w
   auto device = open_link(where, {.count = count(), .claims = steering_.get(), .why_not_steered = &without_bpf_}, why);
   if (!device) return device.failure();
   link_ = std::move(*device);
-  stack_settings wanted{.seed = settings.seed != 0 ? settings.seed : random_seed()};
+  stack_settings& wanted = settings_;
+  wanted = {.seed = settings.seed != 0 ? settings.seed : random_seed()};
   kernel_only_ = where.scheme() == "host";
   if (link_->info().shared || kernel_only_) wanted.with_host = sharing::interface;
   if (link_->info().shared) wanted.routes = most_mirrored_routes;
@@ -120,7 +122,16 @@ status engine::open_parts(uri& where, const engine_settings& settings, reason& w
   stack_ = std::move(*made);
   if (auto opened = sockets_.open(*stack_); !opened) return why.fail(opened.code(), "no memory for the port table");
   if (auto configured = configure(where, why); !configured) return configured;
-  return wanted.with_host == sharing::none || kernel_only_ ? status{} : open_host_view(why);
+  if (wanted.with_host == sharing::none || kernel_only_) return {};
+  const auto opened = open_host_view(why);
+  return opened && link_->info().shared ? open_helpers(why) : opened;
+}
+
+status engine::open_helpers(reason& why) {
+  if (auto opened = watchman_.open(); !opened)
+    return why.fail(opened.code(), "eventfd: %s", std::strerror(opened.code()));
+  if (auto made = reinjector::open()) reinjector_ = std::move(*made);
+  return {};
 }
 
 status engine::open_host_view(reason& why) {
@@ -129,11 +140,6 @@ status engine::open_host_view(reason& why) {
   auto view = host_view::open(interface != 0 ? interface : loopback, *stack_, *this, why);
   if (!view) return view.failure();
   view_ = std::move(*view);
-  if (link_->info().shared) {
-    if (auto opened = watchman_.open(); !opened)
-      return why.fail(opened.code(), "eventfd: %s", std::strerror(opened.code()));
-    if (auto made = reinjector::open()) reinjector_ = std::move(*made);
-  }
   const auto watched = watch_host();
   return watched ? watched : why.fail(watched.code(), "epoll: %s", std::strerror(watched.code()));
 }
@@ -179,6 +185,7 @@ status engine::add_gateway(std::string_view text, reason& why) {
 
 engine::~engine() {
   forget(*this);
+  if (owner_.is_ours()) family_.end(end_).holder.store(0, std::memory_order_release);
   if (!helper_runs_) return;
   lock_.acquire();
   helper_must_stop_ = true;
@@ -210,6 +217,7 @@ void engine::finish_sending(turn& t) {
 
 result<bool> engine::wait_for_work(turn& t, time_point limit) {
   if (clock_.is_hand_held()) return !link_->arm() || stack_->deadline() <= t.now();
+  if (t.is_interrupted() && out_of_time(t, limit)) return error{EINTR};
   waiter* w = room_.enter({});
   if (w == nullptr) return error{ENOMEM};
   const auto slept = room_.sleep(*w, *link_, limit, stack_->deadline());
@@ -232,9 +240,9 @@ status engine::out_of_time(turn& t, time_point limit) {
 }
 
 time_point engine::limit_after(duration timeout) {
-  const turn t(*this);
+  if (timeout < 0) return never;
   const time_point now = clock_.precise();
-  return timeout < 0 || timeout >= never - now ? never : now + timeout;
+  return timeout >= never - now ? never : now + timeout;
 }
 
 int engine::announce_work() {

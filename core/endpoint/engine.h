@@ -15,6 +15,7 @@
 #include "base/reason.h"
 #include "base/result.h"
 #include "endpoint/clock.h"
+#include "endpoint/family.h"
 #include "endpoint/host_view.h"
 #include "endpoint/lock.h"
 #include "endpoint/ownership.h"
@@ -55,7 +56,7 @@ class engine final : public own_sockets, private socket_events, private host_vie
   class turn {
    public:
     explicit turn(engine& h) : engine_(h), errno_(errno) {
-      engine_.enter();
+      engine_.enter(*this);
       ++engine_.acquisitions_;
       now_ = engine_.clock_.coarse();
     }
@@ -68,11 +69,15 @@ class engine final : public own_sockets, private socket_events, private host_vie
     turn& operator=(const turn&) = delete;
     time_point now() const { return now_; }
     void look_at_clock() { now_ = engine_.clock_.precise(); }
+    // A signal came in the midst of this call, whose handler has run: where the call would sleep, it fails instead.
+    void note_interrupt() { interrupted_ = true; }
+    bool is_interrupted() const { return interrupted_; }
 
    private:
     engine& engine_;
     time_point now_;
     int errno_;
+    bool interrupted_ = false;
   };
 
   // All that follows is called within a turn.
@@ -94,7 +99,8 @@ class engine final : public own_sockets, private socket_events, private host_vie
   fastudp::stack& stack() { return *stack_; }
   udp_layer& sockets() { return sockets_; }
   fastudp::clock& time() { return clock_; }
-  // The point in time so many nanoseconds from now; never when negative.
+  // The point in time so many nanoseconds from now; never when negative. Within the turn that is to wait: this one is
+  // told of a signal that came while the turn began.
   time_point limit_after(duration timeout);
   counters& count() { return stats_.mine(); }
   std::uint64_t acquisitions() const { return acquisitions_; }
@@ -158,26 +164,34 @@ class engine final : public own_sockets, private socket_events, private host_vie
 
   // ---- Forks
 
-  // Another process works with this stack, which may not be touched here any more.
+  // Another process works with this stack, which may not be touched here any more, and there is none of our own.
   bool is_guest() const { return guest_; }
   // A child that hasn't received yet: it doesn't matter whose the stack is before it does.
   bool is_undecided() const { return !owner_.is_ours() && !guest_; }
-  ownership& owner() { return owner_; }
-  // A guest has left a socket to the kernel: the owner gives what it has for it to the kernel as well.
-  void announce_handover() {
-    owner_.announce_handover();
+  fastudp::family& family() { return family_; }
+  // Whether a thread waits for this endpoint, or looks after all for a program's own loop.
+  bool is_awaited(const endpoint& of) const { return helper_runs_ || room_.is_awaited(&of); }
+  // Other processes look again at the sockets that they share with this one.
+  void tell_family() {
+    family_.tell();
     watchman_.ring();
   }
-  // For the watchman; not within a turn.
-  void serve_guests();
-  void before_fork() {
-    lock_.acquire();
-    owner_.before_fork();
-  }
-  void after_fork_in_parent() {
-    if (reinjector_ && first_ != nullptr && owner_.is_ours()) watchman_.listen();
-    lock_.give_up();
-  }
+  // The link's datagrams, all that are there, come to where they belong.
+  void take_all_in();
+  // Another process that works with an end of the link; 0: none does.
+  pid_t relative_at(unsigned end) const;
+  // For the watchman; not within a turn. Processes that have ended receive nothing any more; and what others tell.
+  void look_after_family();
+  // Makes what children need of the link, as long as there are the rights to. Not within a turn.
+  status prepare_fork(reason& why);
+  // What is received here is others' from now on; if the program goes on after all, it begins anew. Not within a turn.
+  void prepare_exec();
+  // From now on this process and its children open nothing. Not within a turn.
+  void prepare_sandbox();
+  // Closes it, where its parts are another process's: those stay where they are. False: they are ours.
+  bool close_elsewhere(endpoint& of);
+  void before_fork();
+  void after_fork_in_parent();
   void after_fork_in_child();
   engine* next_engine = nullptr;
 
@@ -200,20 +214,37 @@ class engine final : public own_sockets, private socket_events, private host_vie
         strict_(settings.strict) {}
   status open_parts(uri& where, const engine_settings& settings, reason& why);
   status open_host_view(reason& why);
-  void enter() {
+  status open_helpers(reason& why);
+  void enter(turn& t) {
     if (!owner_.is_ours()) [[unlikely]]
-      return enter_as_another();
+      return enter_as_another(t);
     lock_.acquire();
     if (!owner_.is_ours()) [[unlikely]]
-      return become_guest();
+      return leave_and_enter_as_another(t);
     owner_.use();
-    if (owner_.handovers_happened()) [[unlikely]]
-      let_go();
+    if (family_.has_news()) [[unlikely]]
+      follow_news();
   }
-  void enter_as_another();
+  // The parts that deal with forks are in engine_forks.cpp.
+  void enter_as_another(turn& t);
+  void leave_and_enter_as_another(turn& t);
+  void acquire_as_another();
+  bool acquire_if_ours();
+  void become_somebody(turn& t);
+  void become_heir_or_relative();
   void become_guest();
   void become_owner();
-  void let_go();
+  bool become_relative();
+  result<unsigned> take_end();
+  bool start_anew(unsigned end);
+  bool watch_anew();
+  void clear_away_the_dead();
+  bool begin_to_clear_away(unsigned end);
+  void follow_news();
+  void let_go_of(bool (*is_chosen)(endpoint&));
+  static std::uint64_t random_seed();
+  void link_in(endpoint& of);
+  void link_out(endpoint& of);
   // Both report to look_at_kernel.
   status watch_companion(endpoint& of);
   status watch_host();
@@ -241,8 +272,15 @@ class engine final : public own_sockets, private socket_events, private host_vie
   static void* run_helper(void* self);
 
   lock lock_;
+  fastudp::family family_;
   ownership owner_;
-  bool guest_ = false;
+  unsigned end_ = 0;          // of the link, that we work with
+  unsigned stacks_made_ = 0;  // anew, by this process
+  lock becoming_;  // held while it changes whose the stack is, by threads of this process; taken before the stack's own
+  bool is_locked_for_fork_ = false;
+  std::atomic<bool> guest_ = false, is_confined_ = false;
+  endpoint* closed_ = nullptr;  // by a child that was undecided
+  stack_settings settings_;
   clock clock_;
   duration spin_;
   waiting_room room_;
@@ -274,7 +312,7 @@ status engine::wait_until(turn& t, const wish& what, time_point limit, const Con
   waiter* w = room_.enter(what);
   if (w == nullptr) return error{ENOMEM};
   status outcome;
-  for (bool interrupted = false;;) {
+  for (bool interrupted = t.is_interrupted() && out_of_time(t, limit);;) {
     work(t);
     if (is_ready()) break;
     if (outcome = interrupted ? status(error{EINTR}) : out_of_time(t, limit); !outcome) break;

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -47,10 +46,7 @@ status engine::watch_host() {
 
 status engine::watch(endpoint& of) {
   if (auto watched = watch_companion(of); !watched) return watched;
-  of.next = first_;
-  of.previous = nullptr;
-  if (first_ != nullptr) first_->previous = &of;
-  first_ = &of;
+  link_in(of);
   count_arrivals(of);
   return {};
 }
@@ -61,11 +57,13 @@ void engine::count_arrivals(endpoint& of) {
   if (kernel_only_ || keeps_out || !of.filter().empty() || of.has_foreign_filter()) return;
   load_steering();
   if (steering_ == nullptr) return;
+  const family::guard held(family_);
   if (const auto counted = steering_->watch(of.kernel()->socket().number())) of.kernel()->count_by(*counted);
 }
 
 void engine::stop_counting(endpoint& of) {
   if (of.kernel()->arrivals() == nullptr) return;
+  const family::guard held(family_);
   steering_->unwatch(of.kernel()->arrivals());
   of.kernel()->count_by(nullptr);
   of.kernel()->socket().detach();
@@ -74,8 +72,22 @@ void engine::stop_counting(endpoint& of) {
 
 void engine::unwatch(endpoint& of) {
   ::epoll_ctl(watched_.number(), EPOLL_CTL_DEL, of.kernel()->socket().number(), nullptr);
-  if (of.kernel()->arrivals() != nullptr) steering_->unwatch(of.kernel()->arrivals());
+  if (of.kernel()->arrivals() != nullptr) {
+    const family::guard held(family_);
+    steering_->unwatch(of.kernel()->arrivals());
+  }
   of.kernel()->count_by(nullptr);
+  link_out(of);
+}
+
+void engine::link_in(endpoint& of) {
+  of.next = first_;
+  of.previous = nullptr;
+  if (first_ != nullptr) first_->previous = &of;
+  first_ = &of;
+}
+
+void engine::link_out(endpoint& of) {
   (of.previous != nullptr ? of.previous->next : first_) = of.next;
   if (of.next != nullptr) of.next->previous = of.previous;
   of.next = of.previous = nullptr;
@@ -120,7 +132,7 @@ bool engine::has(std::uint64_t cookie) const {
   for (const endpoint* each = first_; each != nullptr; each = each->next) {
     if (each->kernel()->cookie() == cookie) return each->is_fast();
   }
-  return false;
+  return is_steered() && family_.knows(cookie);
 }
 
 // ---- Claims
@@ -157,9 +169,12 @@ void engine::leave_port_to_kernel(const endpoint& of, const endpoint_address& lo
 // ---- Readers that no call shows
 
 bool engine::has_unseen_sockets() {
-  lock_.acquire();
+  becoming_.acquire();
+  const bool is_ours = acquire_if_ours();
+  becoming_.give_up();
+  if (!is_ours) return false;
   bool found = false;
-  for (endpoint* each = owner_.is_ours() ? first_ : nullptr; each != nullptr && !found; each = each->next) {
+  for (endpoint* each = first_; each != nullptr && !found; each = each->next) {
     found = each->is_diverted() && each->is_unseen();
   }
   if (found) (void)link_->arm();
@@ -167,17 +182,13 @@ bool engine::has_unseen_sockets() {
   return found;
 }
 
+// Where other processes may come to read a socket, it is only this one that doesn't receive for it, until it looks.
 void engine::leave_unseen_to_kernel() {
   if (!has_unseen_sockets()) return;  // a turn would tell a child of fork that the stack is in use
   turn t(*this);
   work(t);
+  if (family_.has_spare_ends()) return let_go_of([](endpoint& each) { return each.notice_unseen(); });
   for (endpoint* each = first_; each != nullptr; each = each->next) each->leave_if_unseen(t);
-}
-
-void engine::serve_guests() {
-  lock_.acquire();
-  if (owner_.is_ours() && owner_.handovers_happened()) let_go();
-  lock_.give_up();
 }
 
 // From the IP header on; within a frame the headers stand before the payload, of which a filter may have cut off some.
@@ -212,10 +223,11 @@ void engine::change_claims(endpoint& of, bool add) {
                        .remote = place.remote.port != 0 ? place.remote.address : ip_address(),
                        .local_port = place.local.port,
                        .remote_port = place.remote.port};
+    const family::guard held(family_);
     if (add) {
-      (void)steering_->add(wanted);  // claimed already, or no room: then the kernel brings them
+      (void)steering_->add(wanted, end_);  // claimed already, or no room: then the kernel brings them
     } else if (!is_claimed_by_another(of, wanted)) {
-      steering_->remove(wanted);
+      steering_->remove(wanted, end_);
     }
   }
 }
@@ -266,7 +278,7 @@ result<std::size_t> engine::wait_for_any(turn& t, std::span<wait_item> items, ti
   bool any_descriptor = false;
   for (std::size_t i = 0; i < items.size(); ++i) {
     auto* of = static_cast<endpoint*>(items[i].socket);
-    if (of != nullptr) of->note_look();
+    if (of != nullptr) of->look(t);
     if (of != nullptr && guest_) of->become_guest();
     const bool is_kernels = of != nullptr && of->kernel() != nullptr && !of->is_fast();
     const int fd = of == nullptr ? items[i].fd : is_kernels ? of->kernel()->socket().number() : -1;
@@ -282,6 +294,10 @@ result<std::size_t> engine::wait_for_any(turn& t, std::span<wait_item> items, ti
     if (outcome = look_at(items, watched, t.now()); *outcome != 0) break;
     t.look_at_clock();
     if (clock_.is_hand_held() || t.now() >= limit) break;
+    if (first && t.is_interrupted()) {
+      outcome = error{EINTR};
+      break;
+    }
     const auto slept = guest_ ? room_.sleep_alone(*w, limit) : room_.sleep(*w, *link_, limit, stack_->deadline());
     if (guest_) {
       t.look_at_clock();
@@ -295,56 +311,6 @@ result<std::size_t> engine::wait_for_any(turn& t, std::span<wait_item> items, ti
   }
   room_.leave(*w);
   return outcome;
-}
-
-// ---- Forks
-
-// The threads that waited are the parent's, and so is the helper.
-void engine::after_fork_in_child() {
-  owner_.start_as_child();
-  lock_.forget_holder();
-  room_.forget_all();
-  helper_runs_ = false;
-  watchman_.forget();
-}
-
-void engine::enter_as_another() {
-  while (!lock_.try_acquire()) {
-    if (owner_.owner_is_gone()) lock_.renew();
-    ::sched_yield();
-  }
-  if (guest_) return;
-  if (owner_.is_ours() || owner_.take_over()) {
-    become_owner();
-  } else {
-    become_guest();
-  }
-}
-
-void engine::become_guest() {
-  if (guest_) return;
-  guest_ = true;
-  (void)stats_.take_another();
-}
-
-// The parent still has the set of descriptors that it watched.
-void engine::become_owner() {
-  descriptor fresh(::epoll_create1(EPOLL_CLOEXEC));
-  if (!fresh) return;
-  ::dup3(fresh.number(), watched_.number(), O_CLOEXEC);
-  if (view_ != nullptr) (void)watch_host();
-  for (endpoint* each = first_; each != nullptr; each = each->next) (void)watch_companion(*each);
-  if (had_helper_) (void)start_helper();
-  if (with_host() == sharing::interface) watchman_.look_out();
-}
-
-// Guests have left sockets to the kernel. What is still on the link for them comes first.
-void engine::let_go() {
-  constexpr int most_bursts = 256;
-  for (int i = 0; i < most_bursts && stack_->poll(clock_.coarse(), burst::capacity) != 0; ++i) continue;
-  for (endpoint* each = first_; each != nullptr; each = each->next) {
-    if (!each->is_fast()) each->let_go();
-  }
 }
 
 }  // namespace fastudp

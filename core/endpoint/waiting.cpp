@@ -53,6 +53,22 @@ status waiting_room::open() {
   return kick_fd_ >= 0 ? status{} : error{errno};
 }
 
+status waiting_room::start_anew() {
+  const int kick = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (kick < 0) return error{errno};
+  ::close(std::exchange(kick_fd_, kick));
+  first_ = leader_ = nullptr;
+  return {};
+}
+
+bool waiting_room::is_awaited(const void* interest) const {
+  for (const waiter* w = first_; w != nullptr; w = w->next) {
+    const bool has_name = w->interest != nullptr || !w->any_of.empty();
+    if (interest == nullptr ? has_name : w->waits_for(interest)) return true;
+  }
+  return false;
+}
+
 waiter* waiting_room::enter(const wish& what) {
   const pthread_t self = pthread_self();
   for (waiter *w = first_, *next = nullptr; w != nullptr; w = next) {

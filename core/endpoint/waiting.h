@@ -83,6 +83,10 @@ class waiting_room {
 
   // In a child after fork: nobody waits here.
   void forget_all() { first_ = leader_ = nullptr; }  // their memory may be in use
+  // In a process that goes on with a stack of its own: nothing here is anybody else's any more.
+  status start_anew();
+  // Whether a thread waits for this; null: for anything by name.
+  bool is_awaited(const void* interest) const;
   // Sleeps on the waiter's own descriptors, and on nothing of the stack's, which is another process's.
   status sleep_alone(waiter& w, time_point limit);
   // Wakes all that wait for `interest`.

@@ -18,6 +18,7 @@
 //   told that it needn't. More may come in: a device that filters nothing ignores it.
 // - Losses on the link itself (receive ring full, device errors) are counted in the counters given at open.
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -26,6 +27,7 @@
 #include "base/address.h"
 #include "base/counters.h"
 #include "base/reason.h"
+#include "base/result.h"
 #include "base/time.h"
 #include "packet/burst.h"
 #include "packet/pool.h"
@@ -57,6 +59,9 @@ struct link_info {
   bool carries_tagged(std::span<const std::byte> frame) const;
 };
 
+// So many processes can work with one link at a time, where any can.
+inline constexpr unsigned most_ends = 9;
+
 class link {
  public:
   virtual ~link() = default;
@@ -73,6 +78,18 @@ class link {
   virtual const link_info& info() const = 0;
   // Frames to build packets for transmission in; each holds the link's MTU and its headers.
   virtual pool& frames() = 0;
+
+  // ---- Of a link that processes can share by fork, each with an end of its own; this is end 0. Claims
+  // (link/steering.h) say which end gets what.
+
+  // Makes the ends 1 to most_ends - 1, which receive nothing yet, for children to come. Needs the rights that opening
+  // the link did. EOPNOTSUPP: it is a link for one process.
+  virtual status set_ends_aside(reason&) { return error{EOPNOTSUPP}; }
+  // In another process, where nobody works with this link any more: a link of its own, which may do the same again.
+  // This one is left without its descriptors; its frames stay where they are. EOPNOTSUPP: no ends were set aside.
+  virtual result<std::unique_ptr<link>> open_end(unsigned, counters&, reason&) { return error{EOPNOTSUPP}; }
+  // The process that has opened the end is gone: it receives nothing until it is opened again.
+  virtual void close_end(unsigned) {}
 
   // Links that hold frames back on purpose (an impaired one) say when they want to be polled again, and are told the
   // time before each rx_burst and each tx_burst. For all others time does not exist.

@@ -1,5 +1,6 @@
 /* The table by which fastudp-bpf.so serves libfastudp.so. Both come from one build, which the build id makes sure of;
- * so it may change with every release. All calls but open and attach work without privileges. Results are 0 or -errno.
+ * so it may change with every release. All calls but open, attach and tap_filter work without privileges. Results are 0
+ * or -errno. What changes claims or watches is called by one process at a time of those that share the state by fork.
  */
 #pragma once
 
@@ -23,9 +24,10 @@ struct fastudp_bpf_table {
   int (*open)(void** state, char* why, size_t why_size);
   void (*close)(void* state);
   int (*attach)(void* state, int interface, char* why, size_t why_size);
-  int (*tap_filter)(void* state); /* a descriptor */
-  int (*add)(void* state, const struct fastudp_bpf_claim* claim);
-  void (*remove)(void* state, const struct fastudp_bpf_claim* claim);
+  int (*tap_filter)(void* state, unsigned member); /* a descriptor, the caller's to close */
+  int (*add)(void* state, const struct fastudp_bpf_claim* claim, unsigned member);
+  void (*remove)(void* state, const struct fastudp_bpf_claim* claim, unsigned member);
+  void (*remove_member)(void* state, unsigned member); /* from all claims */
   int (*watch)(void* state, int socket, uint64_t** count);
   void (*unwatch)(void* state, uint64_t* count);
 };

@@ -38,15 +38,19 @@ class plugin_steering final : public steering {
     const int done = table_.attach(state_, interface, text, sizeof text);
     return done == 0 ? status{} : why.fail(-done, "%s", text);
   }
-  int tap_filter() const override { return table_.tap_filter(state_); }
-  status add(const claim& flow) override {
-    const auto wanted = to_plugin(flow);
-    return outcome(table_.add(state_, &wanted));
+  result<descriptor> tap_filter(unsigned member) const override {
+    const int made = table_.tap_filter(state_, member);
+    return made >= 0 ? result<descriptor>(descriptor(made)) : error{-made};
   }
-  void remove(const claim& flow) override {
+  status add(const claim& flow, unsigned member) override {
     const auto wanted = to_plugin(flow);
-    table_.remove(state_, &wanted);
+    return outcome(table_.add(state_, &wanted, member));
   }
+  void remove(const claim& flow, unsigned member) override {
+    const auto wanted = to_plugin(flow);
+    table_.remove(state_, &wanted, member);
+  }
+  void remove_member(unsigned member) override { table_.remove_member(state_, member); }
   result<const std::atomic<std::uint64_t>*> watch(int socket) override {
     static_assert(sizeof(std::atomic<std::uint64_t>) == sizeof(std::uint64_t));
     std::uint64_t* count = nullptr;

@@ -4,16 +4,21 @@
 // kernel's alone.
 //
 // - Claimed are unfragmented unicast UDP datagrams without IP options that arrive on the interface for a claimed flow.
-// - The tap's filter and the program at tc ingress look the same claims up. Removing a claim is felt by the tap first:
-//   in between a datagram may be lost, but none comes twice.
+// - A claim is that of its members, of which each has a tap: every conversation, by its remote end, is one member's,
+// and stays so when
+//   others come and go, as far as their number allows.
+//   Who takes a datagram is decided once, at the taps, and what none of them has taken is the kernel's: so claims may
+//   change at any time, and nothing is lost or comes twice.
 // - Everything is held by descriptors: when the last process that has them ends, however it ends, nothing is left.
-// - Needed privileges are used by load and attach; claiming and counting work after they were dropped.
+// - Needed privileges are used by load, attach and tap_filter; claiming and counting work after they were dropped.
+// - Processes that fork share all of it. One at a time of them changes claims or watches.
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
 
 #include "base/address.h"
+#include "base/descriptor.h"
 #include "base/reason.h"
 #include "base/result.h"
 
@@ -36,18 +41,21 @@ class steering {
 
   // Puts the program at tc ingress (TCX) of the interface. EOPNOTSUPP: no TCX here (Linux 6.6 has it); EPERM; ENODEV.
   virtual status attach(int interface, reason& why) = 0;
-  // A program for SO_ATTACH_BPF on a packet socket: lets claimed datagrams through, and ICMP errors that came for this
-  // host. The descriptor belongs to the steering.
-  virtual int tap_filter() const = 0;
+  static constexpr unsigned most_members = 15;
+  // A program for SO_ATTACH_BPF on a packet socket: lets datagrams through that are the member's (0 to 14) by a claim,
+  // and ICMP errors that came for this host. EPERM.
+  virtual result<descriptor> tap_filter(unsigned member) const = 0;
 
-  // EEXIST: claimed already, by whomever shares the claims; ENOSPC: too many.
-  virtual status add(const claim& flow) = 0;
-  virtual void remove(const claim& flow) = 0;
+  // EEXIST: the member has a share in it already; ENOSPC: too many.
+  virtual status add(const claim& flow, unsigned member) = 0;
+  virtual void remove(const claim& flow, unsigned member) = 0;
+  // From all claims: what was its share is the others' from now on.
+  virtual void remove_member(unsigned member) = 0;
 
   // Counts, from now on, the datagrams that the kernel hands to a UDP socket, where they can be read without a system
   // call. The address is good until unwatch, or as long as the steering lives. ENOSPC: too many sockets.
   virtual result<const std::atomic<std::uint64_t>*> watch(int socket) = 0;
-  // The socket itself may be closed by then.
+  // The socket itself may be closed by then. It goes on counting for those who watch it as well.
   virtual void unwatch(const std::atomic<std::uint64_t>* count) = 0;
 };
 

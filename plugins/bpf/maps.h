@@ -12,5 +12,13 @@ struct claim_key {
   __u16 local_port, remote_port;
 };
 
-/* A claim that is being removed is first hidden from the tap, so that nothing comes both ways. */
-#define CLAIM_TAPPED 1
+/* Whose a claimed flow is: its conversations fall, by remote address and port, into so many slots, each of which is one
+ * member's. A member more or less moves no others' conversations than it must. */
+#define FASTUDP_SLOTS 64
+#define FASTUDP_MOST_MEMBERS 15
+struct claim_members {
+  __u8 slot[FASTUDP_SLOTS];
+};
+
+/* What stands in the program of a tap, as it is compiled, for the number of its member. */
+#define FASTUDP_MEMBER_PLACEHOLDER 0x6d656d6265722121

@@ -21,11 +21,19 @@
 
 extern const char steer_object[], steer_object_end[];
 
+/* Which socket is counted in a place, and for how many. */
+struct place {
+  uint64_t cookie; /* 0: nobody's */
+  uint32_t users;
+};
+
 struct state {
-  int claims, watched, steer, tap, count, attached;
-  uint64_t* counts;  /* mapped */
-  uint64_t* cookies; /* of the socket that is counted in each place; 0: none */
+  int claims, taken, watched, steer, count, attached;
+  uint64_t* counts;     /* mapped */
+  struct place* places; /* shared with children of fork */
   uint32_t next_place;
+  struct bpf_insn* tap; /* the program, with a placeholder for its member */
+  size_t tap_length;
 };
 
 static int quiet(enum libbpf_print_level level, const char* format, va_list arguments) {
@@ -54,15 +62,17 @@ static int map_fd(struct bpf_object* object, const char* name) {
 }
 
 static size_t counts_size(void) { return FASTUDP_MOST_COUNTS * sizeof(uint64_t); }
+static size_t places_size(void) { return FASTUDP_MOST_COUNTS * sizeof(struct place); }
 
 static void close_state(void* state) {
   struct state* s = state;
-  const int held[] = {s->attached, s->claims, s->watched, s->steer, s->tap, s->count};
+  const int held[] = {s->attached, s->claims, s->taken, s->watched, s->steer, s->count};
   for (size_t i = 0; i < sizeof held / sizeof *held; ++i) {
     if (held[i] >= 0) close(held[i]);
   }
   if (s->counts) munmap(s->counts, counts_size());
-  free(s->cookies);
+  if (s->places) munmap(s->places, places_size());
+  free(s->tap);
   free(s);
 }
 
@@ -72,22 +82,44 @@ static int out_of_the_way(int fd) {
   return moved >= 0 ? moved : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
+static int is_wide_load(const struct bpf_insn* at) { return at->code == (BPF_LD | BPF_IMM | BPF_DW); }
+
+static uint64_t constant_of(const struct bpf_insn* at) {
+  return (uint32_t)at[0].imm | (uint64_t)(uint32_t)at[1].imm << 32;
+}
+
+/* The instructions as they were loaded, which name maps by descriptors that go with the object. */
+static int keep_tap(struct state* s, struct bpf_object* object) {
+  const struct bpf_program* loaded = bpf_object__find_program_by_name(object, "tap");
+  s->tap_length = bpf_program__insn_cnt(loaded);
+  s->tap = calloc(s->tap_length, sizeof *s->tap);
+  if (!s->tap) return -ENOMEM;
+  memcpy(s->tap, bpf_program__insns(loaded), s->tap_length * sizeof *s->tap);
+  for (size_t i = 0; i < s->tap_length; ++i) {
+    if (!is_wide_load(&s->tap[i]) || s->tap[i].src_reg != BPF_PSEUDO_MAP_FD) continue;
+    s->tap[i].imm = s->tap[i].imm == map_fd(object, "claims") ? s->claims : s->taken;
+  }
+  return 0;
+}
+
 static int load(struct state* s) {
   struct bpf_object* object = bpf_object__open_mem(steer_object, (size_t)(steer_object_end - steer_object), NULL);
   if (!object) return -errno;
   int outcome = bpf_object__load(object);
   if (outcome == 0) {
     s->claims = out_of_the_way(map_fd(object, "claims"));
+    s->taken = out_of_the_way(map_fd(object, "taken"));
     s->watched = out_of_the_way(map_fd(object, "watched"));
     s->steer = out_of_the_way(program_fd(object, "steer"));
-    s->tap = out_of_the_way(program_fd(object, "tap"));
     s->count = out_of_the_way(program_fd(object, "count"));
     void* mapped = mmap(NULL, counts_size(), PROT_READ | PROT_WRITE, MAP_SHARED, map_fd(object, "counts"), 0);
     if (mapped != MAP_FAILED) s->counts = mapped;
-    if (mapped == MAP_FAILED || s->claims < 0 || s->watched < 0 || s->steer < 0 || s->tap < 0 || s->count < 0) {
-      outcome = -errno;
+    const int numbers[] = {s->claims, s->taken, s->watched, s->steer, s->count, mapped != MAP_FAILED ? 0 : -1};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; ++i) {
+      if (numbers[i] < 0) outcome = -errno;
     }
   }
+  if (outcome == 0) outcome = keep_tap(s, object);
   bpf_object__close(object);
   return outcome;
 }
@@ -96,12 +128,13 @@ static int open_state(void** state, char* why, size_t why_size) {
   libbpf_set_print(quiet);
   struct state* s = calloc(1, sizeof *s);
   if (!s) return fail(-ENOMEM, why, why_size, "no memory for the BPF programs");
-  s->attached = s->claims = s->watched = s->steer = s->tap = s->count = -1;
-  s->cookies = calloc(FASTUDP_MOST_COUNTS, sizeof *s->cookies);
-  if (!s->cookies) {
+  s->attached = s->claims = s->taken = s->watched = s->steer = s->count = -1;
+  void* shared = mmap(NULL, places_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) {
     free(s);
     return fail(-ENOMEM, why, why_size, "no memory for the BPF programs");
   }
+  s->places = shared;
   const int loaded = load(s);
   if (loaded != 0) {
     close_state(s);
@@ -127,7 +160,23 @@ static int attach(void* state, int interface, char* why, size_t why_size) {
   return fail(-EOPNOTSUPP, why, why_size, "no TCX here: Linux 6.6 or newer has it");
 }
 
-static int tap_filter(void* state) { return ((struct state*)state)->tap; }
+static int tap_filter(void* state, unsigned member) {
+  const struct state* s = state;
+  struct bpf_insn* own = calloc(s->tap_length, sizeof *own);
+  if (!own) return -ENOMEM;
+  memcpy(own, s->tap, s->tap_length * sizeof *own);
+  size_t found = 0;
+  for (size_t i = 0; i + 1 < s->tap_length; ++i) {
+    if (!is_wide_load(&own[i]) || own[i].src_reg != 0 || constant_of(&own[i]) != FASTUDP_MEMBER_PLACEHOLDER) continue;
+    own[i].imm = (int32_t)member;
+    own[i + 1].imm = 0;
+    ++found;
+  }
+  const int made = found != 0 ? bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "tap", "Dual BSD/GPL", own, s->tap_length, NULL)
+                              : -EINVAL;
+  free(own);
+  return made;
+}
 
 static struct claim_key key_of(const struct fastudp_bpf_claim* claim) {
   struct claim_key out;
@@ -139,24 +188,88 @@ static struct claim_key key_of(const struct fastudp_bpf_claim* claim) {
   return out;
 }
 
-static int add(void* state, const struct fastudp_bpf_claim* claim) {
-  const struct claim_key key = key_of(claim);
-  const uint32_t value = CLAIM_TAPPED;
-  return bpf_map_update_elem(((struct state*)state)->claims, &key, &value, BPF_NOEXIST) == 0 ? 0 : -errno;
+struct shares {
+  unsigned of[FASTUDP_MOST_MEMBERS], members;
+};
+
+static struct shares shares_in(const struct claim_members* claim) {
+  struct shares out = {0};
+  for (size_t i = 0; i < FASTUDP_SLOTS; ++i) out.members += out.of[claim->slot[i]]++ == 0;
+  return out;
 }
 
-static void remove_claim(void* state, const struct fastudp_bpf_claim* claim) {
+static unsigned richest(const struct shares* in) {
+  unsigned found = 0;
+  for (unsigned i = 1; i < FASTUDP_MOST_MEMBERS; ++i) found = in->of[i] > in->of[found] ? i : found;
+  return found;
+}
+
+/* Of those that have any, but for one. */
+static unsigned poorest_but(const struct shares* in, unsigned but) {
+  unsigned found = but;
+  for (unsigned i = 0; i < FASTUDP_MOST_MEMBERS; ++i) {
+    if (i != but && in->of[i] != 0 && (found == but || in->of[i] < in->of[found])) found = i;
+  }
+  return found;
+}
+
+static void pass_slot(struct claim_members* claim, struct shares* now, unsigned from, unsigned to) {
+  size_t at = 0;
+  while (claim->slot[at] != from) ++at;
+  claim->slot[at] = (__u8)to;
+  --now->of[from];
+  ++now->of[to];
+}
+
+static int add(void* state, const struct fastudp_bpf_claim* claim, unsigned member) {
   const struct claim_key key = key_of(claim);
-  const uint32_t hidden = 0;
   const int claims = ((struct state*)state)->claims;
-  if (bpf_map_update_elem(claims, &key, &hidden, BPF_EXIST) == 0) bpf_map_delete_elem(claims, &key);
+  struct claim_members now;
+  if (bpf_map_lookup_elem(claims, &key, &now) != 0) {
+    memset(now.slot, (int)member, sizeof now.slot);
+  } else {
+    struct shares shares = shares_in(&now);
+    if (shares.of[member] != 0) return -EEXIST;
+    while (shares.of[member] < FASTUDP_SLOTS / (shares.members + 1)) pass_slot(&now, &shares, richest(&shares), member);
+  }
+  return bpf_map_update_elem(claims, &key, &now, BPF_ANY) == 0 ? 0 : -errno;
 }
 
-/* A place that nobody is counted in, or -1. */
-static int64_t free_place(struct state* s) {
+static void remove_from(int claims, const struct claim_key* key, unsigned member) {
+  struct claim_members now;
+  if (bpf_map_lookup_elem(claims, key, &now) != 0) return;
+  struct shares shares = shares_in(&now);
+  if (shares.of[member] == 0) return;
+  if (shares.members == 1) {
+    bpf_map_delete_elem(claims, key);
+    return;
+  }
+  while (shares.of[member] != 0) pass_slot(&now, &shares, member, poorest_but(&shares, member));
+  bpf_map_update_elem(claims, key, &now, BPF_EXIST);
+}
+
+static void remove_claim(void* state, const struct fastudp_bpf_claim* claim, unsigned member) {
+  const struct claim_key key = key_of(claim);
+  remove_from(((struct state*)state)->claims, &key, member);
+}
+
+/* A key that is gone already is followed by the first: so the next one is looked for before. */
+static void remove_member(void* state, unsigned member) {
+  const int claims = ((struct state*)state)->claims;
+  struct claim_key key, next;
+  for (int more = bpf_map_get_next_key(claims, NULL, &key); more == 0; key = next) {
+    more = bpf_map_get_next_key(claims, &key, &next);
+    remove_from(claims, &key, member);
+  }
+}
+
+/* The place of a socket, or one that nobody is counted in; -1: there is none. */
+static int64_t place_for(struct state* s, uint64_t cookie) {
+  uint32_t known;
+  if (bpf_map_lookup_elem(s->watched, &cookie, &known) == 0 && s->places[known].cookie == cookie) return known;
   for (uint32_t tries = 0; tries < FASTUDP_MOST_COUNTS; ++tries) {
     const uint32_t place = s->next_place++ % FASTUDP_MOST_COUNTS;
-    if (s->cookies[place] == 0) return place;
+    if (s->places[place].cookie == 0) return place;
   }
   return -1;
 }
@@ -165,23 +278,28 @@ static int watch(void* state, int socket, uint64_t** count) {
   struct state* s = state;
   uint64_t cookie;
   socklen_t size = sizeof cookie, own_filter = 0;
-  if (getsockopt(socket, SOL_SOCKET, SO_GET_FILTER, NULL, &own_filter) == 0 && own_filter != 0) return -EBUSY;
   if (getsockopt(socket, SOL_SOCKET, SO_COOKIE, &cookie, &size) != 0) return -errno;
-  const int64_t found = free_place(s);
+  const int64_t found = place_for(s, cookie);
   if (found < 0) return -ENOSPC;
   const uint32_t place = (uint32_t)found;
-  if (bpf_map_update_elem(s->watched, &cookie, &place, BPF_ANY) != 0) return -errno;
-  if (setsockopt(socket, SOL_SOCKET, SO_ATTACH_BPF, &s->count, sizeof s->count) != 0) return -errno;
-  s->cookies[place] = cookie;
+  struct place* own = &s->places[place];
+  if (own->cookie == 0) {
+    if (getsockopt(socket, SOL_SOCKET, SO_GET_FILTER, NULL, &own_filter) == 0 && own_filter != 0) return -EBUSY;
+    if (bpf_map_update_elem(s->watched, &cookie, &place, BPF_ANY) != 0) return -errno;
+    if (setsockopt(socket, SOL_SOCKET, SO_ATTACH_BPF, &s->count, sizeof s->count) != 0) return -errno;
+    own->cookie = cookie;
+  }
+  ++own->users;
   *count = &s->counts[place];
   return 0;
 }
 
 static void unwatch(void* state, uint64_t* count) {
   struct state* s = state;
-  uint64_t* cookie = &s->cookies[count - s->counts];
-  bpf_map_delete_elem(s->watched, cookie);
-  *cookie = 0;
+  struct place* own = &s->places[count - s->counts];
+  if (--own->users != 0) return;
+  bpf_map_delete_elem(s->watched, &own->cookie);
+  own->cookie = 0;
 }
 
 __attribute__((visibility("default"))) const struct fastudp_bpf_table fastudp_bpf = {
@@ -193,6 +311,7 @@ __attribute__((visibility("default"))) const struct fastudp_bpf_table fastudp_bp
     .tap_filter = tap_filter,
     .add = add,
     .remove = remove_claim,
+    .remove_member = remove_member,
     .watch = watch,
     .unwatch = unwatch,
 };

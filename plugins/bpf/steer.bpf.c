@@ -1,4 +1,5 @@
-/* What is claimed of an interface's traffic is let through to our tap and kept from the kernel. One predicate decides both.
+/* What is claimed of an interface's traffic is let through to one of our taps and kept from the kernel. It is decided once,
+ * by the tap that takes a datagram: what claims change in the meantime makes nobody take it twice, or lose it.
  * SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -28,8 +29,17 @@ struct {
   __uint(max_entries, FASTUDP_MOST_CLAIMS);
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __type(key, struct claim_key);
-  __type(value, __u32);
+  __type(value, struct claim_members);
 } claims SEC(".maps");
+
+/* The mark of the datagram that a tap has taken and tc hasn't seen yet; 0: none. All taps see a frame before tc does, on the
+ * same processor, and no other frame of the interface comes in between. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u64);
+} taken SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
@@ -55,47 +65,84 @@ static __always_inline void map_ipv4(__u8* to, __be32 address) {
 /* Untagged, and for this host alone. */
 static __always_inline int is_for_host(struct __sk_buff* skb) { return skb->pkt_type == PACKET_HOST && !skb->vlan_present; }
 
-/* Where the UDP header of a datagram is that comes neither in fragments nor with options or extension headers, which are
- * the kernel's; 0: nowhere. The addresses go into the key, as they will be looked up. */
-static __always_inline int udp_of_ipv4(struct __sk_buff* skb, struct claim_key* key, __u8* source) {
+struct datagram {
+  struct claim_key key; /* with the remote end */
+  struct udphdr udp;
+  __u16 identification; /* of IPv4 */
+};
+
+/* A datagram that comes neither in fragments nor with options or extension headers, which are the kernel's. Returns where its
+ * UDP header is; 0: it is none. */
+static __always_inline int read_ipv4(struct __sk_buff* skb, struct datagram* out) {
   struct iphdr ip;
   if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof ip) != 0 || ip.version != 4) return 0;
   if (ip.ihl != 5 || ip.protocol != IPPROTO_UDP || ip.frag_off & bpf_htons(0x3fff)) return 0;
-  map_ipv4(key->local, ip.daddr);
-  map_ipv4(source, ip.saddr);
+  map_ipv4(out->key.local, ip.daddr);
+  map_ipv4(out->key.remote, ip.saddr);
+  out->identification = ip.id;
   return ETH_HLEN + sizeof ip;
 }
 
-static __always_inline int udp_of_ipv6(struct __sk_buff* skb, struct claim_key* key, __u8* source) {
+static __always_inline int read_ipv6(struct __sk_buff* skb, struct datagram* out) {
   struct ipv6hdr ip;
   if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof ip) != 0 || ip.version != 6) return 0;
   if (ip.nexthdr != IPPROTO_UDP) return 0;
-  __builtin_memcpy(key->local, &ip.daddr, sizeof key->local);
-  __builtin_memcpy(source, &ip.saddr, sizeof key->remote);
+  __builtin_memcpy(out->key.local, &ip.daddr, sizeof out->key.local);
+  __builtin_memcpy(out->key.remote, &ip.saddr, sizeof out->key.remote);
   return ETH_HLEN + sizeof ip;
 }
 
-/* The claim on a datagram, if there is one. */
-static __always_inline __u32* claim_on(struct __sk_buff* skb) {
-  struct udphdr udp;
-  struct claim_key key = {};
-  __u8 source[16] = {};
+static __always_inline int read_datagram(struct __sk_buff* skb, struct datagram* out) {
   int at = 0;
   if (!is_for_host(skb)) return 0;
-  if (skb->protocol == bpf_htons(ETH_P_IP)) at = udp_of_ipv4(skb, &key, source);
-  if (skb->protocol == bpf_htons(ETH_P_IPV6)) at = udp_of_ipv6(skb, &key, source);
-  if (at == 0 || bpf_skb_load_bytes(skb, at, &udp, sizeof udp) != 0) return 0;
-  key.local_port = udp.dest;
-  __u32* found = bpf_map_lookup_elem(&claims, &key);
-  if (found) return found;
-  __builtin_memcpy(key.remote, source, sizeof key.remote);
-  key.remote_port = udp.source;
-  return bpf_map_lookup_elem(&claims, &key);
+  if (skb->protocol == bpf_htons(ETH_P_IP)) at = read_ipv4(skb, out);
+  if (skb->protocol == bpf_htons(ETH_P_IPV6)) at = read_ipv6(skb, out);
+  if (at == 0 || bpf_skb_load_bytes(skb, at, &out->udp, sizeof out->udp) != 0) return 0;
+  out->key.local_port = out->udp.dest;
+  out->key.remote_port = out->udp.source;
+  return 1;
 }
 
-/* At tc ingress. */
+/* Who has a claim on it: of any peer, or of this one. */
+static __always_inline struct claim_members* claim_on(struct datagram* d) {
+  struct claim_key any_peer = d->key;
+  __builtin_memset(any_peer.remote, 0, sizeof any_peer.remote);
+  any_peer.remote_port = 0;
+  struct claim_members* found = bpf_map_lookup_elem(&claims, &any_peer);
+  return found ? found : bpf_map_lookup_elem(&claims, &d->key);
+}
+
+static __always_inline __u64 mix(__u64 sum, __u64 word) { return ((sum ^ word) * 0x9e3779b97f4a7c15) ^ (sum >> 29); }
+
+static __always_inline __u64 mix_address(__u64 sum, const __u8* address) {
+  __u64 words[2];
+  __builtin_memcpy(words, address, sizeof words);
+  return mix(mix(sum, words[0]), words[1]);
+}
+
+static __always_inline __u32 member_for(struct datagram* d, struct claim_members* of) {
+  const __u64 hash = mix(mix_address(0, d->key.remote), d->key.remote_port);
+  return of->slot[(hash >> 32) % FASTUDP_SLOTS];
+}
+
+/* Tells one datagram from the next. */
+static __always_inline __u64 mark_of(struct datagram* d) {
+  __u64 udp;
+  __builtin_memcpy(&udp, &d->udp, sizeof udp);
+  return mix(mix(mix_address(mix_address(0, d->key.local), d->key.remote), udp), d->identification) | 1;
+}
+
+/* At tc ingress: what a tap has taken goes no further. */
 SEC("tc")
-int steer(struct __sk_buff* skb) { return claim_on(skb) ? TCX_DROP : TCX_NEXT; }
+int steer(struct __sk_buff* skb) {
+  const __u32 first = 0;
+  struct datagram d = {};
+  __u64* mark = bpf_map_lookup_elem(&taken, &first);
+  if (!mark || !*mark) return TCX_NEXT;
+  const __u64 theirs = *mark;
+  *mark = 0;
+  return read_datagram(skb, &d) && mark_of(&d) == theirs ? TCX_DROP : TCX_NEXT;
+}
 
 static __always_inline int is_icmpv4_error(struct __sk_buff* skb) {
   struct iphdr ip;
@@ -121,12 +168,26 @@ static __always_inline int is_icmp_error(struct __sk_buff* skb) {
   return skb->protocol == bpf_htons(ETH_P_IPV6) && is_icmpv6_error(skb);
 }
 
-/* On the tap, which sees a frame before tc does. */
+/* The number of the member whose tap this is; the loader writes it into the program. */
+static __always_inline __u64 own_member(void) {
+  __u64 number;
+  asm volatile("%0 = %1 ll" : "=r"(number) : "i"(FASTUDP_MEMBER_PLACEHOLDER));
+  return number;
+}
+
+/* On a tap. */
 SEC("socket")
 int tap(struct __sk_buff* skb) {
-  __u32* claim = claim_on(skb);
-  if (claim) return *claim & CLAIM_TAPPED ? EVERYTHING : 0;
-  return is_icmp_error(skb) ? EVERYTHING : 0;
+  const __u32 first = 0;
+  struct datagram d = {};
+  if (!read_datagram(skb, &d)) return is_icmp_error(skb) ? EVERYTHING : 0;
+  struct claim_members* claim = claim_on(&d);
+  if (!claim || member_for(&d, claim) != own_member()) return 0;
+  __u64* mark = bpf_map_lookup_elem(&taken, &first);
+  const __u64 this = mark_of(&d);
+  if (!mark || *mark == this) return 0; /* another tap has it: the claim has changed since */
+  *mark = this;
+  return EVERYTHING;
 }
 
 /* On a companion: lets everything through, and counts it. */

@@ -504,6 +504,24 @@ static void a_stack_explains_its_link(void** state) {
   assert_int_equal(fastudp_stack_close(stack), 0);
 }
 
+static void a_link_for_one_process_says_so_before_a_fork(void** state) {
+  (void)state;
+  fastudp_stack* stack = open_stack("loop:", 0);
+  assert_int_equal(fastudp_stack_prepare_fork(stack), -EOPNOTSUPP);
+  assert_int_equal(fastudp_stack_prepare_fork(NULL), -EFAULT);
+  fastudp_socket* socket = open_socket(stack, "127.0.0.1:0");
+  const fastudp_addr self = address_of(socket);
+  assert_int_equal(fastudp_stack_prepare_exec(stack), 0);
+  assert_int_equal(fastudp_stack_prepare_exec(NULL), -EFAULT);
+  assert_int_equal(fastudp_stack_prepare_sandbox(stack), 0);
+  assert_int_equal(fastudp_stack_prepare_sandbox(NULL), -EFAULT);
+  char data[10];
+  assert_int_equal(fastudp_sendto(socket, "x", 1, 0, &self), 1);  // no exec after all
+  assert_int_equal(fastudp_recvfrom(socket, data, sizeof data, 0, NULL), 1);
+  assert_int_equal(fastudp_socket_close(socket), 0);
+  assert_int_equal(fastudp_stack_close(stack), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(reasons_have_names_and_texts),
@@ -523,6 +541,7 @@ int main(void) {
       cmocka_unit_test(a_child_whose_parent_leaves_it_alone_takes_the_stack_over),
       cmocka_unit_test(when_parent_and_child_both_go_on_the_socket_is_the_kernels_for_both),
       cmocka_unit_test(a_child_that_only_closes_what_it_inherits_changes_nothing),
+      cmocka_unit_test(a_link_for_one_process_says_so_before_a_fork),
       cmocka_unit_test(a_change_of_the_host_is_seen_at_once_when_it_is_told),
       cmocka_unit_test(counters_in_a_file_outlive_their_process_and_add_up),
       cmocka_unit_test(a_stack_explains_its_link),

@@ -90,13 +90,14 @@ remote-control:
 class Nsd(NameServer):
     programs = ("nsd", *NameServer.programs)
     is_notifying = True
+    servers = "server-count: 1"
 
     def command(self):
         self.file("zone", "$ORIGIN test.lan.\n@ 60 SOA n0 n0 1 60 60 60 60\n@ 60 NS n0\nn8 60 TXT hello\n" +
                   records("n{i} 60 A 10.1.{high}.{low}\n"))
         conf = self.file("conf", f"""
 server:
-  server-count: 1
+  {self.servers}
   ip-address: {self.under.address}
   username: nsd
   pidfile: ""
@@ -113,6 +114,10 @@ zone:
 """)
         self.folder.chmod(0o777)
         return ["nsd", "-d", "-P", "", "-c", conf]
+
+
+class NsdWithTwoServers(Nsd):
+    servers = "server-count: 2\n  reuseport: yes"
 
 
 class Resolved(Client):

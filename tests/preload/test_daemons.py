@@ -9,7 +9,8 @@ import pytest
 from daemons import IS_LONG, Client, Daemon, call, compare, expect, has_run, serve
 
 PROGRAMS = {
-    "dnsmasq": [dns.Dnsmasq], "unbound": [dns.Unbound], "nsd": [dns.Nsd], "dig": [dns.Dig], "dnsperf": [dns.Dnsperf],
+    "dnsmasq": [dns.Dnsmasq], "unbound": [dns.Unbound], "nsd": [dns.Nsd, dns.NsdWithTwoServers],
+    "dig": [dns.Dig], "dnsperf": [dns.Dnsperf],
     "iperf3": [tools.Iperf3Serves, tools.Iperf3Asks], "iperf": [tools.Iperf2Serves, tools.Iperf2Asks],
     "socat": [tools.SocatListens, tools.SocatAsks], "ncat": [tools.NcatListens, tools.NcatAsks],
     "atftp": [tools.Atftpd, tools.Atftp], "chrony": [services.ChronydServes, services.ChronydAsks],

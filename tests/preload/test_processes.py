@@ -18,7 +18,7 @@ ROUNDS = int(os.environ.get("FASTUDP_KILL_ROUNDS", "100"))
 COUNTING_CLIENT = """
 import socket, sys
 # Each datagram again until it is answered, since a server that is being handed over may lose one; never two answers.
-client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
 answers, sent = {}, 0
 for i in range(int(sys.argv[3])):
     for attempt in range(20):
@@ -168,8 +168,8 @@ int main(void) {
 SHARED = pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter"], indirect=True)
 
 
-def check_service(under, count=50, losses=9):
-    said = run(*under.net.peer.command(PYTHON, "-c", COUNTING_CLIENT, HOST, "7000", str(count))).split()
+def check_service(under, count=50, losses=9, address=HOST):
+    said = run(*under.net.peer.command(PYTHON, "-c", COUNTING_CLIENT, address, "7000", str(count))).split()
     assert said[:2] == ["once", "True"] and int(said[2]) <= losses, said
 
 

@@ -2,6 +2,7 @@
 carries them."""
 
 import pytest
+from net import HOST, HOST6
 from private_network import run
 from test_processes import check_service, end
 from test_programs import PYTHON
@@ -105,8 +106,12 @@ os.waitpid(child, 0)
 
 
 @pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter"], indirect=True)
-def test_a_child_receives_what_came_before_it_was_born(under):
-    with under.start(PYTHON, "-c", FIRST_BORN) as server:
+@pytest.mark.parametrize("address", [HOST, HOST6])
+def test_a_child_receives_what_came_before_it_was_born(under, address):
+    source = FIRST_BORN.replace("AF_INET", "AF_INET6") if address == HOST6 else FIRST_BORN
+    with under.start(PYTHON, "-c", source) as server:
         server.says("ready")
-        check_service(under, losses=0)
+        check_service(under, losses=0, address=address)
         end(server)
+    if under.name == "packet":
+        under.check(50)

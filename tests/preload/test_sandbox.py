@@ -91,6 +91,49 @@ int main(int count, char** arguments) {
 """
 
 
+# Three workers, of which each closes its sandbox, or the parent has: nothing but what serving needs is allowed.
+WORKERS = SANDBOXED.split("static void sandbox")[0] + r"""
+#include <sys/wait.h>
+#define SANDBOX_CALL(name, when, ...) CALL_##when(name)
+#define CALL_always(name) ALLOW(name),
+#define CALL_opening(name)
+static void sandbox(void) {
+  struct sock_filter all[] = {LOAD(nr),
+#include "sandbox_calls.def"
+                              ALLOW(clone), ALLOW(wait4), ALLOW(rt_sigreturn), ALLOW(exit_group), ALLOW(restart_syscall),
+                              BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)};
+  forbid(all, sizeof all / sizeof *all, 0);
+}
+int main(int count, char** arguments) {
+  const int is_before = strcmp(arguments[1], "before") == 0, server = socket(AF_INET, SOCK_DGRAM, 0);
+  struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons(7000)}, peer;
+  if (bind(server, (struct sockaddr*)&where, sizeof where) != 0) return 1;
+  if (is_before) sandbox();
+  for (int i = 0; i < 3; ++i) {
+    if (fork() != 0) continue;
+    if (!is_before) sandbox();
+    char data[2000];
+    recv(server, data, 0, MSG_DONTWAIT | MSG_PEEK);
+    write(1, "worker ready\n", 13);
+    for (;;) {
+      socklen_t size = sizeof peer;
+      const ssize_t got = recvfrom(server, data, sizeof data, 0, (struct sockaddr*)&peer, &size);
+      if (got == 3 && memcmp(data, "end", 3) == 0) _exit(0);
+      sendto(server, data, (size_t)got, 0, (struct sockaddr*)&peer, size);
+    }
+  }
+  int status;
+  while (wait(&status) > 0) {
+    if (status != 0) return 2;
+  }
+  return 0;
+}
+"""
+END = ("import socket, sys\nwhile True:\n    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+       "    s.connect((sys.argv[1], 7000))\n    try:\n        while True: s.send(b'end')\n"
+       "    except ConnectionRefusedError: break\n")
+
+
 def compiled(folder, source, *options):
     text, program = folder / "program.c", folder / "program"
     text.write_text(source)
@@ -121,6 +164,22 @@ def test_a_filter_of_system_calls(under, how):
         most = 60 if how == "wide" else 22
         assert 20 <= stats["rx"]["fast"] + stats["tx"]["fast"] <= most + 8, stats
         assert (stats["kernel_by"]["sandbox"] == 0) == (how == "wide"), stats
+
+
+@SHARED
+@pytest.mark.parametrize("when", ["after", "before"])
+def test_workers_in_sandboxes(under, when):
+    """Whoever forks first has all that a worker needs by then; after the sandbox is closed workers have the kernel's."""
+    program = compiled(under.net.folder, WORKERS, "-I", str(SOURCE / "bindings/preload"))
+    with under.start(program, when) as server:
+        until(lambda: server.output().count("worker ready") == 3 or server.process.poll() is not None, server.output())
+        for _ in range(20):
+            ask(under, 7000, 5)
+        with under.net.start(under.net.peer.command(PYTHON, "-c", END, HOST)):
+            until(lambda: server.process.poll() is not None, "its end")
+        assert server.process.returncode == 0, server.output()
+    if under.name == "packet" and when == "after":
+        assert under.stats()["rx"]["fast"] >= 100, under.stats()
 
 
 # Marks: fastudp's calls between 1 and 2 are those that opening takes.

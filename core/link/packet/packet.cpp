@@ -21,6 +21,7 @@
 #include "link/packet/own_filter.h"
 #include "link/packet/ring.h"
 #include "link/packet/socket.h"
+#include "link/packet/spare_ends.h"
 #include "link/packet/transmitter.h"
 #include "link/steering.h"
 #include "link/uri.h"
@@ -34,21 +35,35 @@ constexpr unsigned looks_between_statistics = 1024;
 
 std::uint32_t frame_size(std::uint32_t mtu) { return (default_headroom + longest_link_header + mtu + 63) / 64 * 64; }
 
+// What a link is made by, so that another end can be made like it.
+struct plan {
+  interface_facts device;
+  link_info info;
+  char ring[16] = {};
+  const steering* claims = nullptr;
+
+  bool has_rings() const { return std::string_view(ring) != "off"; }
+  std::uint32_t longest() const { return info.mtu + longest_link_header; }
+};
+
 class packet_link final : public link {
  public:
-  packet_link(descriptor&& socket, ring&& rx, std::optional<transmit_ring>&& tx, const link_info& info,
+  packet_link(const plan& made_by, descriptor&& socket, ring&& rx, std::optional<transmit_ring>&& tx,
               std::unique_ptr<pool> frames, counters& count)
-      : socket_(std::move(socket)),
+      : plan_(made_by),
+        socket_(std::move(socket)),
         ring_(std::move(rx)),
         transmitter_(socket_.number(), std::move(tx), count),
-        info_(info),
+        info_(made_by.info),
         frames_(std::move(frames)),
-        intake_(*frames_, count, !info.shared),
+        intake_(*frames_, count, !info_.shared),
         count_(count) {
+    std::snprintf(name_, sizeof name_, "packet:%s", plan_.device.name);
     info_.name = name_;
-    if (!info.shared) filter_.emplace(socket_.number(), info.interface, info.mac);
+    if (!info_.shared) filter_.emplace(socket_.number(), info_.interface, info_.mac);
   }
-  void set_name(const char* interface) { std::snprintf(name_, sizeof name_, "packet:%s", interface); }
+  // The socket receives from now on.
+  status start(reason& why) { return af_packet::start(socket_.number(), plan_.device, why); }
 
   std::size_t rx_burst(burst& out) override;
   std::size_t tx_burst(const burst& in) override;
@@ -57,6 +72,9 @@ class packet_link final : public link {
   int wait_fd() const override { return socket_.number(); }
   bool arm() override;
   void admit_group(const mac_address& group, bool wanted) override;
+  status set_ends_aside(reason& why) override;
+  result<link_ptr> open_end(unsigned number, counters& count, reason& why) override;
+  void close_end(unsigned number) override;
 
   const link_info& info() const override { return info_; }
   pool& frames() override { return *frames_; }
@@ -65,7 +83,10 @@ class packet_link final : public link {
   template <typename Kind>
   void receive(Kind& from, burst& out);
   void ask_for_losses();
+  result<std::unique_ptr<packet_link>> make_end(unsigned number, counters& count, reason& why) const;
+  void leave();
 
+  plan plan_;
   descriptor socket_;
   std::optional<own_filter> filter_;  // of an address of our own
   ring ring_;
@@ -75,6 +96,7 @@ class packet_link final : public link {
   intake intake_;
   counters& count_;
   unsigned empty_looks_ = 0;
+  std::unique_ptr<spare_ends> ends_;
   char name_[32];
 };
 
@@ -135,7 +157,8 @@ std::size_t packet_link::tx_burst(const burst& in) {
 
 bool attach(steering& claims, int socket, const interface_facts& device, const link_services& services) {
   reason why;
-  if (claims.attach(device.index, why) && filter_by_program(socket, claims.tap_filter(), why)) return true;
+  const auto filter = claims.attach(device.index, why) ? claims.tap_filter(0) : error{ENOTSUP};
+  if (filter && filter_by_program(socket, filter->number(), why)) return true;
   if (services.why_not_steered != nullptr) *services.why_not_steered = why;
   return false;
 }
@@ -162,12 +185,66 @@ status configure(int socket, const interface_facts& device, uri& where, const li
   return info.steered ? status{} : filter_shared(socket, why);
 }
 
-result<std::optional<transmit_ring>> open_transmit_ring(std::string_view kind, const interface_facts& device,
-                                                        std::uint32_t frame, reason& why) {
-  if (kind == "off") return std::optional<transmit_ring>();
-  auto opened = transmit_ring::open(device, frame, why);
-  if (!opened) return opened.failure();
-  return std::optional<transmit_ring>(std::move(*opened));
+// The sockets are configured, and have no rings yet; the one to send by is none where the plan has no rings.
+result<std::unique_ptr<packet_link>> make_link(const plan& by, descriptor&& socket, descriptor&& sending,
+                                               counters& count, reason& why) {
+  auto rx = open_ring(by.ring, socket.number(), by.longest(), why);
+  if (!rx) return rx.failure();
+  std::optional<transmit_ring> tx;
+  if (sending) {
+    auto opened = transmit_ring::open(std::move(sending), by.longest(), why);
+    if (!opened) return opened.failure();
+    tx.emplace(std::move(*opened));
+  }
+  auto frames = pool::create(frame_count, frame_size(by.info.mtu));
+  std::unique_ptr<packet_link> out;
+  if (frames) {
+    out.reset(new (std::nothrow)
+                  packet_link(by, std::move(socket), std::move(*rx), std::move(tx), std::move(*frames), count));
+  }
+  if (!out) return why.fail(ENOMEM, "no memory for the frames of packet:%s", by.device.name);
+  return out;
+}
+
+status packet_link::set_ends_aside(reason& why) {
+  if (!info_.steered) return link::set_ends_aside(why);
+  if (ends_) return {};
+  auto made = spare_ends::make(plan_.device, *plan_.claims, plan_.has_rings(), why);
+  if (!made) return made.failure();
+  ends_ = std::move(*made);
+  return {};
+}
+
+result<std::unique_ptr<packet_link>> packet_link::make_end(unsigned number, counters& count, reason& why) const {
+  auto sockets = ends_->take(number, why);
+  if (!sockets) return error{sockets.code()};
+  return make_link(plan_, std::move(sockets->receiving), std::move(sockets->sending), count, why);
+}
+
+// Clearing away takes time, and there is only something to clear away where a process was killed.
+result<link_ptr> packet_link::open_end(unsigned number, counters& count, reason& why) {
+  if (!ends_) return link::open_end(number, count, why);
+  auto made = make_end(number, count, why);
+  if (made.code() == EBUSY) {
+    ends_->put_back(number, plan_.device);
+    made = make_end(number, count, why);
+  }
+  if (!made) return error{made.code()};
+  if (auto started = (*made)->start(why); !started) return started.failure();
+  (*made)->ends_ = std::move(ends_);
+  leave();
+  return link_ptr(std::move(*made));
+}
+
+void packet_link::close_end(unsigned number) {
+  if (ends_) ends_->put_back(number, plan_.device);
+}
+
+// The socket is another process's, and so is its ring.
+void packet_link::leave() {
+  ring_.emplace<socket_queue>();
+  transmitter_.close();
+  socket_ = descriptor();
 }
 
 // The kernel lets a packet socket's frame be longer than the device's MTU by one tag of 802.1Q, and by no other. Of two
@@ -189,24 +266,22 @@ result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   if (!mtu) return mtu.failure();
   auto socket = open_socket(*device, why);
   if (!socket) return socket.failure();
-  link_info info{.name = "", .mac = {}, .mtu = static_cast<std::uint32_t>(*mtu), .interface = device->index};
-  if (auto done = configure(socket->number(), *device, where, services, info, why); !done) return done.failure();
+  plan by{.device = *device,
+          .info = {.name = "", .mac = {}, .mtu = static_cast<std::uint32_t>(*mtu), .interface = device->index},
+          .claims = services.claims};
+  if (auto done = configure(socket->number(), *device, where, services, by.info, why); !done) return done.failure();
   const auto kind = where.take("ring").value_or("v2");
-  auto rx = open_ring(kind, socket->number(), info.mtu + longest_link_header, why);
-  if (!rx) return rx.failure();
-  auto tx = open_transmit_ring(kind, *device, info.mtu + longest_link_header, why);
-  if (!tx) return tx.failure();
-  auto frames = pool::create(frame_count, frame_size(info.mtu));
-  std::unique_ptr<packet_link> out;
-  const int number = socket->number();
-  if (frames) {
-    out.reset(new (std::nothrow) packet_link(std::move(*socket), std::move(*rx), std::move(*tx), info,
-                                             std::move(*frames), services.count));
+  kind.substr(0, sizeof by.ring - 1).copy(by.ring, sizeof by.ring - 1);
+  descriptor sending;
+  if (by.has_rings()) {
+    auto opened = open_to_send(*device, why);
+    if (!opened) return opened.failure();
+    sending = std::move(*opened);
   }
-  if (!out) return why.fail(ENOMEM, "no memory for the frames of packet:%s", device->name);
-  out->set_name(device->name);
-  if (auto started = start(number, *device, why); !started) return started.failure();
-  return link_ptr(std::move(out));
+  auto made = make_link(by, std::move(*socket), std::move(sending), services.count, why);
+  if (!made) return made.failure();
+  if (auto started = (*made)->start(why); !started) return started.failure();
+  return link_ptr(std::move(*made));
 }
 
 }  // namespace fastudp::af_packet

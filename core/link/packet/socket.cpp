@@ -168,4 +168,15 @@ status receive_for(int socket, const interface_facts& of, const mac_address& mac
 
 status start(int socket, const interface_facts& of, reason& why) { return bind_to(socket, of, ETH_P_ALL, why); }
 
+void stop(int socket, const interface_facts& of) {
+  reason ignored;
+  const tpacket_req3 none{};           // as long as that of any version
+  constexpr int never_comes = 0x05ff;  // neither a type nor what Linux makes of a length; 0 would leave it as it was
+  (void)bind_to(socket, of, never_comes, ignored);
+  (void)::setsockopt(socket, SOL_PACKET, PACKET_RX_RING, &none, sizeof none);
+  (void)::setsockopt(socket, SOL_PACKET, PACKET_TX_RING, &none, sizeof none);
+  char room[64];
+  while (::recv(socket, room, sizeof room, MSG_DONTWAIT) >= 0) continue;
+}
+
 }  // namespace fastudp::af_packet

@@ -41,9 +41,7 @@ void fill(tpacket2_hdr& slot, std::span<const std::byte> frame) {
 
 }  // namespace
 
-result<transmit_ring> transmit_ring::open(const interface_facts& of, std::uint32_t frame, reason& why) {
-  auto socket = open_to_send(of, why);
-  if (!socket) return socket.failure();
+result<transmit_ring> transmit_ring::open(descriptor&& socket, std::uint32_t frame, reason& why) {
   const int version = TPACKET_V2;
   transmit_ring out;
   out.slot_size_ = std::bit_ceil(frame_at + frame);
@@ -52,14 +50,14 @@ result<transmit_ring> transmit_ring::open(const interface_facts& of, std::uint32
   layout.tp_frame_size = out.slot_size_;
   layout.tp_block_nr = slots * out.slot_size_ / layout.tp_block_size;
   layout.tp_frame_nr = slots;
-  if (::setsockopt(socket->number(), SOL_PACKET, PACKET_VERSION, &version, sizeof version) != 0 ||
-      ::setsockopt(socket->number(), SOL_PACKET, PACKET_TX_RING, &layout, sizeof layout) != 0) {
+  if (::setsockopt(socket.number(), SOL_PACKET, PACKET_VERSION, &version, sizeof version) != 0 ||
+      ::setsockopt(socket.number(), SOL_PACKET, PACKET_TX_RING, &layout, sizeof layout) != 0) {
     return why.fail(errno, "no mapped ring to send by: %m; ring=off does without");
   }
-  auto mapped = shared_memory::map_file(socket->number(), std::size_t{slots} * out.slot_size_);
+  auto mapped = shared_memory::map_file(socket.number(), std::size_t{slots} * out.slot_size_);
   if (!mapped) return why.fail(mapped.code(), "the ring can't be mapped; ring=off does without");
   out.memory_ = std::move(*mapped);
-  out.socket_ = std::move(*socket);
+  out.socket_ = std::move(socket);
   return out;
 }
 

@@ -16,8 +16,8 @@ namespace fastudp::af_packet {
 
 class transmit_ring {
  public:
-  // Frames of `frame` bytes fit into a slot.
-  static result<transmit_ring> open(const interface_facts& of, std::uint32_t frame, reason& why);
+  // On a socket of its own (open_to_send). Frames of `frame` bytes fit into a slot.
+  static result<transmit_ring> open(descriptor&& socket, std::uint32_t frame, reason& why);
 
   // Sends a prefix of the frames, and says what is the matter with the one behind it. Waits for nobody.
   struct progress {

@@ -15,6 +15,9 @@ class transmitter {
   transmitter(int socket, std::optional<transmit_ring>&& mapped, counters& count)
       : socket_(socket), ring_(std::move(mapped)), count_(count) {}
 
+  // Sends nothing any more.
+  void close() { ring_.reset(); }
+
   // A burst at most. The frames are the caller's again when this returns, whatever became of them.
   void send(std::span<packet* const> frames);
 

@@ -187,21 +187,25 @@ TEST_F(threads, a_signal_interrupts_a_receive_and_a_wait) {
 }
 
 TEST_F(threads, a_timeout_comes_and_not_early) {
+  const auto from_now = [&](duration span) {
+    const engine::turn t(*engine_);
+    return engine_->limit_after(span);
+  };
   open_endpoint s(*engine_, here);
   const timeval timeout{0, 30'000};
   ASSERT_TRUE(s->set_option(SOL_SOCKET, SO_RCVTIMEO, std::as_bytes(std::span(&timeout, 1))));
   const auto wait_until_refused = [&] {
-    const time_point limit = engine_->limit_after(30 * millisecond);
+    const time_point limit = from_now(30 * millisecond);
     EXPECT_EQ(test::receive(*s), std::strerror(EAGAIN));
-    EXPECT_LE(limit, engine_->limit_after(0));
+    EXPECT_LE(limit, from_now(0));
   };
   wait_until_refused();
   sleeper leader([&] { wait_until_refused(); });
   sleeper follower([&] { wait_until_refused(); });
   sleeper looker([&] {
-    const time_point limit = engine_->limit_after(30 * millisecond);
-    EXPECT_EQ(*s->wait(ready::readable, limit), 0);
-    EXPECT_LE(limit, engine_->limit_after(0));
+    const time_point limit = from_now(30 * millisecond);
+    EXPECT_EQ(*s->wait(ready::readable, 30 * millisecond), 0);
+    EXPECT_LE(limit, from_now(0));
   });
 }
 

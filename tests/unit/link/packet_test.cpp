@@ -486,7 +486,9 @@ TEST(transmitter, what_the_kernel_refuses_is_counted_and_holds_nothing_up) {
   reason why;
   const auto device = af_packet::look_up("near", why);
   ASSERT_TRUE(device);
-  auto mapped = af_packet::transmit_ring::open(*device, 1522, why);
+  auto sending = af_packet::open_to_send(*device, why);
+  ASSERT_TRUE(sending) << why.c_str();
+  auto mapped = af_packet::transmit_ring::open(std::move(*sending), 1522, why);
   ASSERT_TRUE(mapped) << why.c_str();
   counters count;
   constexpr int no_socket = -1;

@@ -9,8 +9,12 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <array>
+#include <atomic>
 #include <cstdlib>
+#include <optional>
 #include <string>
+#include <thread>
 
 #include "unit/link/namespace.h"
 
@@ -30,20 +34,15 @@ class steered : public testing::Test {
     if (::access(plugin().c_str(), R_OK) != 0) GTEST_SKIP() << "fastudp-bpf.so isn't built: it needs clang and libbpf";
     make_cable("near");
     ASSERT_EQ(run("ip address add 10.99.0.1/24 dev near && ip link set lo up"), 0);
-    tap_ = descriptor(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
     kernel_ = descriptor(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     reason why;
     auto loaded = steering::load(why, plugin().c_str());
     ASSERT_TRUE(loaded) << why.c_str();
     steering_ = std::move(*loaded);
     ASSERT_TRUE(steering_->attach(index(), why)) << why.c_str();
-    const int program = steering_->tap_filter();
-    ASSERT_EQ(::setsockopt(tap_.number(), SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof program), 0);
-    sockaddr_ll at{};
-    at.sll_family = AF_PACKET;
-    at.sll_protocol = htons(ETH_P_ALL);
-    at.sll_ifindex = index();
-    ASSERT_EQ(::bind(tap_.number(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+    tap_ = tap_of(0);
+    wire_.emplace("far");
+    mac_ = mac_of_near();
     sockaddr_in where{};
     where.sin_family = AF_INET;
     where.sin_port = htons(5353);
@@ -51,7 +50,30 @@ class steered : public testing::Test {
   }
   void TearDown() override { run("ip link delete near 2>/dev/null"); }
 
+  descriptor tap_of(unsigned member) {
+    descriptor out(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+    const auto filter = steering_->tap_filter(member);
+    EXPECT_TRUE(filter);
+    const int program = filter ? filter->number() : -1;
+    EXPECT_EQ(::setsockopt(out.number(), SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof program), 0);
+    sockaddr_ll at{};
+    at.sll_family = AF_PACKET;
+    at.sll_protocol = htons(ETH_P_ALL);
+    at.sll_ifindex = index();
+    EXPECT_EQ(::bind(out.number(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+    return out;
+  }
   static int index() { return static_cast<int>(if_nametoindex("near")); }
+
+  static std::string mac_of_near() {
+    std::string mac(6, '\0');
+    std::FILE* file = ::popen("ip -o link show near | sed 's/.*ether \\([0-9a-f:]*\\).*/\\1/'", "r");
+    unsigned b[6] = {};
+    EXPECT_EQ(std::fscanf(file, "%x:%x:%x:%x:%x:%x", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5]), 6);
+    ::pclose(file);
+    for (int i = 0; i < 6; ++i) mac[static_cast<std::size_t>(i)] = static_cast<char>(b[i]);
+    return mac;
+  }
 
   // A UDP datagram to 10.99.0.1:5353 from 10.99.0.2:`from`; `change` may spoil it.
   template <typename Change>
@@ -60,12 +82,7 @@ class steered : public testing::Test {
     std::string udp("\0\0\x14\xe9\0\x09\0\0x", 9);
     udp[0] = static_cast<char>(from >> 8);
     udp[1] = static_cast<char>(from);
-    std::string mac(6, '\0');
-    std::FILE* file = ::popen("ip -o link show near | sed 's/.*ether \\([0-9a-f:]*\\).*/\\1/'", "r");
-    unsigned b[6] = {};
-    EXPECT_EQ(std::fscanf(file, "%x:%x:%x:%x:%x:%x", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5]), 6);
-    ::pclose(file);
-    for (int i = 0; i < 6; ++i) mac[static_cast<std::size_t>(i)] = static_cast<char>(b[i]);
+    std::string mac = mac_;
     change(mac, ip, udp);
     unsigned sum = 0;
     for (std::size_t i = 0; i < ip.size(); i += 2)
@@ -73,7 +90,7 @@ class steered : public testing::Test {
     while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
     ip[10] = static_cast<char>(~sum >> 8);
     ip[11] = static_cast<char>(~sum);
-    packet_socket("far").send(mac + std::string("\x02\0\0\0\0\x09\x08\0", 8) + ip + udp);
+    wire_->send(mac + std::string("\x02\0\0\0\0\x09\x08\0", 8) + ip + udp);
   }
   void send(std::uint16_t from = 1000) {
     send(from, [](std::string&, std::string&, std::string&) {});
@@ -100,22 +117,24 @@ class steered : public testing::Test {
 
   std::unique_ptr<steering> steering_;
   descriptor tap_, kernel_;
+  std::optional<packet_socket> wire_;
+  std::string mac_;
 };
 
 TEST_F(steered, a_claimed_datagram_is_the_taps_and_any_other_the_kernels) {
   send();
   EXPECT_EQ(who_has_it(), "kernel");
-  ASSERT_TRUE(steering_->add(ours()));
-  EXPECT_EQ(steering_->add(ours()).code(), EEXIST);
+  ASSERT_TRUE(steering_->add(ours(), 0));
+  EXPECT_EQ(steering_->add(ours(), 0).code(), EEXIST);
   send();
   EXPECT_EQ(who_has_it(), "tap");
-  steering_->remove(ours());
+  steering_->remove(ours(), 0);
   send();
   EXPECT_EQ(who_has_it(), "kernel");
 }
 
 TEST_F(steered, a_claim_on_one_peer_leaves_the_others_to_the_kernel) {
-  ASSERT_TRUE(steering_->add(ours(1000)));
+  ASSERT_TRUE(steering_->add(ours(1000), 0));
   send(1000);
   EXPECT_EQ(who_has_it(), "tap");
   send(1001);
@@ -123,7 +142,7 @@ TEST_F(steered, a_claim_on_one_peer_leaves_the_others_to_the_kernel) {
 }
 
 TEST_F(steered, options_fragments_and_broadcasts_are_the_kernels) {
-  ASSERT_TRUE(steering_->add(ours()));
+  ASSERT_TRUE(steering_->add(ours(), 0));
   send(1, [](std::string&, std::string& ip, std::string&) {
     ip[0] = 0x46;
     ip[3] = 0x21;
@@ -147,12 +166,91 @@ TEST_F(steered, what_the_kernel_gives_a_socket_is_counted_without_a_call) {
   steering_->unwatch(*count);
 }
 
+TEST_F(steered, each_conversation_is_one_members_and_the_kernel_has_none) {
+  const descriptor other = tap_of(1);
+  ASSERT_TRUE(steering_->add(ours(), 0));
+  ASSERT_TRUE(steering_->add(ours(), 1));
+  EXPECT_EQ(steering_->add(ours(), 1).code(), EEXIST);
+  const auto of_other = [&] { return ::recv(other.number(), nullptr, 0, MSG_DONTWAIT | MSG_TRUNC) >= 0; };
+  std::array<int, 2> shares{};
+  for (std::uint16_t from = 1000; from < 1100; ++from) {
+    bool first = false;
+    for (int repeat = 0; repeat < 3; ++repeat) {
+      send(from);
+      pollfd both[] = {{tap_.number(), POLLIN, 0}, {other.number(), POLLIN, 0}};
+      ASSERT_GT(::poll(both, 2, patience_ms), 0);
+      const bool is_others = of_other();
+      ASSERT_EQ(who_has_it_now(), is_others ? "nobody" : "tap");
+      if (repeat == 0) first = is_others;
+      ASSERT_EQ(is_others, first);
+      ++shares[is_others];
+    }
+  }
+  EXPECT_GT(shares[0], 60);
+  EXPECT_GT(shares[1], 60);
+  steering_->remove_member(1);
+  for (std::uint16_t from = 1000; from < 1020; ++from) {
+    send(from);
+    EXPECT_EQ(who_has_it(), "tap");
+  }
+  EXPECT_FALSE(of_other());
+  steering_->remove_member(0);
+  send();
+  EXPECT_EQ(who_has_it(), "kernel");
+}
+
+// As it would be if the claim changed between them.
+TEST_F(steered, what_one_tap_has_taken_no_other_takes) {
+  const descriptor twin = tap_of(0);
+  ASSERT_TRUE(steering_->add(ours(), 0));
+  for (int times = 0; times < 3; ++times) {
+    send();
+    pollfd both[] = {{tap_.number(), POLLIN, 0}, {twin.number(), POLLIN, 0}};
+    ASSERT_EQ(::poll(both, 2, patience_ms), 1);
+    const bool is_twins = ::recv(twin.number(), nullptr, 0, MSG_DONTWAIT | MSG_TRUNC) >= 0;
+    EXPECT_EQ(who_has_it_now(), is_twins ? "nobody" : "tap");
+  }
+}
+
+TEST_F(steered, whose_a_flow_is_may_change_under_traffic_and_nothing_is_lost_or_comes_twice) {
+  const descriptor other = tap_of(1);
+  std::atomic<bool> done{false};
+  std::thread changing([&] {
+    for (unsigned i = 0; !done; ++i) {
+      (void)steering_->add(ours(), i % 2);
+      (void)steering_->add(ours(), 1 - i % 2);
+      steering_->remove(ours(), i % 2);
+      if (i % 3 == 0) steering_->remove_member(1 - i % 2);
+    }
+  });
+  const auto drain = [](int socket) {
+    int count = 0;
+    while (::recv(socket, nullptr, 0, MSG_DONTWAIT | MSG_TRUNC) >= 0) ++count;
+    return count;
+  };
+  constexpr int all = 20'000;
+  int came = 0;
+  for (int i = 0; i < all; ++i) {
+    send(static_cast<std::uint16_t>(i),
+         [&](std::string&, std::string&, std::string& udp) { udp[8] = static_cast<char>(i); });
+    if (i % 16 == 0) came += drain(tap_.number()) + drain(other.number()) + drain(kernel_.number());
+  }
+  for (int looks = 0; came < all && looks < 1000; ++looks) {
+    pollfd each[] = {{tap_.number(), POLLIN, 0}, {other.number(), POLLIN, 0}, {kernel_.number(), POLLIN, 0}};
+    if (::poll(each, 3, patience_ms) <= 0) break;
+    came += drain(tap_.number()) + drain(other.number()) + drain(kernel_.number());
+  }
+  done = true;
+  changing.join();
+  EXPECT_EQ(came, all);
+}
+
 TEST_F(steered, it_goes_on_without_privileges) {
   const pid_t child = ::fork();
   if (child == 0) {
-    bool good = ::setgid(65534) == 0 && ::setuid(65534) == 0 && steering_->add(ours());
+    bool good = ::setgid(65534) == 0 && ::setuid(65534) == 0 && steering_->add(ours(), 0);
     good = good && steering_->watch(kernel_.number());
-    steering_->remove(ours());
+    steering_->remove(ours(), 0);
     ::_exit(good ? 0 : 1);
   }
   int status = -1;
@@ -186,7 +284,7 @@ class steered_link : public steered, public testing::WithParamInterface<std::str
 };
 
 TEST_P(steered_link, has_what_is_claimed_and_nothing_else) {
-  ASSERT_TRUE(steering_->add(ours(1000)));
+  ASSERT_TRUE(steering_->add(ours(1000), 0));
   const auto with = [](char payload) {
     return [payload](std::string&, std::string&, std::string& udp) { udp[8] = payload; };
   };
@@ -199,6 +297,34 @@ TEST_P(steered_link, has_what_is_claimed_and_nothing_else) {
   EXPECT_EQ(got[1].back(), 'y');
   EXPECT_EQ(who_has_it(), "kernel");
   EXPECT_EQ(who_has_it_now(), "nobody");
+}
+
+// By processes, one after the other: each has the member's share, and what came for nobody doesn't come later.
+TEST_P(steered_link, an_end_is_opened_by_one_process_after_the_other) {
+  reason why;
+  EXPECT_EQ((*link_)->open_end(1, link_->count(), why).code(), EOPNOTSUPP);
+  ASSERT_TRUE((*link_)->set_ends_aside(why)) << why.c_str();
+  ASSERT_TRUE(steering_->add(ours(), 1));
+  for (const char payload : {'a', 'b', 'c'}) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      auto opened = (*link_)->open_end(1, link_->count(), why);
+      if (!opened) ::_exit(1);
+      link_->adopt(std::move(*opened));
+      send(1000, [&](std::string&, std::string&, std::string& udp) { udp[8] = payload; });
+      const auto got = receive(1);
+      const bool sent = link_->send(ethernet(mac_of(1), mac_of(2), std::string(50, payload)));
+      ::_exit(got.size() == 1 && got[0].back() == payload && sent ? 0 : 2);
+    }
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(who_has_it_now(), "nobody");
+    if (payload == 'b') continue;  // nobody has cleared away: the next one does
+    (*link_)->close_end(1);
+    send();
+    EXPECT_EQ(who_has_it(), "kernel");
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(rings, steered_link, testing::Values("v2", "v3", "off"),
