@@ -41,7 +41,6 @@ class stage {
   void sets(const step& s);
   void wait_for_set(const step& s);
   void drain();
-  void read_all(int fd);
   static bool has_error(int fd);
 
   struct outgoing;
@@ -51,7 +50,6 @@ class stage {
   census& census_;
   std::array<int, slot_count> slots_;
   std::vector<int> opened_;
-  bool has_edges_ = false;
 };
 
 }  // namespace differential
