@@ -86,6 +86,7 @@ typedef struct fastudp_msg {
 #define FASTUDP_WRITABLE 0x4
 #define FASTUDP_ERROR 0x8   /* a socket error or a queued ICMP error is waiting */
 #define FASTUDP_HANGUP 0x10 /* shut down in both directions */
+#define FASTUDP_EDGE 0x4000 /* in an item of fastudp_wait: only once something new has come */
 
 /* Arguments of fastudp_socket_shutdown: Linux's SHUT_ values. */
 #define FASTUDP_SHUT_RD 0
@@ -141,8 +142,8 @@ typedef struct fastudp_stack_stats {
 /* One thing to wait for in fastudp_wait: a socket of a stack, or else a descriptor of the caller's. */
 typedef struct fastudp_wait_item {
   fastudp_socket* socket; /* null: `fd` counts */
-  int32_t fd;             /* negative: passed over */
-  int16_t events;         /* Linux's POLL values */
+  int32_t fd;             /* negative: passed over; with FASTUDP_EDGE the last arrival that the caller knows of */
+  int16_t events;         /* Linux's POLL values, or a socket's with FASTUDP_EDGE */
   int16_t revents;        /* filled in: what is there */
 } fastudp_wait_item;
 
@@ -292,7 +293,11 @@ FASTUDP_API int fastudp_stack_prepare_sandbox(fastudp_stack* stack);
 
 /* May block: sleeps until something is there for one of `count` items, or `timeout_ns` has passed (negative: no limit,
  * 0: only looks). Sockets must be of this stack; FASTUDP_ERROR and _HANGUP always count. `signal_mask`, if not null, is
- * a sigset_t that holds while it sleeps, as in ppoll. Returns how many items have something in revents; -EINTR. */
+ * a sigset_t that holds while it sleeps, as in ppoll. Returns how many items have something in revents; -EINTR.
+ *
+ * Arrivals at a socket (datagrams, errors, a shutdown) are numbered. With FASTUDP_EDGE something is there only if the
+ * last one isn't number `fd`, which becomes its number; a negative `fd` knows of none. That is what an edge-triggered
+ * member of an epoll set is told. What comes to a companion has no number: the kernel's own epoll tells of it. */
 FASTUDP_API int fastudp_wait(fastudp_stack* stack, fastudp_wait_item* items, size_t count, int64_t timeout_ns,
                              const void* signal_mask);
 

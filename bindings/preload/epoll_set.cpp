@@ -140,7 +140,9 @@ int epoll_set::add(int set, int fd, fast_socket* socket, epoll_set* inner, epoll
 int epoll_set::modify(int set, member& m, epoll_event* event) {
   if (real.epoll_ctl(set, m.is_in_kernel ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, m.fd, event) != 0) return -1;
   m.event = *event;
-  m.is_in_kernel = m.is_armed = true;
+  m.is_in_kernel = true;
+  m.known = member::none;
+  ++m.reports;
   m.is_disabled = false;
   change();
   return 0;
@@ -187,10 +189,6 @@ void epoll_set::restore_all() {
   for_each_set([](epoll_set& set, int fd) { set.restore(fd); });
 }
 
-void epoll_set::was_read(fast_socket& socket) {
-  if (socket.receives_are_watched.exchange(false)) rouse_all();
-}
-
 void epoll_set::leave(std::uint64_t generation) {
   mutex_guard held(mutex_);
   if (generation == generation_) {
@@ -218,19 +216,16 @@ bool epoll_set::has_sent(const member& m) {
   return (m.event.events & (EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND)) && m.sends != m.socket->sends.load();
 }
 
-// Of writing the kernel tells the first edge, and there is a new one when something was sent. Of reading there may be
-// one whenever the program has read since.
+// Linux puts a member on its list of those to be told whenever something comes for it, and takes it off when it is
+// told, under EPOLLET whatever it has then. So an edge is owed while there is an arrival that hasn't been told; what is
+// told is all that it has, writing too. Of that the kernel tells the first edge, and there is another when something
+// was sent.
 short epoll_set::asked_of(const member& m) const {
   const short out = asked(*m.socket, m.event.events);
-  return (m.event.events & EPOLLET) && !has_sent(m) ? out & POLLIN : out;
-}
-
-bool epoll_set::is_wanted(member& m) {
-  if (m.is_disabled) return false;
-  if (!(m.event.events & EPOLLET) || m.is_armed) return true;
-  m.socket->receives_are_watched.store(true);
-  m.is_armed = m.receives != m.socket->receives.load();
-  return m.is_armed || has_sent(m);
+  if (!(m.event.events & EPOLLET)) return out;
+  const bool is_told_of_datagrams = m.event.events & (EPOLLIN | EPOLLPRI | EPOLLRDNORM | EPOLLRDBAND);
+  const bool has_all = has_sent(m) || (is_told_of_datagrams && m.known != member::none);
+  return static_cast<short>((has_all ? out : out & ~POLLOUT) | FASTUDP_EDGE);
 }
 
 bool epoll_set::add_member_to(watch& list, std::size_t i, const watch::origin& from) {
@@ -243,8 +238,9 @@ bool epoll_set::add_member_to(watch& list, std::size_t i, const watch::origin& f
     const bool is_asked = (m.event.events & (EPOLLIN | EPOLLRDNORM)) && !m.is_disabled;
     return !is_asked || m.inner->add_to(list, here);
   }
-  if (!is_wanted(m) || !m.socket->begin_watch()) return true;
-  if (list.add_member(m.socket, asked_of(m), here)) return true;
+  if (m.is_disabled || !m.socket->begin_watch()) return true;
+  here.reports = m.reports;
+  if (list.add_member(m.socket, asked_of(m), has_sent(m) ? member::none : m.known, here)) return true;
   m.socket->end_watch();
   return false;
 }
@@ -265,9 +261,8 @@ bool epoll_set::add_to(watch& list, const watch::origin& from) {
 
 void epoll_set::reported(int set, member& m) {
   if (m.socket != nullptr && (m.event.events & EPOLLET)) {
-    m.is_armed = false;
-    m.receives = m.socket->receives.load();
     m.sends = m.socket->sends.load();
+    ++m.reports;
   }
   if (!(m.event.events & EPOLLONESHOT)) return;
   m.is_disabled = true;
@@ -277,13 +272,24 @@ void epoll_set::reported(int set, member& m) {
   errno = error;
 }
 
-unsigned epoll_set::events_of(watch& list, std::size_t item, const member& m) {
-  if (list.found(item) == 0 || (m.is_disabled && !m.is_told) || !is_alive(m)) return 0;
-  if (m.inner != nullptr) return list.from(item).is_nested ? m.event.events & (EPOLLIN | EPOLLRDNORM) : 0;
-  if (m.socket != list.from(item).socket) return 0;
+// Unless another thread has told of it since this one looked.
+bool epoll_set::is_news(watch& list, std::size_t item, member& m) {
+  if (!(m.event.events & EPOLLET)) return true;
+  if (m.reports != list.from(item).reports) return false;
+  m.known = list.last_arrival(item);
+  return true;
+}
+
+unsigned epoll_set::events_of(watch& list, std::size_t item, member& m) {
+  if ((m.is_disabled && !m.is_told) || !is_alive(m)) return 0;
+  const short found = list.found(item);
+  if (m.inner != nullptr) {
+    return found != 0 && list.from(item).is_nested ? m.event.events & (EPOLLIN | EPOLLRDNORM) : 0;
+  }
+  if (m.socket != list.from(item).socket || !is_news(list, item, m) || found == 0) return 0;
   // An edge brings all that is there; writing always is.
   const int also = m.event.events & EPOLLET ? POLLOUT : 0;
-  return told(*m.socket, m.event.events, static_cast<short>(list.found(item) | also));
+  return told(*m.socket, m.event.events, static_cast<short>(found | also));
 }
 
 int epoll_set::collect(watch& list, std::size_t turn, int set, epoll_event* events, int n, int most) {

@@ -66,8 +66,6 @@ class alignas(64) epoll_set {
   static void rouse_all();
   // The kernel's sets are to have all members again, since nothing will be ours.
   static void restore_all();
-  // The program has received on a socket, of which an edge may come next.
-  static void was_read(fast_socket& socket);
 
   epoll_set* next = nullptr;
 
@@ -81,8 +79,11 @@ class alignas(64) epoll_set {
     bool is_in_kernel = true;  // a one-shot member that we reported is taken out of the real set
     bool is_disabled = false;
     bool is_told = false;  // by the kernel in this wait, which disabled it: our half belongs to the same event
-    bool is_armed = true;  // edge-triggered: to be reported when it is ready
-    std::uint32_t receives = 0, sends = 0;
+    // Edge-triggered: up to which arrival all is reported, or was read; none: whatever is there is to be reported.
+    int known = none;
+    std::uint32_t sends = 0;
+    std::uint32_t reports = 0;  // whoever looked before the last one looks again
+    static constexpr int none = -1;
   };
 
   static epoll_set* make();
@@ -98,11 +99,11 @@ class alignas(64) epoll_set {
   void restore(int set);
   bool add_to(watch& list, const watch::origin& from);
   bool add_member_to(watch& list, std::size_t i, const watch::origin& from);
-  bool is_wanted(member& m);
   short asked_of(const member& m) const;
   static bool has_sent(const member& m);
   void reported(int set, member& m);
-  unsigned events_of(watch& list, std::size_t item, const member& m);
+  bool is_news(watch& list, std::size_t item, member& m);
+  unsigned events_of(watch& list, std::size_t item, member& m);
 
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
   std::atomic<std::uint32_t> references_{0}, numbers_{0};

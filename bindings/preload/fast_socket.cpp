@@ -80,7 +80,6 @@ fast_socket* fast_socket::make(fastudp_socket* handle, int companion, bool block
   out->nonblocking = blocks_not;
   out->receive_is_shut = false;
   out->sends_pieces = false;
-  out->receives_are_watched = false;
   out->numbers_ = 1;
   out->watchers_ = 0;
   out->references_.store(1, std::memory_order_release);

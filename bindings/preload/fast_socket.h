@@ -51,11 +51,8 @@ class alignas(64) fast_socket {
   std::atomic<bool> receive_is_shut{false};
   std::atomic<bool> is_bound_by_program{false};  // to a port of its choice: rules call it `in`
   std::atomic<bool> sends_pieces{false};         // a datagram in pieces may be held back
-  // How often the program has received, for edge-triggered epoll; and whether a waiting epoll set wants to be told.
-  std::atomic<std::uint32_t> receives{0};
   // How often it has sent: Linux tells an edge of writing when what was sent is gone.
   std::atomic<std::uint32_t> sends{0};
-  std::atomic<bool> receives_are_watched{false};
 
   // An epoll call holds it while it waits; unlike other calls that must not keep the port taken after the last close.
   bool begin_watch();

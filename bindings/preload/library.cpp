@@ -19,6 +19,9 @@
 #include "user_rules.h"
 
 namespace preload::library {
+
+constinit std::atomic<std::uintptr_t> lowest{~std::uintptr_t{0}}, highest{0};
+
 namespace {
 
 struct code_range {
@@ -37,7 +40,6 @@ constinit pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 constinit std::size_t reasons[5]{};
 constinit code_range ranges[8]{};  // libfastudp.so and its plugins
 constinit code_range hooks{};
-constinit std::atomic<std::uintptr_t> lowest{~std::uintptr_t{0}}, highest{0};  // of all of them, ever
 constinit std::atomic<std::size_t> range_count{0};
 constinit std::atomic<pid_t> home{0};
 constinit std::atomic<bool> adopts{true};
@@ -257,10 +259,7 @@ void open_while_allowed() {
 void adopt_no_more() { adopts.store(false, std::memory_order_relaxed); }
 
 // A last call of a function of the library's may return straight to the hook that it was called from.
-bool contains(const void* code) {
-  const code_range all{lowest.load(std::memory_order_relaxed), highest.load(std::memory_order_relaxed)};
-  if (!all.contains(code)) [[likely]]
-    return thread_is_opening();
+bool is_within(const void* code) {
   if (thread_is_opening() || (hooks.contains(code) && thread_is_inside())) return true;
   const std::size_t n = range_count.load(std::memory_order_acquire);
   return std::any_of(ranges, ranges + n, [&](const code_range& range) { return range.contains(code); });

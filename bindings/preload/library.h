@@ -3,7 +3,11 @@
 
 #include <fastudp.h>
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
+
+#include "inside.h"
 
 namespace preload {
 
@@ -25,8 +29,15 @@ void adopt_no_more();
 // Before the program gives up what the stack needs to be opened: its user, its root, its system calls.
 void open_while_allowed();
 
+// From the lowest to the highest of all code of fastudp's that there ever was.
+extern std::atomic<std::uintptr_t> lowest, highest;
 // Whether the code at this address is fastudp's: its calls pass through the hooks like anybody's.
-bool contains(const void* code);
+bool is_within(const void* code);
+inline bool contains(const void* code) {
+  const auto at = reinterpret_cast<std::uintptr_t>(code);
+  const bool may_be = at >= lowest.load(std::memory_order_relaxed) && at < highest.load(std::memory_order_relaxed);
+  return may_be ? is_within(code) : thread_is_opening();
+}
 // False in a child of vfork, which shares our memory but not our descriptors, and mustn't change what is known of them.
 bool is_at_home();
 

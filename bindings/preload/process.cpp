@@ -136,6 +136,10 @@ int hook::posix_spawnp(pid_t* child, const char* file, const posix_spawn_file_ac
   return before_spawn() ? real.posix_spawnp(child, file, actions, attributes, arguments, environment) : errno;
 }
 
+// As fork and exec do it, and out of sight as well. Asking whether there is a shell starts nothing.
+int hook::system(const char* command) { return command == nullptr || before_exec() ? real.system(command) : -1; }
+FILE* hook::popen(const char* command, const char* mode) { return before_exec() ? real.popen(command, mode) : nullptr; }
+
 // What opens the link may be out of reach afterwards.
 int hook::chroot(const char* path) {
   library::open_while_allowed();

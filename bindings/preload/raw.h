@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <concepts>
 #include <cstddef>
+#include <type_traits>
 
 namespace preload {
 
@@ -55,7 +56,9 @@ Result give_raw(long result) {
     errno = static_cast<int>(-result);
     result = -1;
   }
-  if constexpr (!std::same_as<Result, void>) return static_cast<Result>(result);
+  // No system call gives a pointer to what libc makes.
+  if constexpr (std::is_pointer_v<Result>) return nullptr;
+  if constexpr (std::integral<Result>) return static_cast<Result>(result);
 }
 
 // As libc would give it: -1 and errno. `none` as number fails with ENOSYS.

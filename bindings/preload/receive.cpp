@@ -8,7 +8,6 @@
 #include "address.h"
 #include "call.h"
 #include "clock.h"
-#include "epoll_set.h"
 #include "messages.h"
 #include "passing.h"
 #include "payload.h"
@@ -231,11 +230,6 @@ int preload::receive(const call& c, fastudp_msg* messages, std::size_t count, in
   do {
     received = fastudp_recv(c.handle(), messages, count, wanted);
   } while (received == -EINTR && goes_on_after_signal(c));
-  // The end after a shutdown isn't an event that could come again.
-  if (received == -EAGAIN || received == 0 || (flags & MSG_PEEK)) return received;
-  c->receives.fetch_add(1);
-  if (c->receives_are_watched.load()) [[unlikely]]
-    epoll_set::was_read(*c.operator->());
   return received;
 }
 

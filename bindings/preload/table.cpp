@@ -6,6 +6,12 @@ namespace preload {
 
 constinit descriptor_table table;
 
+entry descriptor_table::load_beyond_first(unsigned at) const {
+  if (at >= page_size * pages) return entry::kernel;
+  const page* p = pages_[at / page_size].load(std::memory_order_acquire);
+  return p == nullptr ? entry::unknown : p->entries[at % page_size].load(std::memory_order_acquire);
+}
+
 // The page comes from the kernel: an allocator may be the one that calls.
 std::atomic<entry>* descriptor_table::place(int fd) {
   const auto at = static_cast<unsigned>(fd);

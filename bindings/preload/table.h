@@ -46,9 +46,15 @@ class descriptor_table {
   // Beyond the table all is the kernel's.
   entry load(int fd) const {
     const auto at = static_cast<unsigned>(fd);
-    if (at >= page_size * pages) return entry::kernel;
-    const page* p = pages_[at / page_size].load(std::memory_order_acquire);
-    return p == nullptr ? entry::unknown : p->entries[at % page_size].load(std::memory_order_acquire);
+    if (at < page_size) [[likely]]
+      return first_.entries[at].load(std::memory_order_acquire);
+    return load_beyond_first(at);
+  }
+  // The same without a call in it, for loops: what lies beyond the first page is unknown.
+  entry load_near(int fd) const {
+    if (static_cast<unsigned>(fd) < page_size) [[likely]]
+      return first_.entries[fd].load(std::memory_order_acquire);
+    return fd < 0 ? entry::kernel : entry::unknown;
   }
 
   // False: there is no memory, or no such place.
@@ -79,8 +85,10 @@ class descriptor_table {
     std::atomic<entry> entries[page_size];
   };
   std::atomic<entry>* place(int fd);
+  entry load_beyond_first(unsigned at) const;
 
-  std::atomic<page*> pages_[pages]{};
+  page first_{};  // most programs need no other
+  std::atomic<page*> pages_[pages]{&first_};
 };
 
 extern descriptor_table table;

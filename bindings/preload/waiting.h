@@ -12,7 +12,7 @@ namespace preload {
 bool turns_out_to_be_ours(int fd);
 // Without a call in it, so that it costs the many waits little that aren't about us.
 inline bool is_surely_not_ours(int fd) {
-  const entry known = table.load(fd);
+  const entry known = table.load_near(fd);
   if (known.is_foreign()) [[likely]]
     return true;
   const epoll_set* set = known.set();

@@ -22,11 +22,11 @@ bool watch::add_descriptor(int fd, short events, std::size_t owner) {
   return add({.socket = nullptr, .fd = fd, .events = events, .revents = 0}, from);
 }
 
-bool watch::add_member(fast_socket* watched, short events, const origin& from) {
+bool watch::add_member(fast_socket* watched, short events, int known, const origin& from) {
   origin held = from;
   held.socket = watched;
   held.is_watched = true;
-  return add({.socket = watched->handle(), .fd = -1, .events = events, .revents = 0}, held);
+  return add({.socket = watched->handle(), .fd = known, .events = events, .revents = 0}, held);
 }
 
 bool watch::add_set(epoll_set* entered, int rouser, std::uint64_t generation) {

@@ -23,6 +23,7 @@ class watch {
     bool is_nested = false;         // that member is a set itself, and the item within it
     fast_socket* socket = nullptr;  // held
     bool is_watched = false;        // held as an epoll call holds it
+    std::uint32_t reports = 0;      // of that member when it was added
     epoll_set* set = nullptr;       // the item rouses those who wait for this set; entered
     std::uint64_t generation = 0;   // of the set, when it was entered
   };
@@ -33,7 +34,8 @@ class watch {
   // False: no memory; the socket is held otherwise.
   bool add_socket(fast_socket* pinned, short events, std::size_t owner);
   bool add_descriptor(int fd, short events, std::size_t owner);
-  bool add_member(fast_socket* watched, short events, const origin& from);
+  // With FASTUDP_EDGE in `events` only what comes after arrival `known` counts.
+  bool add_member(fast_socket* watched, short events, int known, const origin& from);
   bool add_set(epoll_set* entered, int rouser, std::uint64_t generation);
 
   // As fastudp_wait.
@@ -46,6 +48,8 @@ class watch {
   std::size_t size() const { return items_.size(); }
   const origin& from(std::size_t i) { return origins_[i]; }
   short found(std::size_t i) { return items_[i].revents; }
+  // The last arrival at a socket that was added with FASTUDP_EDGE, when it was looked at.
+  int last_arrival(std::size_t i) { return items_[i].fd; }
   // Whether an epoll set that it looks into has changed.
   bool was_roused();
   // No more of this one.

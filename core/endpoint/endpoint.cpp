@@ -520,6 +520,15 @@ int endpoint::readiness(time_point now, int asked) {
   return here | (is_fast() ? kernel_->readiness(now) : kernel_->ask());
 }
 
+// Whoever has looked may sleep until the next one, whatever else lies there.
+int endpoint::edge(std::int32_t& known, int asked) {
+  if (kernel_ && engine_.is_guest()) return 0;
+  const bool has_news = known != socket_.last_arrival();
+  known = socket_.last_arrival();
+  socket_.announce_next_arrival();
+  return has_news ? fast_readiness() & asked : 0;
+}
+
 int endpoint::poll() {
   constexpr int everything = ready::readable | ready::error | ready::hang_up;
   own_turn t(*this);

@@ -257,6 +257,8 @@ class engine final : public own_sockets, private socket_events, private host_vie
   void kernel_has_error(udp_socket& socket) override;
   bool kernel_is_ahead(udp_socket& socket) override;
   int take_kernel_error(udp_socket& socket, time_point now) override;
+  int descriptor_for(const wait_item& item) const;
+  int look_at(wait_item& item, const pollfd& watched, time_point now);
   std::size_t look_at(std::span<wait_item> items, std::span<pollfd> watched, time_point now);
   status configure(uri& where, reason& why);
   status add_address(std::string_view text, reason& why);

@@ -248,22 +248,32 @@ void engine::addresses_changed() {
 
 // ---- Waiting for many things
 
-// Fills in revents; of descriptors from what poll has said in `watched`.
+// What is there; of a descriptor that was watched what poll has said.
+int engine::look_at(wait_item& item, const pollfd& watched, time_point now) {
+  if (item.socket == nullptr) return watched.revents;
+  auto& of = *static_cast<endpoint*>(item.socket);
+  const int asked = item.events | ready::error | ready::hang_up;
+  if ((item.events & ready::edge) != 0) return of.edge(item.fd, asked);
+  if (watched.fd < 0) return of.readiness(now, asked) & asked;
+  return watched.revents | (of.leftovers() & (item.events | ready::error));
+}
+
 std::size_t engine::look_at(std::span<wait_item> items, std::span<pollfd> watched, time_point now) {
   std::size_t ready_items = 0;
   for (std::size_t i = 0; i < items.size(); ++i) {
-    wait_item& item = items[i];
-    int there = watched[i].revents;
-    if (item.socket != nullptr && watched[i].fd < 0) {
-      const int asked = item.events | ready::error | ready::hang_up;
-      there = static_cast<endpoint*>(item.socket)->readiness(now, asked) & asked;
-    } else if (item.socket != nullptr) {
-      there |= static_cast<endpoint*>(item.socket)->leftovers() & (item.events | ready::error);
-    }
-    item.revents = static_cast<std::int16_t>(there);
+    const int there = look_at(items[i], watched[i], now);
+    items[i].revents = static_cast<std::int16_t>(there);
     ready_items += there != 0;
   }
   return ready_items;
+}
+
+// What poll has to look at for it: -1: nothing.
+int engine::descriptor_for(const wait_item& item) const {
+  if (item.socket == nullptr) return item.fd;
+  const auto& of = *static_cast<const endpoint*>(item.socket);
+  const bool is_kernels = of.kernel() != nullptr && !of.is_fast() && (item.events & ready::edge) == 0;
+  return is_kernels ? of.kernel()->socket().number() : -1;
 }
 
 result<std::size_t> engine::wait_for_any(turn& t, std::span<wait_item> items, time_point limit,
@@ -280,8 +290,7 @@ result<std::size_t> engine::wait_for_any(turn& t, std::span<wait_item> items, ti
     auto* of = static_cast<endpoint*>(items[i].socket);
     if (of != nullptr) of->look(t);
     if (of != nullptr && guest_) of->become_guest();
-    const bool is_kernels = of != nullptr && of->kernel() != nullptr && !of->is_fast();
-    const int fd = of == nullptr ? items[i].fd : is_kernels ? of->kernel()->socket().number() : -1;
+    const int fd = descriptor_for(items[i]);
     watched[i] = {fd, items[i].events, 0};
     any_descriptor |= fd >= 0;
   }

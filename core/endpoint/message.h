@@ -20,7 +20,9 @@ inline constexpr int continued = 1 << 30;
 }  // namespace message_flag
 namespace ready {
 inline constexpr int readable = 0x1, priority = 0x2, writable = 0x4, error = 0x8, hang_up = 0x10;
-}
+// Not there, but asked for: only what has come after an arrival that is known.
+inline constexpr int edge = 0x4000;
+}  // namespace ready
 
 // One datagram on its way from or to a program.
 struct message {

@@ -20,8 +20,8 @@ namespace fastudp {
 
 // One of many things that a thread waits for. The layout is that of fastudp_wait_item.
 struct wait_item {
-  void* socket;  // null: the descriptor
-  std::int32_t fd;
+  void* socket;     // null: the descriptor
+  std::int32_t fd;  // or, of a socket and with ready::edge, the last arrival that is known
   std::int16_t events, revents;
 };
 

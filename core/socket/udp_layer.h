@@ -14,7 +14,8 @@ namespace fastudp {
 
 class socket_events {
  public:
-  // A datagram came to a socket that had none, or an error to any. Inside poll or flush: only takes a note.
+  // A datagram came to a socket that had none or announces it, or an error to any. Inside poll or flush: only takes a
+  // note.
   virtual void became_ready(udp_socket& socket) = 0;
   // An ICMP error came in for a socket whose errors are the kernel's to tell.
   virtual void kernel_has_error(udp_socket&) {}

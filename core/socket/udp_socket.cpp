@@ -125,7 +125,7 @@ void udp_socket::disconnect() {
 status udp_socket::shut_down(bool reading, bool writing) {
   shut_reading_ |= reading;
   shut_writing_ |= writing;
-  layer_.events().became_ready(*this);
+  arrived();
   return entry_.connected ? status{} : error{ENOTCONN};
 }
 
@@ -423,7 +423,7 @@ status udp_socket::depart_stamped(const departure& by, packet* datagram, time_po
 void udp_socket::report_departure(const queued_error& what, packet* frame) {
   frame_store& store = layer_.below().store();
   const std::span<const std::byte> content = frame != nullptr ? frame->bytes() : std::span<const std::byte>();
-  if (errors_.push(what, content, settings_.receive_buffer, store)) layer_.events().became_ready(*this);
+  if (errors_.push(what, content, settings_.receive_buffer, store)) arrived();
 }
 
 status udp_socket::depart(const departure& by, packet* datagram, time_point now) {
@@ -450,7 +450,7 @@ void udp_socket::complete_sends(std::uint32_t count, bool copied) {
   const std::uint32_t first = completed_sends_;
   completed_sends_ += count;
   errors_.complete(first, completed_sends_ - 1, copied, settings_.receive_buffer, layer_.below().store());
-  layer_.events().became_ready(*this);
+  arrived();
 }
 
 bool udp_socket::hears(const ip_address& group, const ip_address& source) const {
@@ -533,7 +533,13 @@ void udp_socket::accept(packet* datagram) {
   datagram->drops = settings_.receive_drops ? drops_ : 0;
   datagram->peeked = false;
   layer_.count().rx_datagrams.add();
-  if (was_empty) layer_.events().became_ready(*this);
+  ++arrivals_;
+  if (was_empty || std::exchange(announces_next_, false)) layer_.events().became_ready(*this);
+}
+
+void udp_socket::arrived() {
+  ++arrivals_;
+  layer_.events().became_ready(*this);
 }
 
 // RFC 1122 4.1.3.3; which errors a socket hears of unasked is Linux's.
@@ -560,7 +566,7 @@ void udp_socket::report(const icmp_report& what) {
     return;
   }
   pending_error_ = meaning.code;
-  layer_.events().became_ready(*this);
+  arrived();
 }
 
 result<std::uint32_t> udp_socket::path_mtu(time_point now) {

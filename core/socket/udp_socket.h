@@ -89,6 +89,10 @@ class udp_socket {
   bool has_pending_error() const { return pending_error_ != 0; }
   bool errors_waiting() const { return !errors_.empty(); }
   bool has_datagram() const { return !received_.empty(); }
+  // The number of the last that came, be it a datagram, an error or a shutdown; never negative.
+  std::int32_t last_arrival() const { return static_cast<std::int32_t>(arrivals_ & INT32_MAX); }
+  // The next datagram is an event, though there may be others before it.
+  void announce_next_arrival() { announces_next_ = true; }
 
   // Says what is received from now on, and how much of it; an empty one all.
   void set_filter(packet_filter&& filter) { filter_ = std::move(filter); }
@@ -141,6 +145,7 @@ class udp_socket {
   status bind_ephemeral();
   bool keep(packet* datagram, std::uint32_t charged_for);
   bool passes_filter(packet& datagram);
+  void arrived();
   bool is_by_another_interface(const send_choices& choices, const ip_address& destination) const;
   ip_address source_for(const ip_address& destination, const send_choices& choices) const;
   bool is_the_kernels(const path& way, const endpoint_address& to, std::size_t total);
@@ -179,6 +184,8 @@ class udp_socket {
   int pending_error_ = 0;
   std::uint32_t completed_sends_ = 0;
   std::uint32_t drops_ = 0;
+  std::uint32_t arrivals_ = 0;
+  bool announces_next_ = false;
   packet_filter filter_;
   kernel_reason why_kernel_{};
   bool has_companion_ = false;

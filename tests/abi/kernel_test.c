@@ -303,6 +303,35 @@ static void waiting_looks_at_sockets_and_descriptors_alike(void** state) {
   assert_int_equal(fastudp_stack_close(stack), 0);
 }
 
+static void an_edge_is_there_once_for_each_arrival(void** state) {
+  (void)state;
+  fastudp_stack* stack = open_stack("loop:", 0);
+  fastudp_socket *server = open_socket(stack, "127.0.0.1:0"), *client = open_socket(stack, NULL);
+  const fastudp_addr there = address_of(server);
+  fastudp_wait_item item = {.socket = server, .fd = -1, .events = POLLIN | FASTUDP_EDGE};
+  assert_int_equal(fastudp_wait(stack, &item, 1, 0, NULL), 0);
+  for (int i = 0; i < 3; ++i) {
+    assert_int_equal(fastudp_sendto(client, "fast", 4, 0, &there), 4);
+    assert_int_equal(fastudp_wait(stack, &item, 1, -1, NULL), 1);
+    assert_int_equal(item.revents, POLLIN);
+    assert_int_equal(fastudp_wait(stack, &item, 1, millisecond, NULL), 0);
+  }
+  expect(server, "fast", FASTUDP_DONTWAIT);
+  assert_int_equal(fastudp_wait(stack, &item, 1, 0, NULL), 0);
+  item.fd = -1;
+  assert_int_equal(fastudp_wait(stack, &item, 1, 0, NULL), 1);
+  expect(server, "fast", FASTUDP_DONTWAIT);
+  expect(server, "fast", FASTUDP_DONTWAIT);
+  assert_int_equal(fastudp_sendto(client, "read", 4, 0, &there), 4);
+  expect(server, "read", FASTUDP_DONTWAIT);
+  item.events |= POLLOUT;
+  assert_int_equal(fastudp_wait(stack, &item, 1, 0, NULL), 1);
+  assert_int_equal(item.revents, POLLOUT);
+  fastudp_socket_close(server);
+  fastudp_socket_close(client);
+  assert_int_equal(fastudp_stack_close(stack), 0);
+}
+
 static void* send_later(void* socket) {
   const fastudp_addr there = address_of(socket);
   fastudp_socket* self = socket;
@@ -536,6 +565,7 @@ int main(void) {
       cmocka_unit_test(a_strict_stack_hands_nothing_over),
       cmocka_unit_test(an_option_that_only_the_kernel_honours_makes_the_socket_its_own),
       cmocka_unit_test(waiting_looks_at_sockets_and_descriptors_alike),
+      cmocka_unit_test(an_edge_is_there_once_for_each_arrival),
       cmocka_unit_test(a_thread_that_waits_for_many_things_is_woken_by_another_thread),
       cmocka_unit_test(a_signal_ends_waiting_only_while_the_mask_lets_it_in),
       cmocka_unit_test(a_child_whose_parent_leaves_it_alone_takes_the_stack_over),

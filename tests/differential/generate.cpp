@@ -162,13 +162,10 @@ class generator {
     add_set(what);
   }
 
-  // Not for reading where edges are told, see "Edges of reading" in docs/differences.md.
   void add_shutdown() {
     if (gives_pieces_) return;
     step& made = push(call::shutdown, some_slot());
     made.number = random_.one_of({0, 1, 2, 0, 1, 2, 3, -1});
-    if (has_edges_) made.number = 1;
-    is_shut_ = is_shut_ || !has_edges_;
   }
 
   void add_socket(int slot, family of) {
@@ -466,10 +463,7 @@ class generator {
     if (what == call::epoll_create1) made.flags = random_.one_of<int>({0, EPOLL_CLOEXEC, EPOLL_CLOEXEC, 1});
   }
 
-  // Of an edge-triggered member either reading or writing, see "Edges of reading" in docs/differences.md.
   void choose_ctl(step& made) {
-    constexpr std::uint32_t reading = EPOLLIN | EPOLLRDNORM | EPOLLRDBAND | EPOLLRDHUP;
-    constexpr std::uint32_t writing = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
     made.name = random_.one_of<int>({EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL});
     if (random_.percent(2)) made.name = random_.one_of({0, 4, 99});
     made.other = random_.percent(88) ? some_slot() : some_set();
@@ -478,13 +472,11 @@ class generator {
       if (random_.percent(30)) events |= each;
     }
     if (random_.percent(4)) events |= random_.one_of<std::uint32_t>({EPOLLEXCLUSIVE, EPOLLWAKEUP});
-    if (made.other >= first_set || is_shut_ || gives_pieces_) events &= ~std::uint32_t{EPOLLET};
+    // "Edges of sets in sets" in docs/differences.md.
+    if (made.other >= first_set || gives_pieces_) events &= ~std::uint32_t{EPOLLET};
     // A set within a set wakes those who ask for EPOLLIN.
     if (made.other >= first_set && !(events & EPOLLIN)) events &= ~std::uint32_t{EPOLLRDNORM};
-    const bool is_for_reading = random_.percent(60);
-    if (events & EPOLLET) events &= (is_for_reading ? reading : writing) | EPOLLET | EPOLLONESHOT;
     if (events & (EPOLLET | EPOLLONESHOT)) is_plain_[0] = is_plain_[1] = false;
-    has_edges_ = has_edges_ || (events & EPOLLET);
     made.watched.emplace_back(made.other, events);
     made.has_value = !random_.percent(2);
   }
@@ -495,7 +487,6 @@ class generator {
   bool shares_ports_;
   // "Two queues" in docs/differences.md: where buffers are filled, all must go one way.
   bool fills_buffers_;
-  bool has_edges_ = false, is_shut_ = false;
   // "Pieces" in docs/differences.md: those sockets aren't connected.
   bool gives_pieces_;
   bool looks_at_place_ = false, hears_errors_ = false;

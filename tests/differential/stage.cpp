@@ -37,7 +37,7 @@ void stage::clear() {
   for (const int fd : opened_) ::close(fd);
   opened_.clear();
   slots_.fill(-1);
-  has_edges_ = has_pieces_ = has_stamps_ = false;
+  has_pieces_ = has_stamps_ = false;
 }
 
 const sockaddr* stage::address_of(const place& wanted, socklen_t& length) {
@@ -247,19 +247,6 @@ void stage::sets(const step& s) {
   const auto number = static_cast<std::uint64_t>(std::max(at(s.other), 0));
   event.data.u64 = static_cast<std::uint64_t>(s.other) | number << 8 | std::uint64_t{0x12345678} << 32;
   done(s, ::epoll_ctl(set, s.name, at(s.other), s.has_value ? &event : nullptr));
-  has_edges_ = has_edges_ || (event.events & EPOLLET);
-}
-
-// "Edges of reading" in docs/differences.md: whoever is told by edges reads until there is nothing more.
-void stage::read_all(int fd) {
-  std::byte some[64];
-  for (int i = 0; i < 1000 && ::recv(fd, some, sizeof some, MSG_ERRQUEUE) >= 0; ++i) out_ << " error";
-  for (int i = 0; i < 1000; ++i) {
-    errno = 0;
-    const ssize_t got = ::recv(fd, some, sizeof some, MSG_DONTWAIT);
-    out_ << " read " << static_cast<std::int64_t>(got);
-    if (got < 0 && (errno == EAGAIN || i > 20)) break;
-  }
 }
 
 void stage::wait_for_set(const step& s) {
@@ -275,12 +262,8 @@ void stage::wait_for_set(const step& s) {
     found = ::epoll_pwait2(at(s.slot), events, most, &now, nullptr);
   }
   done(s, found);
-  constexpr std::uint32_t writing = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
   const std::span told(events, static_cast<std::size_t>(std::max(found, 0)));
   out_.events(told, found == most);
-  for (const epoll_event& each : told) {
-    if (has_edges_ && (each.events & ~writing)) read_all(static_cast<int>(each.data.u64 >> 8 & 0xffff));
-  }
 }
 
 }  // namespace differential

@@ -46,7 +46,6 @@ class stage {
   void sets(const step& s);
   void wait_for_set(const step& s);
   void drain();
-  void read_all(int fd);
   void read_reports(int fd);
 
   struct outgoing;
@@ -57,7 +56,7 @@ class stage {
   bool settles_;
   std::array<int, slot_count> slots_;
   std::vector<int> opened_;
-  bool has_edges_ = false, has_pieces_ = false, has_stamps_ = false;
+  bool has_pieces_ = false, has_stamps_ = false;
 };
 
 }  // namespace differential

@@ -134,7 +134,7 @@ static void* takes(void* nothing) {
   }
   while (taken < datagrams) {
     struct epoll_event e;
-    if (epoll_wait(set, &e, 1, 10000) != 1) break;
+    if (epoll_wait(set, &e, 1, -1) != 1) break;
     while (recv(shared_socket, data, sizeof data, MSG_DONTWAIT) > 0) {
       if (++taken == datagrams) sendto(shared_socket, "", 0, 0, LOCAL(5507));
     }
@@ -269,8 +269,10 @@ int main(void) {
   kinds_of_events();
   exclusive();
   many_threads("level", EPOLLIN, 0);
+  many_threads("edge", EPOLLIN | EPOLLET, 0);
   many_threads("one shot", EPOLLIN | EPOLLONESHOT, 0);
   many_threads("exclusive", EPOLLIN | EPOLLEXCLUSIVE, 1);
+  many_threads("edges of several sets", EPOLLIN | EPOLLET, 1);
   duplicates();
   nested_kinds();
   masks();

@@ -168,6 +168,43 @@ static void edges(void) {
   close(set), close(a), close(b);
 }
 
+/* An arrival is an edge, whatever lies in the queue and whether or not it is read; reading makes none. */
+static void arrivals(void) {
+  const int set = epoll_create1(0), other = epoll_create1(0), a = bound(5214), b = udp(0);
+  SHOW(control(set, EPOLL_CTL_ADD, a, EPOLLIN | EPOLLET, 1));
+  SHOW(control(other, EPOLL_CTL_ADD, a, EPOLLIN | EPOLLOUT | EPOLLET, 2));
+  show_events("writing", other, 4, 0);
+  for (int i = 0; i < 3; ++i) {
+    SHOW(sendto(b, "x", 1, 0, LOCAL(5214)));
+    show_events("one more", set, 4, 1000);
+    show_events("no edge", set, 4, 0);
+  }
+  SHOW(recv(a, room, 1, 0));
+  show_events("reading is no edge", set, 4, 0);
+  show_events("but once for all three", other, 4, 0);
+  show_events("but once for all three", other, 4, 0);
+  drop_all(a);
+  SHOW(sendto(b, "x", 1, 0, LOCAL(5214)));
+  SHOW(recv(a, room, 1, 0));
+  show_events("read already", set, 4, 0);
+  show_events("read already, but writing", other, 4, 0);
+  show_events("no edge", other, 4, 0);
+  SHOW(sendto(b, "x", 1, 0, LOCAL(5214)));
+  SHOW(control(set, EPOLL_CTL_MOD, a, EPOLLIN | EPOLLET | EPOLLONESHOT, 3));
+  show_events("once", set, 4, 1000);
+  SHOW(sendto(b, "x", 1, 0, LOCAL(5214)));
+  show_events("off", set, 4, 0);
+  SHOW(shutdown(a, SHUT_RD));
+  show_events("shut", other, 4, 1000);
+  show_events("no edge", other, 4, 0);
+  struct pollfd p = {other, POLLIN, 0};
+  SHOW(poll(&p, 1, 0));
+  SHOW(sendto(b, "x", 1, 0, LOCAL(5214)));
+  SHOW(poll(&p, 1, 1000));
+  SHOW(poll(&p, 1, 1000));
+  close(set), close(other), close(a), close(b);
+}
+
 static void one_shots(void) {
   const int set = epoll_create1(EPOLL_CLOEXEC), a = bound(5206), b = udp(0);
   SHOW(control(set, EPOLL_CTL_ADD, a, EPOLLIN | EPOLLONESHOT, 1));
@@ -302,10 +339,17 @@ static void* reads_and_sends(void* nothing) {
   return nothing;
 }
 
+static void* sends(void* nothing) {
+  usleep(20000);
+  const struct sockaddr_in to = at("127.0.0.1", 5213);
+  sendto(shared.other, "x", 1, 0, (const struct sockaddr*)&to, sizeof to);
+  return nothing;
+}
+
 static void meanwhile(void* (*what)(void*), const char* name) {
   pthread_t thread;
   pthread_create(&thread, NULL, what, NULL);
-  show_events(name, shared.set, 8, 5000);
+  show_events(name, shared.set, 8, -1);
   pthread_join(thread, NULL);
 }
 
@@ -329,6 +373,7 @@ static void threads(void) {
   sendto(sender, "x", 1, 0, LOCAL(5213));
   show_events("edge", shared.set, 8, 1000);
   meanwhile(reads_and_sends, "next edge while waiting");
+  meanwhile(sends, "one more, though the last isn't read");
 }
 
 int main(void) {
@@ -339,6 +384,7 @@ int main(void) {
   selects();
   levels();
   edges();
+  arrivals();
   one_shots();
   nested();
   signals();

@@ -96,6 +96,46 @@ while True:
 os.execv(sys.executable, [sys.executable, "-c", heir, str(server.fileno())])
 """
 
+# Children that libc makes itself, out of a fork's sight; the socket is inherited under its number.
+STARTS = """
+import ctypes, os, shlex, socket, sys
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 7000))
+server.setblocking(False)
+try: server.recv(10)  # the stack is in use
+except BlockingIOError: pass
+server.setblocking(True)
+os.set_inheritable(server.fileno(), True)
+heir = '''
+import socket, sys
+server = socket.socket(fileno=int(sys.argv[1]))
+print("ready", flush=True)
+while True:
+    data, peer = server.recvfrom(65535)
+    server.sendto(data, peer)
+'''
+arguments = [sys.executable, "-c", heir, str(server.fileno())]
+command = "exec " + shlex.join(arguments)
+libc = ctypes.CDLL(None)
+libc.popen.restype, libc.pclose.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+"""
+SPAWNS = STARTS + "os.waitpid(os.posix_spawn(arguments[0], arguments, os.environ), 0)\n"
+SYSTEM = STARTS + "os.system(command)\n"
+POPENS = STARTS + "libc.pclose(libc.popen(command.encode(), b'w'))\n"
+
+# A child that has nothing to do with the socket, which it inherits or doesn't.
+BESIDE = SERVE + """
+import os, socket, sys
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 7000))
+os.set_inheritable(server.fileno(), sys.argv[1] == "inherited")
+print("ready", flush=True)
+data, peer = server.recvfrom(65535)
+server.sendto(data, peer)
+assert os.system("true") == 0
+serve(server)
+"""
+
 PASSES = SERVE + """
 import array, os, socket
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -179,13 +219,27 @@ def end(program):
 
 
 @SHARED
-@pytest.mark.parametrize("source", [PREFORKING, EXECS, PASSES, CHANGES_USER, THREADS],
-                         ids=["preforking", "exec", "scm_rights", "setuid", "threads"])
+@pytest.mark.parametrize("source", [PREFORKING, EXECS, SPAWNS, SYSTEM, POPENS, PASSES, CHANGES_USER, THREADS],
+                         ids=["preforking", "exec", "posix_spawn", "system", "popen", "scm_rights", "setuid", "threads"])
 def test_life(under, source):
     with under.start(PYTHON, "-c", source) as server:
         server.says("ready")
         check_service(under)
         end(server)
+
+
+@SHARED
+@pytest.mark.parametrize("fate", ["inherited", "closed"])
+def test_a_command_beside_a_server(under, fate):
+    """Who inherits a socket might read it, so that it is the kernel's then; one that closes on exec stays fast."""
+    with under.start(PYTHON, "-c", BESIDE, fate) as server:
+        server.says("ready")
+        check_service(under, losses=0)
+        end(server)
+    if under.uri is not None and fate == "inherited":
+        assert under.stats()["kernel_by"]["forked"] > 0
+    elif under.uri is not None:
+        under.check(50)
 
 
 @pytest.mark.parametrize("under", ["packet", "packet-filter"], indirect=True)

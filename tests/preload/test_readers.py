@@ -70,9 +70,94 @@ int main(void) {
 }
 """
 
+# One request for all datagrams, each in a buffer of a ring.
+MULTISHOT = r"""
+#include <arpa/inet.h>
+#include <liburing.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+enum { buffers = 64, room = 2048 };
+static struct io_uring ring;
+static struct io_uring_buf_ring* given;
+static char data[buffers][room];
+static void give_buffer(int i) {
+  io_uring_buf_ring_add(given, data[i], room, i, io_uring_buf_ring_mask(buffers), 0);
+  io_uring_buf_ring_advance(given, 1);
+}
+int main(void) {
+  struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons(7000)};
+  struct msghdr shape = {.msg_namelen = sizeof where};
+  const int server = socket(AF_INET, SOCK_DGRAM, 0);
+  if (bind(server, (struct sockaddr*)&where, sizeof where) != 0) return 1;
+  if (io_uring_queue_init(buffers, &ring, 0) != 0) return 2;
+  if (posix_memalign((void**)&given, 4096, buffers * sizeof(struct io_uring_buf)) != 0) return 3;
+  struct io_uring_buf_reg wanted = {.ring_addr = (unsigned long)given, .ring_entries = buffers, .bgid = 1};
+  if (io_uring_register_buf_ring(&ring, &wanted, 0) != 0) return 4;
+  io_uring_buf_ring_init(given);
+  for (int i = 0; i < buffers; ++i) give_buffer(i);
+  puts("ready");
+  fflush(stdout);
+  for (int is_asked = 0;;) {
+    if (!is_asked) {
+      struct io_uring_sqe* request = io_uring_get_sqe(&ring);
+      io_uring_prep_recvmsg_multishot(request, server, &shape, 0);
+      request->flags |= IOSQE_BUFFER_SELECT;
+      request->buf_group = 1;
+      is_asked = 1;
+    }
+    struct io_uring_cqe* done;
+    if (io_uring_submit_and_wait(&ring, 1) < 0 || io_uring_peek_cqe(&ring, &done) != 0) continue;
+    is_asked = (done->flags & IORING_CQE_F_MORE) != 0;
+    if (done->flags & IORING_CQE_F_BUFFER) {
+      const int number = done->flags >> IORING_CQE_BUFFER_SHIFT;
+      struct io_uring_recvmsg_out* out = io_uring_recvmsg_validate(data[number], done->res, &shape);
+      if (out == NULL) return 5;
+      sendto(server, io_uring_recvmsg_payload(out, &shape), io_uring_recvmsg_payload_length(out, done->res, &shape), 0,
+             io_uring_recvmsg_name(out), out->namelen);
+      give_buffer(number);
+    }
+    io_uring_cqe_seen(&ring, done);
+  }
+}
+"""
+
+# It waits by io_uring, once for each datagram or once for all, and reads by libc's calls.
+POLLS = r"""
+#include <arpa/inet.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+int main(void) {
+  struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons(7000)}, peer;
+  struct io_uring ring;
+  const int server = socket(AF_INET, SOCK_DGRAM, 0);
+  if (bind(server, (struct sockaddr*)&where, sizeof where) != 0) return 1;
+  if (io_uring_queue_init(8, &ring, 0) != 0) return 2;
+  puts("ready");
+  fflush(stdout);
+  for (int is_asked = 0;;) {
+    if (!is_asked) io_uring_prep_poll_MANNER(io_uring_get_sqe(&ring), server, POLLIN);
+    struct io_uring_cqe* done;
+    if (io_uring_submit_and_wait(&ring, 1) < 0 || io_uring_peek_cqe(&ring, &done) != 0) continue;
+    is_asked = (done->flags & IORING_CQE_F_MORE) != 0;
+    io_uring_cqe_seen(&ring, done);
+    char data[2000];
+    socklen_t size = sizeof peer;
+    ssize_t got;
+    while ((got = recvfrom(server, data, sizeof data, MSG_DONTWAIT, (struct sockaddr*)&peer, &size)) >= 0)
+      sendto(server, data, (size_t)got, 0, (struct sockaddr*)&peer, size);
+  }
+}
+"""
+
 
 @pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter", "packet-plain"], indirect=True)
-@pytest.mark.parametrize("source, libraries", [(RAW, []), (URING, ["-luring"])], ids=["system calls", "io_uring"])
+@pytest.mark.parametrize("source, libraries", [(RAW, []), (URING, ["-luring"]), (MULTISHOT, ["-luring"]),
+                                               (POLLS.replace("MANNER", "add"), ["-luring"]),
+                                               (POLLS.replace("MANNER", "multishot"), ["-luring"])],
+                         ids=["system calls", "io_uring", "many by one request", "polls", "polls by one request"])
 def test_a_reader_that_no_call_shows(under, source, libraries):
     text, program = under.net.folder / "reader.c", under.net.folder / "reader"
     text.write_text(source)
