@@ -133,9 +133,10 @@ int hook::setsockopt(int fd, int level, int name, const void* value, socklen_t l
 int hook::getsockopt(int fd, int level, int name, void* value, socklen_t* length) {
   const call c(fd);
   const bool is_sane = length != nullptr && static_cast<int>(*length) >= 0;
-  if (c && is_sane && value == nullptr && level == SOL_SOCKET && name == SO_GET_FILTER)
-    return measure_filter(c, length);
-  if (!c || !is_sane || (value == nullptr && *length != 0)) {
+  const bool has_room = is_sane && (value != nullptr || *length == 0);
+  const bool is_filter = level == SOL_SOCKET && name == SO_GET_FILTER;
+  if (c && is_sane && !has_room && is_filter) return measure_filter(c, length);
+  if (!c || !has_room) {
     return real.getsockopt(fd, level, name, value, length);
   }
   std::size_t size = *length;

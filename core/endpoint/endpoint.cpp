@@ -511,6 +511,7 @@ int endpoint::fast_readiness() const {
 // The kernel is asked only for what isn't there already.
 int endpoint::readiness(time_point now, int asked) {
   if (kernel_ && engine_.is_guest()) return ready::writable | kernel_->ask();
+  socket_.set_aside();
   const int here = fast_readiness();
   // On loopback the kernel's errors are those of what was just sent, elsewhere they are seen on their way.
   const bool is_loopback = engine_.with_host() == sharing::loopback;

@@ -51,10 +51,14 @@ class receive_queue {
     if (p != nullptr) used_ -= p->charge;
     return p;
   }
+  // What poll does too.
+  void set_aside() {
+    if (aside_ == 0) aside_ = packets_.size();
+  }
   // As Linux reads: it takes all that is there aside, and gives back room for what it has read of that when it has read
   // all, or a quarter of the limit.
   packet* pop_lazily(std::uint32_t limit) {
-    if (aside_ == 0) aside_ = packets_.size();
+    set_aside();
     packet* p = packets_.pop();
     if (p == nullptr) return nullptr;
     --aside_;

@@ -89,6 +89,7 @@ class udp_socket {
   bool has_pending_error() const { return pending_error_ != 0; }
   bool errors_waiting() const { return !errors_.empty(); }
   bool has_datagram() const { return !received_.empty(); }
+  void set_aside() { received_.set_aside(); }
   // The number of the last that came, be it a datagram, an error or a shutdown; never negative.
   std::int32_t last_arrival() const { return static_cast<std::int32_t>(arrivals_ & INT32_MAX); }
   // The next datagram is an event, though there may be others before it.

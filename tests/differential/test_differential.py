@@ -49,6 +49,6 @@ BUGS = range(1, 1 + ctypes.CDLL(str(differential.PLANTED)).planted_bugs())
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_found(bug):
-    few, many = 250, 4_000
+    few, many = 250, 12_000
     with differential.comparison(None, OPTIONS, planted=bug) as both:
         assert any(both.differing(first, few) for first in range(0, many, few))
