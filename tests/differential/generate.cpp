@@ -77,6 +77,7 @@ class generator {
       if (shares_ports_) add_reuse(i);
       while (!shares_ports_ && random_.percent(40)) add_set_option(i, true);
       if (wanted_.beyond || random_.percent(80)) add_bind(i);
+      if (shares_ports_ && random_.percent(40)) add_choice_among(i);
     }
   }
 
@@ -198,14 +199,32 @@ class generator {
     made.length = 4;
   }
 
+  // Who of a group receives, which is all the same to what they receive together.
+  void add_choice_among(int slot) {
+    step& made = push(call::setsockopt, slot);
+    do {
+      name_option(made, true);
+    } while (find_option(made.level, made.name)->use != when::groups);
+    give_value(made);
+  }
+
+  // Whose port the kernel has chosen when it sent, or failed to, is bound here a call later: what comes in between is
+  // the kernel's. From beyond, therefore, all are bound.
+  void add_sure_bind(int slot) {
+    static constexpr const char *v4[] = {"0.0.0.0", "10.99.0.1"}, *v6[] = {"::", "fd99::1", "::ffff:10.99.0.1"};
+    step& made = push(call::bind, slot);
+    made.where = at(family_of(slot) == family::v4 ? random_.pick(v4) : random_.pick(v6), port(slot));
+    sockets_[slot].bound = made.where;
+  }
+
   void add_bind(int slot) {
+    if (wanted_.beyond) return add_sure_bind(slot);
     step& made = push(call::bind, slot);
     const int wanted = !fills_buffers_ && random_.percent(10) ? 0
                        : random_.percent(10)                  ? port(random_.below(6))
                                                               : port(slot);
     made.where = fills_buffers_ ? at(family_of(slot) == family::v4 ? "127.0.0.1" : "::1", wanted)
                                 : place_to_bind(random_.percent(4) ? family::v4 : family_of(slot), wanted, random_);
-    if (wanted_.beyond) made.where = at_interface(made.where);
     if (slot < first_duplicate && sockets_[slot].bound.is_null) sockets_[slot].bound = made.where;
     if (slot < first_duplicate && wanted == 0) sockets_[slot].bound.port_of = slot;
     if (!fills_buffers_ && random_.percent(6)) spoil(made.where, random_);
@@ -315,11 +334,7 @@ class generator {
     return (o.level == IPPROTO_IP && o.name == IP_RECVERR) || (o.level == IPPROTO_IPV6 && o.name == IPV6_RECVERR);
   }
 
-  // "Datagrams before an option" in docs/differences.md: some are set before anything can come.
-  void add_set_option(int slot, bool is_early = false) {
-    step& made = push(call::setsockopt, slot);
-    name_option(made, is_early);
-    if (gives_pieces_ && !is_early) made.level = IPPROTO_UDP, made.name = UDP_CORK;
+  void give_value(step& made) {
     const option& chosen = *find_option(made.level, made.name);
     made.value = value_for(chosen, random_);
     made.length = static_cast<int>(made.value.size());
@@ -327,6 +342,15 @@ class generator {
     if (random_.percent(12)) made.length = random_.one_of({0, 1, 2, 3, 4, 5, 8, 12, 16, 300, -1});
     if (chosen.kind != value_kind::program) grow_to(made.value, made.length);
     made.has_value = !random_.percent(2);
+  }
+
+  // "Datagrams before an option" in docs/differences.md: some are set before anything can come.
+  void add_set_option(int slot, bool is_early = false) {
+    step& made = push(call::setsockopt, slot);
+    name_option(made, is_early);
+    if (gives_pieces_ && !is_early) made.level = IPPROTO_UDP, made.name = UDP_CORK;
+    give_value(made);
+    const option& chosen = *find_option(made.level, made.name);
     hears_errors_ = hears_errors_ || is_error_option(chosen);
     looks_at_place_ = looks_at_place_ || (chosen.level == SOL_SOCKET && chosen.name == SO_PEEK_OFF);
   }

@@ -120,10 +120,6 @@ place beyond(const place& within) {
   return within.is_null || !is_within(within) ? within : moved(within, "10.99.0.100", "fd99::100");
 }
 
-place at_interface(const place& within) {
-  return within.is_null || !is_within(within) || is_any(within) ? within : moved(within, "10.99.0.1", "fd99::1");
-}
-
 void spoil(place& good, dice& random) {
   switch (random.below(4)) {
     case 0:

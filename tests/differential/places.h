@@ -16,10 +16,8 @@ place place_to_bind(family own, int port, dice& random);
 place place_of(const place& bound, family from, dice& random);
 // Where nobody is, or nobody can be.
 place place_of_nobody(family from, int port, dice& random);
-// What is within this host, as seen from another one: the address by which a datagram goes there and comes back; and
-// the other way round, for binding to.
+// What is within this host, as the address by which a datagram goes to another host and comes back.
 place beyond(const place& within);
-place at_interface(const place& within);
 // Cut, prolonged, of another family, or not there.
 void spoil(place& good, dice& random);
 

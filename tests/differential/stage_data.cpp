@@ -157,7 +157,7 @@ void stage::send(const step& s) {
   done(s, ::sendto(fd, whole.iov_base, whole.iov_len, s.flags, to, m.header.msg_namelen));
 }
 
-// "Order of reports" in docs/differences.md: all that the error queue has.
+// "Reports" in docs/differences.md: all that the error queue has.
 void stage::read_reports(int fd) {
   static thread_local std::byte memory[longest + looked_at_whole];
   std::vector<std::string> lines;

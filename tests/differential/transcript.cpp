@@ -1,6 +1,7 @@
 #include "transcript.h"
 
 #include <arpa/inet.h>
+#include <linux/errqueue.h>
 #include <netinet/in.h>
 
 #include <algorithm>
@@ -13,6 +14,15 @@ namespace differential {
 namespace {
 
 constexpr std::uint16_t first_ephemeral_port = 32'768;
+
+// Of sends with MSG_ZEROCOPY. "Reports" in docs/differences.md: whether the bytes were copied after all.
+constexpr std::size_t copied_at = offsetof(sock_extended_err, ee_code);
+bool is_completion(const cmsghdr& header, std::span<const std::byte> data) {
+  const bool is_report = (header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_RECVERR) ||
+                         (header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_RECVERR);
+  return is_report && data.size() > copied_at &&
+         data[offsetof(sock_extended_err, ee_origin)] == std::byte{SO_EE_ORIGIN_ZEROCOPY};
+}
 
 bool is_any_stamp(int type) {
   static constexpr int types[] = {SO_TIMESTAMP_OLD, SO_TIMESTAMPNS_OLD, SO_TIMESTAMPING_OLD,
@@ -90,7 +100,10 @@ void transcript::control(std::span<const std::byte> messages) {
     const bool is_sum = header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_CHECKSUM;
     const bool is_stamp = header.cmsg_level == SOL_SOCKET && is_any_stamp(header.cmsg_type);
     const bool is_flow = header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_FLOWINFO;
-    if (is_stamp) {
+    if (is_completion(header, data)) {
+      bytes(data.first(copied_at));
+      bytes(data.subspan(copied_at + 1));
+    } else if (is_stamp) {
       stamps(data);
     } else if (is_address) {
       address(data.data(), data.size(), data.size());
