@@ -55,6 +55,8 @@ CLI::App* add_run(CLI::App& app, cli::run_request& run) {
   command->add_option("--rules", run.rules, "What goes by the kernel all the same: see fastudp(1)")->type_name("FILE");
   command->add_flag("--strict", run.strict, "Fail where a socket would be left to the kernel");
   command->add_flag("--bypass-firewall", run.bypass_firewall, "Let auto: choose a link that the firewall doesn't see");
+  command->add_flag("--extend-sandbox", run.extend_sandbox,
+                    "Let fastudp's system calls pass a filter of the program's own");
   command->add_option("--stats", run.stats, "At the end, write what went which way, as JSON")->type_name("FILE");
   command->footer("");
   command->prefix_command();

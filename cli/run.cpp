@@ -94,6 +94,7 @@ void prepare_environment(const std::string& uri, const run_request& request, con
   set("FASTUDP_RULES", request.rules.empty() ? "" : absolute(request.rules));
   set("FASTUDP_STRICT", request.strict ? "1" : "");
   set("FASTUDP_BYPASS_FIREWALL", request.bypass_firewall ? "1" : "");
+  set("FASTUDP_EXTEND_SANDBOX", request.extend_sandbox ? "1" : "");
 }
 
 int start(const run_request& request, const std::string& interposer, const std::string& uri, const trial& found) {

@@ -8,7 +8,7 @@ namespace cli {
 
 struct run_request {
   std::string link = "auto:", address, gateway, rules, stats;
-  bool strict = false, bypass_firewall = false;
+  bool strict = false, bypass_firewall = false, extend_sandbox = false;
   std::vector<std::string> command;
 };
 

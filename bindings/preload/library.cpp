@@ -47,7 +47,7 @@ constinit std::atomic<bool> adopts{true};
 // The environment as it was at the start: programs clear or rewrite theirs.
 constinit char link_uri[512] = "auto:";
 constinit char stats_file[4096]{}, rules_file[4096]{};
-constinit bool strict = false, may_bypass_firewall = false;
+constinit bool strict = false, may_bypass_firewall = false, may_extend = false;
 constinit std::atomic<bool> environment_is_read{false};
 
 void copy_variable(const char* name, char* to, std::size_t size) {
@@ -67,6 +67,7 @@ void read_environment() {
   copy_variable("FASTUDP_RULES", rules_file, sizeof rules_file);
   strict = is_set("FASTUDP_STRICT");
   may_bypass_firewall = is_set("FASTUDP_BYPASS_FIREWALL");
+  may_extend = is_set("FASTUDP_EXTEND_SANDBOX");
 }
 
 code_range range_of(const dl_phdr_info& object) {
@@ -288,6 +289,8 @@ void will_exec() {
   if (outermost) (void)fastudp_stack_prepare_exec(the_stack);
   errno = error;
 }
+
+bool may_extend_sandboxes() { return may_extend; }
 
 void will_be_confined() {
   if (stack() == nullptr || !is_at_home()) return;

@@ -46,6 +46,8 @@ bool is_at_home();
 void will_lose_rights();
 void will_exec();
 void will_be_confined();
+// Whether the user lets the fast path's system calls pass through the programs' own filters.
+bool may_extend_sandboxes();
 
 // A descriptor that the library has made goes out of the program's way; the number it has from now on.
 int keep(int fd);

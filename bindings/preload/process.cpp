@@ -47,11 +47,15 @@ int with_list(const char* first, va_list list, const Run& run) {
   return run(arguments);
 }
 
-// Without a filter it is a question what the kernel knows.
-bool before_seccomp(long operation, long filter) {
-  if (operation == SECCOMP_SET_MODE_STRICT) return before_filter(nullptr);
-  return operation != SECCOMP_SET_MODE_FILTER || filter == 0 ||
-         before_filter(reinterpret_cast<const sock_fprog*>(filter));
+// What can't succeed is a question what the kernel knows: libseccomp asks some.
+long confine(long operation, long flags, long program) {
+  const bool is_strict = operation == SECCOMP_SET_MODE_STRICT && flags == 0 && program == 0;
+  const bool is_filter = operation == SECCOMP_SET_MODE_FILTER && program != 0;
+  if (!is_strict && !is_filter) return real.syscall(SYS_seccomp, operation, flags, program, 0, 0, 0);
+  filter_to_be filter(is_filter ? reinterpret_cast<const sock_fprog*>(program) : nullptr);
+  if (!filter.prepare()) return -1;
+  return real.syscall(SYS_seccomp, operation, flags, is_filter ? reinterpret_cast<long>(filter.program()) : program, 0,
+                      0, 0);
 }
 
 int as_int(long word) { return static_cast<int>(word); }
@@ -195,7 +199,7 @@ long hook::syscall(long number, long a, long b, long c, long d, long e, long f) 
       return hook::prctl(as_int(a), static_cast<unsigned long>(b), static_cast<unsigned long>(c),
                          static_cast<unsigned long>(d), static_cast<unsigned long>(e));
     case SYS_seccomp:
-      return before_seccomp(a, c) ? real.syscall(number, a, b, c, d, e, f) : -1;
+      return confine(a, b, c);
     default:
       return real.syscall(number, a, b, c, d, e, f);
   }

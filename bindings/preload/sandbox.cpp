@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstdlib>
 #include <iterator>
 #include <span>
 
@@ -198,9 +199,39 @@ void forget_all() {
 
 }  // namespace
 
-bool preload::before_filter(const sock_fprog* filter) {
+// Before the program's own instructions, which expect nothing in the accumulator, those that let pass what the fast
+// path calls once it has been opened.
+bool filter_to_be::extend() {
+  const auto passes = [](const needed_call& each) { return each.phase == when::always; };
+  const auto count = static_cast<std::size_t>(std::count_if(std::begin(needed), std::end(needed), passes));
+  constexpr std::size_t around = 5;
+  const std::size_t total = around + 2 * count + programs_->len;
+  if (total > BPF_MAXINSNS) return false;
+  code_ = static_cast<sock_filter*>(std::malloc(total * sizeof(sock_filter)));
+  if (code_ == nullptr) return false;
+  sock_filter* to = code_;
+  const auto skipped = static_cast<std::uint32_t>(1 + 2 * count);
+  *to++ = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch));
+  *to++ = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, architecture, 1, 0);
+  *to++ = BPF_STMT(BPF_JMP | BPF_JA, skipped);
+  *to++ = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr));
+  for (const needed_call& each : needed) {
+    if (!passes(each)) continue;
+    *to++ = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(each.number), 0, 1);
+    *to++ = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  }
+  *to++ = BPF_STMT(BPF_LD | BPF_IMM, 0);
+  std::copy_n(programs_->filter, programs_->len, to);
+  extended_ = {static_cast<unsigned short>(total), code_};
+  return true;
+}
+
+bool filter_to_be::prepare() {
   if (!library::is_at_home()) return true;
-  if (filter != nullptr && allows_all(*filter)) {
+  if (programs_ != nullptr && library::may_extend_sandboxes()) library::open_while_allowed();
+  const bool is_wide = programs_ != nullptr && allows_all(*programs_);
+  const bool may_extend = programs_ != nullptr && library::may_extend_sandboxes() && library::stack() != nullptr;
+  if (is_wide || (may_extend && extend())) {
     library::will_be_confined();
     return true;
   }
@@ -210,8 +241,10 @@ bool preload::before_filter(const sock_fprog* filter) {
 }
 
 int hook::prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
-  const auto* filter = a == SECCOMP_MODE_FILTER ? reinterpret_cast<const sock_fprog*>(b) : nullptr;
-  const bool is_complete = a == SECCOMP_MODE_STRICT || filter != nullptr;
-  if (option == PR_SET_SECCOMP && is_complete && !before_filter(filter)) return -1;
-  return real.prctl(option, a, b, c, d);
+  const auto* program = a == SECCOMP_MODE_FILTER ? reinterpret_cast<const sock_fprog*>(b) : nullptr;
+  const bool is_complete = a == SECCOMP_MODE_STRICT || program != nullptr;
+  if (option != PR_SET_SECCOMP || !is_complete) return real.prctl(option, a, b, c, d);
+  filter_to_be filter(program);
+  if (!filter.prepare()) return -1;
+  return real.prctl(option, a, program != nullptr ? reinterpret_cast<unsigned long>(filter.program()) : b, c, d);
 }

@@ -121,14 +121,13 @@ class Under:
         self.net, self.name = net, link
         self.uri, self.address = LINKS[link]
         self.stats_file = net.folder / f"stats-{time.monotonic_ns()}.json"
-        self.strict = strict
+        self.options = ["--strict"] if strict else []  # of fastudp run
         self.peer_address = TAP_KERNEL if link == "tap" else PEER
 
     def command(self, *command):
         if self.uri is None:
             return list(command)
-        strict = ["--strict"] if self.strict else []
-        return [FASTUDP, "run", "--link", self.uri, "--stats", str(self.stats_file), *strict, "--", *command]
+        return [FASTUDP, "run", "--link", self.uri, "--stats", str(self.stats_file), *self.options, "--", *command]
 
     def start(self, *command, **settings):
         return Program(self.command(*command), **settings)

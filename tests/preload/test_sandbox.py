@@ -40,6 +40,8 @@ SANDBOXED = r"""
 static void forbid(struct sock_filter* all, size_t count, int by_prctl) {
   const struct sock_fprog filter = {(unsigned short)count, all};
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  syscall(SYS_seccomp, SECCOMP_SET_MODE_STRICT, 1, NULL);  // as libseccomp asks what the kernel knows
+  syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, NULL);
   const long outcome = by_prctl ? prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0)
                                 : syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter);
   if (outcome != 0) puts(strerrorname_np(errno)), exit(3);
@@ -164,6 +166,44 @@ def test_a_filter_of_system_calls(under, how):
         most = 60 if how == "wide" else 22
         assert 20 <= stats["rx"]["fast"] + stats["tx"]["fast"] <= most + 8, stats
         assert (stats["kernel_by"]["sandbox"] == 0) == (how == "wide"), stats
+
+
+@SHARED
+@pytest.mark.parametrize("how", ["narrow", "prctl, narrow"])
+def test_a_filter_that_the_user_extends(under, how):
+    """The fast path's calls pass, so that nothing is left to the kernel; all others are judged by the program's filter."""
+    under.options = ["--extend-sandbox"]
+    with under.start(compiled(under.net.folder, SANDBOXED), how) as server:
+        server.says("ready")
+        ask(under, 7000, 10)
+        ask(under, 7001, 1)
+        server.says("closed")
+        ask(under, 7000, 10)
+        ask(under, 7001, 1)
+        ask(under, 7000, 10)
+        until(lambda: server.process.poll() is not None, "its end")
+        assert server.process.returncode == 0, server.output()
+    if under.uri is not None:
+        stats = under.stats()
+        assert stats["rx"]["fast"] + stats["tx"]["fast"] >= 60 and stats["kernel_by"]["sandbox"] == 0, stats
+
+
+FORBIDDEN = SANDBOXED.replace("  return 0;\n}\n", '  execl("/bin/true", "true", (char*)0);\n  return 0;\n}\n')
+
+
+@SHARED
+def test_a_filter_that_is_extended_forbids_the_rest(under):
+    under.options = ["--extend-sandbox"]
+    with under.start(compiled(under.net.folder, FORBIDDEN), "narrow") as server:
+        server.says("ready")
+        ask(under, 7000, 10)
+        ask(under, 7001, 1)
+        server.says("closed")
+        ask(under, 7000, 10)
+        ask(under, 7001, 1)
+        ask(under, 7000, 10)
+        until(lambda: server.process.poll() is not None, "its end")
+        assert server.process.returncode in (-31, 128 + 31), server.output()  # SIGSYS
 
 
 @SHARED
