@@ -429,6 +429,7 @@ result<std::size_t> endpoint::receive_here(std::span<message> messages, int flag
     const bool waits =
         (flags & (message_flag::dont_wait | message_flag::error_queue)) == 0 && socket_.settings().receive_timeout != 0;
     if (is_over && waits) return std::size_t{0};
+    if ((flags & message_flag::error_queue) != 0 && got && *got == 0) return error{EAGAIN};
     if (!false_alarm || (flags & (message_flag::continued | message_flag::error_queue)) != 0) return got;
     if ((flags & message_flag::dont_wait) != 0) return error{EAGAIN};
   }

@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+
 /* The host on the other side of the sequences' interface: whatever is sent to any address comes back from there, to the
  * same port. Exchanging two addresses leaves every checksum as it is. An ICMP error comes back as one about what came
- * back. SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+ * back. */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>

@@ -3,6 +3,7 @@
 import json
 
 from net import PATIENCE
+from test_programs import PYTHON
 
 SERVER = r"""
 import ctypes, json, socket, struct, sys, time
@@ -68,3 +69,23 @@ def test_both_halves_agree(under):
     if under.name.startswith("packet"):
         stats = under.stats()
         assert stats["rx"]["fast"] >= 20 and stats["tx"]["fast"] >= 20, stats
+
+
+SHUT = r"""
+import socket
+for how in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("", 7000))
+    try: s.shutdown(how)
+    except OSError as e: print(e.errno, end=" ")
+    for flags in (socket.MSG_ERRQUEUE, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT, socket.MSG_DONTWAIT):
+        try: print(s.recvmsg(10, 100, flags), end=" ")
+        except OSError as e: print(e.errno, end=" ")
+    s.close()
+"""
+
+
+def test_a_socket_that_is_shut_has_no_more_reports_than_others(under):
+    with under.start(PYTHON, "-c", SHUT) as program:
+        program.process.wait(PATIENCE)
+        assert program.output() == 3 * "107 11 11 11 ", program.output()
