@@ -88,8 +88,9 @@ result<std::unique_ptr<engine>> engine::open(std::string_view text, engine_setti
 
 // The link on a line of its own, then what is to be said of it.
 void engine::write_explanation(const engine_settings& settings) {
-  const char* how = !link_->info().shared ? ""
-                    : is_steered()        ? "what is claimed is taken at tc, before the kernel sees it"
+  const char* how = *link_->info().way != '\0' ? link_->info().way
+                    : !link_->info().shared    ? ""
+                    : is_steered()             ? "what is claimed is taken at tc, before the kernel sees it"
                                    : "filters keep what is ours from the kernel's sockets, which costs it the work";
   std::snprintf(explanation_, sizeof explanation_, "%s\n%s%s%s%s", link_name(), how, *how != '\0' ? "\n" : "",
                 settings.why_not_faster, link_->info().shared && !is_steered() ? without_bpf_.c_str() : "");
@@ -104,7 +105,7 @@ status engine::open_parts(uri& where, const engine_settings& settings, reason& w
   watched_ = descriptor(::epoll_create1(EPOLL_CLOEXEC));
   if (!watched_) return why.fail(errno, "epoll: %m");
   room_.also_watch(watched_.number());
-  if (where.scheme() == "packet" && !where.has("address")) load_steering();
+  if (where.scheme() == "xdp" || (where.scheme() == "packet" && !where.has("address"))) load_steering();
   auto device = open_link(where, {.count = count(), .claims = steering_.get(), .why_not_steered = &without_bpf_}, why);
   if (!device) return device.failure();
   link_ = std::move(*device);

@@ -38,6 +38,22 @@ class plugin_steering final : public steering {
     const int done = table_.attach(state_, interface, text, sizeof text);
     return done == 0 ? status{} : why.fail(-done, "%s", text);
   }
+  status open_redirect(const redirection& how, reason& why) override {
+    char text[200] = {};
+    fastudp_bpf_redirect wanted{.interface = how.interface,
+                                .longest = how.longest,
+                                .mac = {},
+                                .takes_all = how.takes_all ? std::uint8_t{1} : std::uint8_t{0}};
+    std::memcpy(wanted.mac, how.mac.bytes.data(), sizeof wanted.mac);
+    const int done = table_.open_redirect(state_, &wanted, text, sizeof text);
+    return done == 0 ? status{} : why.fail(-done, "%s", text);
+  }
+  status redirect_to(unsigned queue, int socket) override { return outcome(table_.redirect_to(state_, queue, socket)); }
+  status attach_redirect(int interface, bool native, reason& why) override {
+    char text[200] = {};
+    const int done = table_.attach_redirect(state_, interface, native, text, sizeof text);
+    return done == 0 ? status{} : why.fail(-done, "%s", text);
+  }
   result<descriptor> tap_filter(unsigned member) const override {
     const int made = table_.tap_filter(state_, member);
     return made >= 0 ? result<descriptor>(descriptor(made)) : error{-made};

@@ -36,6 +36,8 @@ class pool {
   std::uint32_t frame_size() const { return frame_size_; }
   std::uint32_t available() const { return available_; }  // without what other threads have handed back since
   std::byte* memory() const { return frames_.data(); }
+  // By its place in that memory; it was taken before.
+  packet& at(std::size_t number) const { return packets_[number]; }
 
  private:
   pool() = default;

@@ -22,13 +22,14 @@ CORE = {
     "core/link/tap/": ("base/", "packet/", *CONTRACT, "link/tap/"),
     "core/link/none/": ("base/", "packet/", *CONTRACT, "link/none/"),
     "core/link/packet/": ("base/", "packet/", *CONTRACT, "link/packet/"),
+    "core/link/xdp/": ("base/", "packet/", *CONTRACT, "link/xdp/", "link/packet/"),  # a packet socket hears the rest
     "core/link/steering.cpp": ("base/", "link/steering.h", "link/plugin.h"),
     "core/link/": ("base/", "packet/", *CONTRACT),
     "core/stack/": ("base/", "wire/", "packet/", "link/link.h", "stack/"),
     "core/socket/": ("base/", "wire/", "packet/", "link/link.h", "stack/", "socket/"),
     "core/endpoint/": ("base/", "packet/", "stack/", "socket/", "host/", *CONTRACT, "link/registry.h", "endpoint/"),
     "abi/": ("base/", "endpoint/", "abi/", "fastudp.h"),
-    "plugins/bpf/": ("link/plugin.h", "maps.h"),
+    "plugins/bpf/": ("link/plugin.h", "maps.h", "claims.bpf.h", "state.h"),
 }
 
 # These see the public header alone, and their own files.

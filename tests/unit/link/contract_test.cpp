@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "link/steering.h"
 #include "unit/link/allocations.h"
 #include "unit/link/namespace.h"
 
@@ -67,13 +68,16 @@ class link_contract : public testing::TestWithParam<kind> {
   void SetUp() override {
     const auto& k = GetParam();
     if (k.scheme != "mem" && !enter_namespace().empty()) GTEST_SKIP() << enter_namespace();
-    if (k.scheme == "packet") make_cable("contract");
+    if (has_cable()) make_cable("contract");
+    if (k.scheme == "xdp") load_programs();
+    if (IsSkipped() || HasFatalFailure()) return;
     const bool captured = k.keys == "?capture=";
-    under_test_ = std::make_unique<host>(k.scheme + ":contract" + k.keys + (captured ? capture_.path() : ""));
+    under_test_ =
+        std::make_unique<host>(k.scheme + ":contract" + k.keys + (captured ? capture_.path() : ""), programs_.get());
     ASSERT_TRUE(*under_test_) << under_test_->why();
     if (k.scheme == "tap") {
       peer_ = std::make_unique<tap_peer>("contract");
-    } else if (k.scheme == "packet") {
+    } else if (has_cable()) {
       peer_ = std::make_unique<tap_peer>("far");
     } else {
       // In the same VLANs, as what is compared are the frames as both stacks see them.
@@ -85,13 +89,21 @@ class link_contract : public testing::TestWithParam<kind> {
   // Every packet is home again, whatever the test did.
   void TearDown() override {
     if (peer_ == nullptr) return;
-    if (GetParam().scheme == "packet") run("ip link delete contract");
+    if (has_cable()) run("ip link delete contract");
     burst in;
     subject()->rx_burst(in);
     EXPECT_TRUE(in.empty());
     EXPECT_EQ(subject()->frames().available(), at_rest_);
   }
 
+  void load_programs() {
+    if (::access(plugin().c_str(), R_OK) != 0) GTEST_SKIP() << "fastudp-bpf.so isn't built: it needs clang and libbpf";
+    reason why;
+    auto loaded = steering::load(why, plugin().c_str());
+    ASSERT_TRUE(loaded) << why.c_str();
+    programs_ = std::move(*loaded);
+  }
+  static bool has_cable() { return GetParam().scheme == "packet" || GetParam().scheme == "xdp"; }
   host& subject() { return *under_test_; }
   peer& other() { return *peer_; }
   frame to_peer(std::string_view payload) { return ethernet(mac_of(0x99), subject()->info().mac, payload); }
@@ -116,6 +128,7 @@ class link_contract : public testing::TestWithParam<kind> {
   }
 
   temporary_file capture_;
+  std::unique_ptr<steering> programs_;
   std::unique_ptr<host> under_test_;
   std::unique_ptr<peer> peer_;
   std::uint32_t at_rest_ = 0;
@@ -350,6 +363,8 @@ const kind kinds[] = {
     {"packet", "packet", "?address=10.0.0.9/24"},
     {"packet_plain", "packet", "?address=10.0.0.9/24&ring=off"},
     {"packet_blocks", "packet", "?address=10.0.0.9/24&ring=v3"},
+    {"xdp_native", "xdp", "?address=10.0.0.9/24&mode=copy"},
+    {"xdp_generic", "xdp", "?address=10.0.0.9/24&mode=generic"},
     {"mem_captured", "mem", "?capture="},
     {"tap_captured", "tap", "?capture="},
     // The smallest chance there is: frames pass through the wrapper's hands, and it draws for each.
