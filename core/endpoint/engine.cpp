@@ -92,8 +92,11 @@ void engine::write_explanation(const engine_settings& settings) {
                     : !link_->info().shared    ? ""
                     : is_steered()             ? "what is claimed is taken at tc, before the kernel sees it"
                                    : "filters keep what is ours from the kernel's sockets, which costs it the work";
-  std::snprintf(explanation_, sizeof explanation_, "%s\n%s%s%s%s", link_name(), how, *how != '\0' ? "\n" : "",
-                settings.why_not_faster, link_->info().shared && !is_steered() ? without_bpf_.c_str() : "");
+  const char* slower = link_->info().shared && !is_steered() ? without_bpf_.c_str() : "";
+  const auto end_of = [](const char* line, const char* next) { return *line != '\0' && *next != '\0' ? "\n" : ""; };
+  const char* faster = settings.why_not_faster;
+  std::snprintf(explanation_, sizeof explanation_, "%s\n%s%s%s%s%s", link_name(), how, end_of(how, faster), faster,
+                end_of(how, slower), slower);
 }
 
 status engine::open_parts(uri& where, const engine_settings& settings, reason& why) {

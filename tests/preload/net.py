@@ -28,6 +28,9 @@ LINKS = {
     "packet-plain": ("packet:near?ring=off", HOST),
     "packet-blocks": ("packet:near?ring=v3", HOST),
     "packet-own": (f"packet:near?address={OWN}/24", OWN),
+    "xdp": ("xdp:near", HOST),
+    "xdp-generic": ("xdp:near?mode=generic", HOST),
+    "xdp-own": (f"xdp:near?address={OWN}/24", OWN),
     "tap": (f"tap:fast0?address={TAP_OWN}/24", TAP_OWN),
 }
 

@@ -22,7 +22,7 @@ SERVERS = [kind for kinds in PROGRAMS.values() for kind in kinds if issubclass(k
 CLIENTS = [kind for kinds in PROGRAMS.values() for kind in kinds if issubclass(kind, Client)]
 # What speaks UDP alone, and from one process, works at an address of our own; dnsmasq wants to know each of its interfaces.
 AT_OWN_ADDRESS = [dns.Unbound, tools.SocatListens, services.Snmpd, runtimes.NodeServes, runtimes.Asyncio]
-OTHER_LINKS = ["packet-filter", "packet-plain", "packet-blocks"]
+OTHER_LINKS = ["packet-filter", "packet-plain", "packet-blocks", "xdp"]
 
 
 def name(kind):

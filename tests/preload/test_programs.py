@@ -15,7 +15,7 @@ QUERIES = 100
 with_peer = pytest.mark.parametrize("under", [link for link in LINKS if link != "tap"], indirect=True)
 # An address of our own doesn't speak TCP, to which iperf3's server listens as well, and only one process at a time
 # can use its sockets, while ncat forks.
-with_tcp = pytest.mark.parametrize("under", [link for link in LINKS if link not in ("tap", "packet-own")], indirect=True)
+with_tcp = pytest.mark.parametrize("under", [link for link in LINKS if link not in ("tap", "packet-own", "xdp-own")], indirect=True)
 
 ECHO_CLIENT = """
 import socket, sys

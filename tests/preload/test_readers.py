@@ -71,7 +71,7 @@ int main(void) {
 """
 
 
-@pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter", "packet-plain"], indirect=True)
+@pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter", "packet-plain", "xdp"], indirect=True)
 @pytest.mark.parametrize("source, libraries", [(RAW, []), (URING, ["-luring"])], ids=["system calls", "io_uring"])
 def test_a_reader_that_no_call_shows(under, source, libraries):
     text, program = under.net.folder / "reader.c", under.net.folder / "reader"
@@ -105,7 +105,7 @@ os.waitpid(child, 0)
 """
 
 
-@pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter"], indirect=True)
+@pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter", "xdp"], indirect=True)
 @pytest.mark.parametrize("address", [HOST, HOST6])
 def test_a_child_receives_what_came_before_it_was_born(under, address):
     source = FIRST_BORN.replace("AF_INET", "AF_INET6") if address == HOST6 else FIRST_BORN

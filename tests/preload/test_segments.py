@@ -70,7 +70,7 @@ def test_segments_on_the_wire(net, to, by):
 
 
 @pytest.mark.parametrize("here", [HOST, HOST6])
-@pytest.mark.parametrize("link", ["packet:near", "packet:near?steer=off", "packet:near?ring=off", "host:"])
+@pytest.mark.parametrize("link", ["packet:near", "packet:near?steer=off", "packet:near?ring=off", "xdp:near", "host:"])
 def test_what_a_kernel_sends_in_segments_comes_as_one(net, link, here):
     with net.start(fast(net, python(RECEIVER, here, "gro", 4500), link)) as receiver:
         receiver.says("bound")

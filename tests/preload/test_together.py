@@ -8,7 +8,7 @@ from net import FASTUDP, HOST, HOST6, PATIENCE, PEER, Namespace, until
 from private_network import kernel_counts, run
 from test_programs import BLOCKING_ECHO, PYTHON
 
-SHARED = pytest.mark.parametrize("under", ["packet", "packet-filter", "packet-plain", "packet-blocks"], indirect=True)
+SHARED = pytest.mark.parametrize("under", ["packet", "packet-filter", "packet-plain", "packet-blocks", "xdp", "xdp-generic"], indirect=True)
 
 SEND_SEGMENTS = """
 import socket, sys
@@ -191,12 +191,13 @@ server.sendto(b"first was " + data, peer)
 """
 
 
-@pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter", "packet-plain", "packet-blocks", "packet-own"], indirect=True)
+@pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter", "packet-plain", "packet-blocks", "packet-own", "xdp-own"],
+                         indirect=True)
 def test_a_frame_of_another_vlan_is_nobodys(under):
     with under.start(PYTHON, "-c", LISTENER) as server:
         server.says("ready")
         under.ready()
-        if under.name == "packet-own":  # the peer has to know its MAC address
+        if under.name in ("packet-own", "xdp-own"):  # the peer has to know its MAC address
             run(*under.net.peer.command("ping", "-c1", "-W5", under.address))
         known = json.loads(run(*under.net.peer.command("ip", "-json", "neighbour", "show", under.address)))
         mac = known[0]["lladdr"]
