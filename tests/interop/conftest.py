@@ -101,7 +101,7 @@ def cable(make_cable):
     return make_cable()
 
 
-@pytest.fixture(params=["packet", "tap"])
+@pytest.fixture(params=["packet", "xdp", "tap"])
 def host(request, way):
     """With addresses of its own at the near end of the test's road, `way`."""
     with contextlib.closing(Host(way, request.param)) as made:

@@ -14,12 +14,12 @@ class Host:
     def __init__(self, way, kind):
         self.way = way
         self.device, self.own, self.own6, gateways = {
-            "packet": ("near", road.OWN, road.OWN6, (road.GATEWAY, road.GATEWAY6)),
+            **dict.fromkeys(("packet", "xdp"), ("near", road.OWN, road.OWN6, (road.GATEWAY, road.GATEWAY6))),
             "tap": ("fast0", road.TAP_OWN, road.TAP_OWN6, (road.TAP_GATEWAY, road.TAP_GATEWAY6)),
         }[kind]
         self.gateway, self.gateway6 = gateways
-        self.side = "gate" if kind == "packet" else "fast0"  # the router's interface towards us
-        with contextlib.nullcontext() if kind == "packet" else way.router.entered():
+        self.side = "fast0" if kind == "tap" else "gate"  # the router's interface towards us
+        with way.router.entered() if kind == "tap" else contextlib.nullcontext():
             self.stack = fastudp.Stack(f"{kind}:{self.device}?address={self.own}/24,{self.own6}/64&announce=off&"
                                        f"gateway={self.gateway},{self.gateway6}")
         self.stack.socket().fileno()  # from now on a thread answers

@@ -82,7 +82,7 @@ def launcher(folder):
     return compiled(folder, LAUNCHER.replace("@CALLS@", "".join(calls)).replace("@FAMILIES@", "".join(families)))
 
 
-@pytest.mark.parametrize("under", ["packet", "packet-filter", "xdp"], indirect=True)
+@pytest.mark.parametrize("under", ["packet", "packet-filter"], indirect=True)
 def test_what_it_allows_is_enough(under):
     need("systemd-analyze")
     under.net.folder.chmod(0o755)

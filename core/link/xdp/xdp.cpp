@@ -196,14 +196,15 @@ void xdp_link::tx_flush() {
 
 constexpr mode all_modes[] = {mode::zerocopy, mode::copy, mode::generic};
 
-// `nic` is what auto: asks for.
+// `nic` is what auto: asks for. In generic mode a super-packet of a kernel on this machine (UDP_SEGMENT) looks like one
+// datagram, so that is never taken unasked where there may be some.
 status choose_modes(uri& where, plan& by, reason& why) {
   const std::span<const mode> all(all_modes);
   const auto asked = where.take("mode").value_or("");
   const bool is_for_nics = asked == "nic";
   if (is_for_nics && by.driver.is_software())
     return why.fail(EOPNOTSUPP, "xdp: is no faster than packet: with kernel peers on %s", by.driver.name);
-  if (asked.empty()) return by.modes = all, status{};
+  if (asked.empty()) return by.modes = by.driver.may_leave_checksums_out() ? all.first(2) : all, status{};
   if (is_for_nics) return by.modes = all.first(2), status{};
   if (asked == "zerocopy") return by.modes = all.subspan(0, 1), status{};
   if (asked == "copy") return by.modes = all.subspan(1, 1), status{};

@@ -297,11 +297,7 @@ TEST_P(xdp_link, a_child_that_takes_over_goes_on_where_its_parent_was) {
   int status = -1;
   ::waitpid(child, &status, 0);
   EXPECT_EQ(status, 0);
-  std::vector<frame> seen;
-  for (const auto& f : wire_->receive(7)) {  // with those that we have put there
-    if (f.size() < 40) seen.push_back(f);
-  }
-  EXPECT_THAT(seen, ElementsAre(from_us("the parent's"), from_us("the child's")));
+  EXPECT_THAT(wire_->receive(2), ElementsAre(from_us("the parent's"), from_us("the child's")));
 }
 
 TEST_P(xdp_link, each_queue_has_a_socket) {
@@ -358,9 +354,11 @@ TEST_P(xdp_link, without_a_mode_the_best_that_works_is_taken_and_the_others_are_
   ASSERT_TRUE(*subject_) << subject_->why();
   EXPECT_THAT(text_of(subject()->info().way), AllOf(HasSubstr("native, copied"), HasSubstr("no zero copy: queue 0: ")));
   subject_.reset();
+  claims_.reset();
+  ASSERT_EQ(run("ip link set near mtu 9000 && ip link set far mtu 9000"), 0);
+  EXPECT_THAT(why_not("xdp:near"), AllOf(HasSubstr("perhaps for this MTU"), HasSubstr("no zero copy")));
   claims_ = load();
-  ASSERT_EQ(run("ip link set near mtu 9000"), 0);
-  subject_ = std::make_unique<host>("xdp:near", claims_.get());
+  subject_ = std::make_unique<host>("xdp:near?mode=generic", claims_.get());
   ASSERT_TRUE(*subject_) << subject_->why();
   EXPECT_EQ(subject()->info().mtu, 4096u - 256 - longest_link_header);
 }
