@@ -44,8 +44,8 @@ void tell_rights(advice& todo) {
     right which;
     const char *name, *use;
   };
-  constexpr row rows[] = {{right::net_raw, "CAP_NET_RAW", "opens packet: links"},
-                          {right::net_admin, "CAP_NET_ADMIN", "steers at tc, makes tap: interfaces"},
+  constexpr row rows[] = {{right::net_raw, "CAP_NET_RAW", "opens packet: and xdp: links"},
+                          {right::net_admin, "CAP_NET_ADMIN", "steers at tc and XDP, makes tap: interfaces"},
                           {right::bpf, "CAP_BPF", "loads the programs that steer"}};
   std::printf("\nRights\n");
   bool all = true;
@@ -105,6 +105,8 @@ void tell_interface(const std::string& name, advice& todo) {
     return tell("", "datagrams within this machine are the kernel's; loop: is for those of one process", "");
   if (!facts.is_ethernet) return tell("", "auto:" + name + " takes the kernel's sockets", "packet: needs Ethernet");
   tell_choice(name, todo);
+  const std::string by_xdp = "xdp:" + name;
+  tell(by_xdp.c_str(), with_reason(try_link({.uri = by_xdp})), "");
   if (!facts.is_up) todo.give("Bring it up: ip link set " + name + " up");
 }
 
