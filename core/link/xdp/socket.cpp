@@ -125,12 +125,15 @@ void socket::send(const umem& memory, const packet& frame) {
 void socket::flush() {
   if (unsent_ != 0) to_send_.produce(unsent_);
   unsent_ = 0;
-  for (std::uint32_t left = to_send_.filled(), before = left + 1; left != 0 && left < before;) {
-    if (!to_send_.needs_wakeup()) return;
+  has_left_some_ = false;
+  if (!to_send_.needs_wakeup()) return;
+  std::uint32_t left = to_send_.filled();
+  for (std::uint32_t before = left + 1; left != 0 && left < before;) {
     (void)::sendto(number(), nullptr, 0, MSG_DONTWAIT, nullptr, 0);
     before = left;
     left = to_send_.filled();
   }
+  has_left_some_ = left != 0 && to_send_.needs_wakeup();
 }
 
 void socket::reclaim(const umem& memory) {

@@ -53,7 +53,7 @@ class socket {
   void send(const umem& memory, const packet& frame);
   // Rings the bell, where that is needed. What a full device doesn't take stays on the ring.
   void flush();
-  bool has_unsent() const { return to_send_.filled() != 0; }
+  bool has_left_some() const { return has_left_some_; }
   // Releases the packets that have been sent.
   void reclaim(const umem& memory);
 
@@ -64,7 +64,8 @@ class socket {
   ring<xdp_desc> received_, to_send_;
   ring<std::uint64_t> to_fill_, sent_;
   std::uint32_t missing_ = 0;  // frames that the kernel is to have besides, to receive into
-  std::uint32_t unsent_ = 0;   // frames ahead of what the kernel knows of
+  bool has_left_some_ = false;
+  std::uint32_t unsent_ = 0;  // frames ahead of what the kernel knows of
 };
 
 }  // namespace fastudp::xdp

@@ -51,6 +51,10 @@ class xdp_link final : public link {
   bool arm() override;
   void admit_group(const mac_address& group, bool wanted) override { side_->admit_group(group, wanted); }
 
+  // What a full device hasn't taken is offered again a little later: nothing tells when it has room.
+  time_point deadline() const override { return queues_.first().has_left_some() ? now_ + 10 * millisecond : never; }
+  void advance(time_point now) override { now_ = now; }
+
   const link_info& info() const override { return info_; }
   pool& frames() override { return memory().frames(); }
 
@@ -72,6 +76,7 @@ class xdp_link final : public link {
   descriptor watched_;  // an epoll set
   losses counted_;
   unsigned empty_looks_ = 0;
+  time_point now_ = 0;
   reason way_;
   char name_[32];
 };
@@ -113,7 +118,7 @@ void xdp_link::receive(socket& from, burst& out) {
 std::size_t xdp_link::rx_burst(burst& out) {
   const std::size_t before = out.size();
   queues_.first().reclaim(memory());
-  if (queues_.first().has_unsent()) queues_.first().flush();
+  if (queues_.first().has_left_some()) queues_.first().flush();
   for (socket& each : queues_.all()) receive(each, out);
   side_->receive(out);
   if (out.size() == before && ++empty_looks_ % looks_between_statistics == 0) ask_for_losses();

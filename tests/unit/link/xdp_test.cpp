@@ -363,6 +363,21 @@ TEST_P(xdp_link, without_a_mode_the_best_that_works_is_taken_and_the_others_are_
   EXPECT_EQ(subject()->info().mtu, 4096u - 256 - longest_link_header);
 }
 
+TEST_P(xdp_link, what_an_interface_that_is_down_has_not_taken_leaves_when_it_is_up) {
+  ASSERT_NO_FATAL_FAILURE(open_own());
+  EXPECT_EQ(subject()->deadline(), never);
+  ASSERT_EQ(run("ip link set near down"), 0);
+  subject()->advance(second);
+  EXPECT_TRUE(subject().send(from_us("later")));
+  EXPECT_THAT(subject()->deadline(), AllOf(testing::Gt(second), testing::Lt(2 * second)));
+  ASSERT_EQ(run("ip link set near up"), 0);
+  while (run("ip link show near | grep -q LOWER_UP") != 0) continue;
+  wire_.emplace("far");
+  subject().receive();
+  EXPECT_EQ(subject()->deadline(), never);
+  EXPECT_THAT(wire_->receive(1), ElementsAre(from_us("later")));
+}
+
 // A TAP interface whose other end nobody reads.
 TEST_P(xdp_link, a_full_device_holds_nobody_up) {
   const descriptor file(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
@@ -386,6 +401,7 @@ TEST_P(xdp_link, a_full_device_holds_nobody_up) {
     subject()->rx_burst(in);
   }
   EXPECT_EQ(subject()->frames().available(), at_rest);
+  EXPECT_EQ(subject()->deadline(), never);
 }
 
 TEST(partial_checksum, is_the_pseudo_headers_sum_alone) {
