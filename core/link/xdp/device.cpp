@@ -37,16 +37,18 @@ std::uint32_t count_queues(const char* device) {
 
 }  // namespace
 
-bool driver_facts::may_leave_checksums_out() const { return is_software() || std::string_view(name) == "virtio_net"; }
-
-bool driver_facts::is_software() const { return std::string_view(name) == "veth" || std::string_view(name) == "tun"; }
+bool driver_facts::leads_to_local_kernels() const { return is_software || std::string_view(name) == "virtio_net"; }
 
 driver_facts ask_driver(const af_packet::interface_facts& device) {
   driver_facts out;
   const descriptor control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ethtool_drvinfo driver{};
   driver.cmd = ETHTOOL_GDRVINFO;
-  if (ask(control.number(), device.name, &driver)) std::strncpy(out.name, driver.driver, sizeof out.name - 1);
+  if (ask(control.number(), device.name, &driver)) {
+    const std::string_view bus(driver.bus_info);
+    std::strncpy(out.name, driver.driver, sizeof out.name - 1);
+    out.is_software = bus.empty() || bus == "N/A" || bus == "tap";
+  }
   ethtool_channels channels{};
   channels.cmd = ETHTOOL_GCHANNELS;
   const bool is_told = ask(control.number(), device.name, &channels);

@@ -9,12 +9,12 @@ namespace fastudp::xdp {
 
 struct driver_facts {
   char name[32] = {};        // as ethtool -i says; empty: it doesn't
+  bool is_software = true;   // there is no device on any bus behind it
   std::uint32_t queues = 1;  // that it receives by
 
-  // Between hosts on one machine. Such a kernel peer leaves checksums to its "hardware", and AF_XDP doesn't say so.
-  bool may_leave_checksums_out() const;
-  // It has no memory of its own that a copy could be saved from.
-  bool is_software() const;
+  // It leads to hosts on this machine as well. Such a kernel leaves checksums, and the cutting up of super-packets, to
+  // its "hardware", and AF_XDP doesn't say so.
+  bool leads_to_local_kernels() const;
 };
 
 driver_facts ask_driver(const af_packet::interface_facts& device);

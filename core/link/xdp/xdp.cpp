@@ -36,7 +36,7 @@ class xdp_link final : public link {
   xdp_link(const plan& by, queues&& sockets, counters& count)
       : queues_(std::move(sockets)),
         info_(by.info),
-        guesses_checksums_(by.driver.may_leave_checksums_out()),
+        guesses_checksums_(by.driver.leads_to_local_kernels()),
         count_(count) {
     std::snprintf(name_, sizeof name_, "xdp:%s", by.device.name);
     info_.name = name_;
@@ -207,9 +207,9 @@ status choose_modes(uri& where, plan& by, reason& why) {
   const std::span<const mode> all(all_modes);
   const auto asked = where.take("mode").value_or("");
   const bool is_for_nics = asked == "nic";
-  if (is_for_nics && by.driver.is_software())
-    return why.fail(EOPNOTSUPP, "xdp: is no faster than packet: with kernel peers on %s", by.driver.name);
-  if (asked.empty()) return by.modes = by.driver.may_leave_checksums_out() ? all.first(2) : all, status{};
+  if (is_for_nics && by.driver.is_software)
+    return why.fail(EOPNOTSUPP, "xdp: is no faster than packet: on %s, which is no NIC", by.device.name);
+  if (asked.empty()) return by.modes = by.driver.leads_to_local_kernels() ? all.first(2) : all, status{};
   if (is_for_nics) return by.modes = all.first(2), status{};
   if (asked == "zerocopy") return by.modes = all.subspan(0, 1), status{};
   if (asked == "copy") return by.modes = all.subspan(1, 1), status{};

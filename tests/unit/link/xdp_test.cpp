@@ -342,7 +342,7 @@ TEST_P(xdp_link, needs_a_device_that_is_there_and_keys_that_it_knows) {
   EXPECT_THAT(why_not("xdp:nowhere"), HasSubstr("there is no interface 'nowhere'"));
   EXPECT_THAT(why_not("xdp:near?mode=fast"), HasSubstr("mode=fast: write zerocopy, copy or generic"));
   EXPECT_THAT(why_not("xdp:near?mode=zerocopy"), HasSubstr("xdp:near: queue 0"));
-  EXPECT_THAT(why_not("xdp:near?mode=nic"), HasSubstr("no faster than packet:"));
+  EXPECT_THAT(why_not("xdp:near?mode=nic"), HasSubstr("no faster than packet: on near"));
   EXPECT_THAT(why_not("xdp:near?mac=02:00:00:00:00:05"), HasSubstr("mac= needs address="));
   EXPECT_THAT(why_not("xdp:near?address=10.0.0.1/24&vlan=7"), HasSubstr("use packet:near"));
   EXPECT_THAT(why_not("xdp:near?mtu=1501"), HasSubstr("from 68 to 1500"));
