@@ -288,7 +288,7 @@ def traces():
     link = json.loads(run("ip", "-json", "-details", "link", "show", "dev", "near"))[0]
     programs = json.loads(run("bpftool", "-j", "prog", "list"))
     maps = json.loads(run("bpftool", "-j", "map", "list"))
-    return {"promiscuity": link["promiscuity"], "allmulti": link.get("allmulti"), "flags": sorted(link["flags"]),
+    return {"promiscuity": link["promiscuity"], "xdp": link.get("xdp"), "allmulti": link.get("allmulti"), "flags": sorted(link["flags"]),
             "programs": sum(p.get("name") in ("steer", "tap", "count", "fastudp_xdp") for p in programs),
             "maps": sum(m.get("name") in ("claims", "watched", "counts", "sockets") for m in maps),
             "neighbours": sorted((n["dst"], n.get("lladdr")) for n in json.loads(run("ip", "-json", "neighbour", "show"))),
