@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <new>
 
+#include "link/open_plugin.h"
 #include "link/plugin.h"
 
 namespace fastudp {
@@ -67,21 +67,6 @@ class plugin_steering final : public steering {
   void* state_;
 };
 
-// Beside the library that this code is in, or in the folder of its plugins.
-void* open_library(const char* path) {
-  if (path != nullptr) return ::dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  Dl_info self;
-  if (::dladdr(reinterpret_cast<const void*>(&open_library), &self) == 0 || self.dli_fname == nullptr) return nullptr;
-  const char* slash = std::strrchr(self.dli_fname, '/');
-  const int folder = slash != nullptr ? static_cast<int>(slash - self.dli_fname) + 1 : 0;
-  for (const char* place : {"", "fastudp/"}) {
-    char name[512];
-    std::snprintf(name, sizeof name, "%.*s%sfastudp-bpf.so", folder, self.dli_fname, place);
-    if (void* opened = ::dlopen(name, RTLD_NOW | RTLD_LOCAL)) return opened;
-  }
-  return nullptr;
-}
-
 result<std::unique_ptr<steering>> start(void* library, reason& why) {
   const auto* table = static_cast<const fastudp_bpf_table*>(::dlsym(library, FASTUDP_BPF_TABLE));
   if (table == nullptr || table->size != sizeof *table || std::strcmp(table->build_id, FASTUDP_BUILD_ID) != 0) {
@@ -99,7 +84,7 @@ result<std::unique_ptr<steering>> start(void* library, reason& why) {
 }  // namespace
 
 result<std::unique_ptr<steering>> steering::load(reason& why, const char* path) {
-  void* library = open_library(path);
+  void* library = path != nullptr ? ::dlopen(path, RTLD_NOW | RTLD_LOCAL) : open_plugin("fastudp-bpf.so");
   if (library == nullptr) return why.fail(ENOENT, "fastudp-bpf.so isn't there or misses libbpf: install both");
   auto out = start(library, why);
   if (!out) ::dlclose(library);
