@@ -65,10 +65,20 @@ void tell_rights(advice& todo) {
       "    --ambient-caps', AmbientCapabilities= of systemd). Not by setcap: such programs ignore LD_PRELOAD.");
 }
 
+// What the plugin could be given besides virtual devices.
+std::string dpdk_ports() {
+  std::string out;
+  for (const std::string& each : devices_for_dpdk()) out += each + ", ";
+  return out + (out.empty() ? "" : "and ") + "virtual devices such as net_memif0,role=client";
+}
+
 void tell_machine(advice& todo) {
-  const std::string no_plugin = why_no_plugin(), no_tcx = why_no_tcx(), no_tun = why_no_tun();
+  const std::string no_plugin = why_no_plugin("fastudp-bpf.so"), no_dpdk = why_no_plugin("fastudp-dpdk.so"),
+                    no_tcx = why_no_tcx(), no_tun = why_no_tun();
   std::printf("\nThis machine\n");
   tell("fastudp-bpf.so", no_plugin.empty() ? "found, and loads" : no_plugin, "");
+  tell("fastudp-dpdk.so", no_dpdk.empty() ? "found, and loads" : no_dpdk,
+       no_dpdk.empty() ? "dpdk: links, to " + dpdk_ports() : "no dpdk: links");
   tell("TCX", yes_or(no_tcx), no_tcx.empty() ? "what is ours is taken at tc, before the kernel has worked on it" : "");
   tell("/dev/net/tun", yes_or(no_tun), no_tun.empty() ? "tap: links can be made" : "no tap: links");
   if (!no_plugin.empty()) todo.give("Install fastudp-bpf.so beside the library, and libbpf (on Debian: libbpf1).");

@@ -17,6 +17,7 @@ namespace {
 constexpr char nothing_to_try_with[] = "no process and pipe to try the link with";
 
 bool makes_an_interface(const std::string& uri) {
+  if (uri.starts_with("dpdk:net_tap")) return true;
   if (!uri.starts_with("tap:")) return false;
   const std::string name = uri.substr(4, uri.find('?') - 4);
   return name.size() < IF_NAMESIZE && ::if_nametoindex(name.c_str()) == 0;

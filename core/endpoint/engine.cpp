@@ -149,7 +149,7 @@ status engine::configure(uri& where, reason& why) {
   const auto addresses = where.take("address");
   const auto gateways = where.take("gateway");
   if (auto known = where.expect_all_taken(why); !known) return known;
-  if (!addresses && where.scheme() == "tap") {
+  if (!addresses && (where.scheme() == "tap" || where.scheme() == "dpdk")) {
     return why.fail(EINVAL, "%.*s: needs an address of its own: add ?address=A.B.C.D/LEN", width(where.scheme()),
                     where.scheme().data());
   }

@@ -48,6 +48,8 @@ struct link_info {
   // Of a shared link: claims (link/steering.h) decide what comes in here, and the kernel doesn't get it. Otherwise all
   // UDP comes in, the kernel gets it too, and whoever takes a datagram filters it out of the kernel's sockets.
   bool steered = false;
+  // Of a device with memory and threads of this process alone: no child may take it over.
+  bool stays_with_process = false;
 
   // Whether this is a frame: a whole Ethernet header, its tags if any, and no more than the MTU behind them.
   bool carries(std::span<const std::byte> frame) const {

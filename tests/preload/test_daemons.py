@@ -7,6 +7,7 @@ import daemons_services as services
 import daemons_tools as tools
 import pytest
 from daemons import IS_LONG, Client, Daemon, call, compare, expect, has_run, serve
+from net import TAPS
 
 PROGRAMS = {
     "dnsmasq": [dns.Dnsmasq], "unbound": [dns.Unbound], "nsd": [dns.Nsd, dns.NsdWithTwoServers],
@@ -52,7 +53,7 @@ def test_asks(net, kind):
     has_run(kind)
 
 
-@pytest.mark.parametrize("link", ["packet-own", "tap"])
+@pytest.mark.parametrize("link", ["packet-own", *TAPS])
 @pytest.mark.parametrize("kind", AT_OWN_ADDRESS if IS_LONG else AT_OWN_ADDRESS[:2], ids=name)
 def test_serves_at_an_address_of_our_own(net, kind, link):
     check_server(kind, net, link)

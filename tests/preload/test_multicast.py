@@ -5,11 +5,11 @@ import json
 import socket
 
 import pytest
-from net import FASTUDP, HOST6, PEER6, Namespace, need, until
+from net import FASTUDP, HOST6, PEER6, TAPS, Namespace, need, until
 from private_network import run
 from test_programs import PYTHON
 
-WAYS = pytest.mark.parametrize("under", ["kernel", "host", "packet", "packet-filter", "packet-own", "tap"], indirect=True)
+WAYS = pytest.mark.parametrize("under", ["kernel", "host", "packet", "packet-filter", "packet-own", *TAPS], indirect=True)
 GROUP, GROUP6 = "239.7.7.7", "ff15::7:7:7"
 COUNT = 200
 
@@ -53,7 +53,7 @@ sender.sendto(b"end", (group, 7000))
 
 
 def is_ours(under):
-    return under.name in ("packet-own", "tap")
+    return under.name in ("packet-own", *TAPS)
 
 
 @WAYS
