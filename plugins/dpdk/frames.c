@@ -75,10 +75,10 @@ static int fill(struct frames* f, uint32_t size) {
   return 0;
 }
 
-int frames_create(struct frames* out, const struct fastudp_dpdk_pool* pool, uint32_t count, uint32_t size,
-                  unsigned number) {
+int frames_create(struct frames* out, const struct fastudp_dpdk_pool* pool, uint32_t count, uint32_t size) {
+  static unsigned made; /* a name isn't free while others have frames */
   char name[RTE_MEMPOOL_NAMESIZE];
-  snprintf(name, sizeof name, "fastudp_%u", number);
+  snprintf(name, sizeof name, "fastudp_%u", made++);
   const unsigned element = (unsigned)sizeof(struct rte_mbuf) + FASTUDP_DPDK_PACKET + size;
   *out = (struct frames){.pool = *pool, .count = count};
   out->mempool =

@@ -15,8 +15,8 @@ struct frames {
 /* The frames of the port that this thread is at work for, whose pool it may use as its owner. */
 extern __thread const struct frames* frames_at_hand __attribute__((tls_model("initial-exec")));
 
-/* 0 or -errno. `number` makes the mempool's name. */
-int frames_create(struct frames* out, const struct fastudp_dpdk_pool* pool, uint32_t count, uint32_t size, unsigned number);
+/* 0 or -errno. One thread at a time. */
+int frames_create(struct frames* out, const struct fastudp_dpdk_pool* pool, uint32_t count, uint32_t size);
 /* EBUSY: some are out; then their memory stays. */
 int frames_free(struct frames* f);
 

@@ -55,12 +55,28 @@ static int is_open(const char* name) {
 
 static void ignore(int number) { (void)number; }
 
-/* The driver net_tap has a signal sent for each frame unless SIGIO is the program's: no program of ours wants that. */
+static int is_for_frames(int number) { return number == SIGIO || (number >= SIGRTMIN && number <= SIGRTMAX); }
+
+/* The driver net_tap takes a signal that has no handler, and has it sent for each frame. No program of ours wants that: it
+ * finds none, and then does without. */
+static void hide_signals(struct sigaction before[_NSIG]) {
+  const struct sigaction taken = {.sa_handler = ignore, .sa_flags = SA_RESTART};
+  for (int i = 1; i < _NSIG; ++i) {
+    if (is_for_frames(i)) sigaction(i, &taken, &before[i]);
+  }
+}
+
+static void show_signals(const struct sigaction before[_NSIG]) {
+  for (int i = 1; i < _NSIG; ++i) {
+    if (is_for_frames(i)) sigaction(i, &before[i], NULL);
+  }
+}
+
 static int probe(const char* device) {
-  struct sigaction before, taken = {.sa_handler = ignore, .sa_flags = SA_RESTART};
-  sigaction(SIGIO, &taken, &before);
+  struct sigaction before[_NSIG];
+  hide_signals(before);
   const int outcome = rte_dev_probe(device);
-  sigaction(SIGIO, &before, NULL);
+  show_signals(before);
   return outcome;
 }
 
@@ -153,9 +169,12 @@ static int configure(const struct port* p, const struct fastudp_dpdk_start* with
 
 static int set_up_queues(const struct port* p) {
   uint16_t received = RING_SIZE, sent = RING_SIZE;
+  struct sigaction before[_NSIG];
+  hide_signals(before);
   int outcome = rte_eth_dev_adjust_nb_rx_tx_desc(p->number, &received, &sent);
   if (outcome == 0) outcome = rte_eth_rx_queue_setup(p->number, 0, received, SOCKET_ID_ANY, NULL, p->frames.mempool);
   if (outcome == 0) outcome = rte_eth_tx_queue_setup(p->number, 0, sent, SOCKET_ID_ANY, NULL);
+  show_signals(before);
   return outcome;
 }
 
@@ -190,7 +209,7 @@ static int start_locked(struct port* p, const struct fastudp_dpdk_start* with, c
   if (outcome != 0) return fail(outcome, why, why_size, p, "can't be configured");
   outcome = with->change_mtu ? rte_eth_dev_set_mtu(p->number, (uint16_t)with->mtu) : 0;
   if (outcome != 0 && outcome != -ENOTSUP) return fail(-EINVAL, why, why_size, p, "doesn't take that mtu");
-  outcome = frames_create(&p->frames, &with->pool, with->frames, with->frame_size, p->number);
+  outcome = frames_create(&p->frames, &with->pool, with->frames, with->frame_size);
   if (outcome != 0) return fail(outcome, why, why_size, p, "has no memory for its frames");
   outcome = set_up_queues(p);
   if (outcome != 0) return fail(outcome, why, why_size, p, "has no queues");

@@ -374,9 +374,11 @@ const kind kinds[] = {
     {"packet", "packet", "?address=10.0.0.9/24"},
     {"packet_plain", "packet", "?address=10.0.0.9/24&ring=off"},
     {"packet_blocks", "packet", "?address=10.0.0.9/24&ring=v3"},
+#ifndef FASTUDP_WITHOUT_DPDK
     {"dpdk_memif", "dpdk", "", "net_memif0,role=server,socket=", true},
     {"dpdk_tap", "dpdk", "", "net_tap0,iface=contract"},
     {"dpdk_packet", "dpdk", "", "net_af_packet0,iface=contract", true},
+#endif
     {"mem_captured", "mem", "?capture="},
     {"tap_captured", "tap", "?capture="},
     // The smallest chance there is: frames pass through the wrapper's hands, and it draws for each.
