@@ -20,7 +20,7 @@
 
 struct port {
   uint16_t number;
-  int is_started, interrupt_fd, interrupts_count;
+  int is_started, is_promiscuous, interrupt_fd, interrupts_count;
   char name[RTE_ETH_NAME_MAX_LEN];
   struct frames frames;
   uint64_t too_long;
@@ -179,17 +179,13 @@ static int set_up_queues(const struct port* p) {
 }
 
 /* Frames to an address that isn't the device's: it is told, or takes all there are. */
-static void set_mac(const struct port* p, const struct fastudp_dpdk_start* with) {
+static void set_mac(struct port* p, const struct fastudp_dpdk_start* with) {
   struct rte_ether_addr mac;
   memcpy(mac.addr_bytes, with->mac, sizeof with->mac);
   const int admits = !with->has_own_mac ||
                      (with->may_change_mac && rte_eth_dev_default_mac_addr_set(p->number, &mac) == 0) ||
                      rte_eth_dev_mac_addr_add(p->number, &mac, 0) == 0;
-  if (admits) {
-    rte_eth_promiscuous_disable(p->number);
-  } else {
-    rte_eth_promiscuous_enable(p->number);
-  }
+  p->is_promiscuous = !admits && rte_eth_promiscuous_enable(p->number) == 0;
 }
 
 /* One that counts is read to be silent again; any other is readable for as long as there are frames. */
@@ -255,6 +251,7 @@ static int close_port(void* port) {
   pthread_mutex_lock(&guard);
   frames_at_hand = &p->frames;
   if (p->is_started) {
+    if (p->is_promiscuous) rte_eth_promiscuous_disable(p->number); /* of a device that the kernel goes on with */
     drain(p);
     rte_eth_dev_stop(p->number);
   }

@@ -120,7 +120,7 @@ class dpdk_link final : public link {
 };
 
 dpdk_link::~dpdk_link() {
-  while (got_first_ != got_end_) release(static_cast<packet*>(got_[got_first_++].packet));
+  while (port_.is_ours() && got_first_ != got_end_) release(static_cast<packet*>(got_[got_first_++].packet));
   if (!port_.close()) (void)frames_.release();
 }
 
@@ -131,6 +131,7 @@ status dpdk_link::start(const fastudp_dpdk_start& with, std::string_view device,
   wanted.pool = served_by(*frames_);
   if (auto started = port_.start(wanted, why); !started) return started;
   interrupt_ = port_.interrupt_fd();
+  lost_ = port_.losses();
   return {};
 }
 
@@ -271,7 +272,7 @@ fastudp_dpdk_start to_start(const fastudp_dpdk_info& device, const link_info& in
   out.mtu = info.mtu;
   out.has_own_mac = std::memcmp(info.mac.bytes.data(), device.mac, sizeof device.mac) != 0;
   out.may_change_mac = !is_shared_with_kernel(device);
-  out.verify_checksums = device.interface == 0;  // with the kernel's interfaces a driver would do it by software
+  out.verify_checksums = !is_shared_with_kernel(device);  // else a driver would do it by software
   std::memcpy(out.mac, info.mac.bytes.data(), sizeof out.mac);
   return out;
 }

@@ -58,10 +58,12 @@ status port::start(const fastudp_dpdk_start& with, reason& why) {
   return started == 0 ? status{} : why.fail(-started, "dpdk: %s", said);
 }
 
+bool port::is_ours() const { return ::getpid() == opened_by_; }
+
 status port::close() {
   void* state = std::exchange(state_, nullptr);
   if (state == nullptr) return {};
-  if (::getpid() != opened_by_) return error{EBUSY};
+  if (!is_ours()) return error{EBUSY};
   return table_->close(state) == 0 ? status{} : error{EBUSY};
 }
 

@@ -22,6 +22,8 @@ class port {
   ~port() { (void)close(); }
 
   const fastudp_dpdk_info& info() const { return info_; }
+  // Not so in a child.
+  bool is_ours() const;
   status start(const fastudp_dpdk_start& with, reason& why);
   // EBUSY: others still have frames of the pool, which then has to stay.
   status close();
