@@ -2,6 +2,7 @@
 #include "eal.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <rte_eal.h>
@@ -154,6 +155,21 @@ static void choose_devices(struct options* o, const char* device) {
 
 /* ---- Starting it */
 
+/* Drivers bring libraries along that write to stderr, of which the program knows nothing. */
+static void silence(const char* library, const char* setter, int was_there) {
+  void* handle = dlopen(library, RTLD_NOW | RTLD_NOLOAD);
+  if (!handle) return;
+  void* (*set_print)(void*) = (void* (*)(void*))dlsym(handle, setter);
+  if (set_print && !was_there) set_print(NULL);
+  dlclose(handle);
+}
+
+static int is_loaded(const char* library) {
+  void* handle = dlopen(library, RTLD_NOW | RTLD_NOLOAD);
+  if (handle) dlclose(handle);
+  return handle != NULL;
+}
+
 /* What DPDK does to the process and the calling thread, besides what it is started for. */
 struct surroundings {
   cpu_set_t cpus;
@@ -216,7 +232,10 @@ int eal_start(const char* device, const char* options, char* why, size_t why_siz
     return snprintf(why, why_size, "DPDK was started before this process was forked, and can't be used in it"), -EPERM;
   }
   if (be_quiet() != 0) return snprintf(why, why_size, "no memory for DPDK's log"), -ENOMEM;
+  const int has_bpf = is_loaded("libbpf.so.1"), has_xdp = is_loaded("libxdp.so.1");
   const int outcome = initialise(device, options);
+  silence("libbpf.so.1", "libbpf_set_print", has_bpf);
+  silence("libxdp.so.1", "libxdp_set_print", has_xdp);
   started_by = getpid();
   snprintf(started_with, sizeof started_with, "%s", options ? options : "");
   eal_is = outcome == 0 ? STARTED : FAILED;

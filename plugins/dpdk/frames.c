@@ -2,6 +2,7 @@
 #include "frames.h"
 
 #include <errno.h>
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_mempool.h>
 #include <stdio.h>
@@ -75,6 +76,12 @@ static int fill(struct frames* f, uint32_t size) {
   return 0;
 }
 
+/* Where devices don't see physical pages, frames stand as close as they can: in small pages it would be one to a page, and
+ * the driver net_af_xdp thinks that all memory is as long as its frames together. */
+static unsigned layout(void) {
+  return rte_eal_iova_mode() == RTE_IOVA_VA || !rte_eal_has_hugepages() ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0;
+}
+
 int frames_create(struct frames* out, const struct fastudp_dpdk_pool* pool, uint32_t count, uint32_t size) {
   static unsigned made; /* a name isn't free while others have frames */
   char name[RTE_MEMPOOL_NAMESIZE];
@@ -82,7 +89,7 @@ int frames_create(struct frames* out, const struct fastudp_dpdk_pool* pool, uint
   const unsigned element = (unsigned)sizeof(struct rte_mbuf) + FASTUDP_DPDK_PACKET + size;
   *out = (struct frames){.pool = *pool, .count = count};
   out->mempool =
-      rte_mempool_create_empty(name, count, element, 0, sizeof(struct rte_pktmbuf_pool_private), SOCKET_ID_ANY, 0);
+      rte_mempool_create_empty(name, count, element, 0, sizeof(struct rte_pktmbuf_pool_private), SOCKET_ID_ANY, layout());
   if (!out->mempool) return -rte_errno;
   const int filled = fill(out, size);
   if (filled == 0) return 0;

@@ -11,7 +11,7 @@ import sys
 import fastudp
 import private_network
 import pytest
-from namespaces import PATIENCE, until
+from namespaces import PATIENCE, Namespace, until
 from own_address import DPDK
 
 BUILD = DPDK.parent.parent
@@ -139,6 +139,53 @@ def test_unmodified_programs_reach_each_other_by_shared_memory(namespace, tmp_pa
         stats = json.loads((tmp_path / f"{name}.json").read_text())
         for way in ("rx", "tx"):
             assert stats[way]["fast"] >= COUNT and stats[way]["kernel"] == 0, stats
+
+
+@contextlib.contextmanager
+def cable_to_kernel():
+    """near is here, far with the kernel's address in the namespace that this gives."""
+    with contextlib.closing(Namespace()) as peer:
+        private_network.ip(f"link add near type veth peer name far netns {peer.pid}", "link set near up")
+        peer.run("ip", "address", "add", f"{CLIENT}/24", "dev", "far")
+        peer.run("ip", "link", "set", "far", "up")
+        try:
+            yield peer
+        finally:
+            private_network.ip("link delete near")
+
+
+@pytest.mark.parametrize("driver", ["net_af_packet", "net_af_xdp", "net_pcap"])
+def test_a_kernel_over_a_cable_is_answered(namespace, driver):
+    ask = f"import socket as s; c = s.socket(s.AF_INET, s.SOCK_DGRAM); c.settimeout(20); c.sendto(b'hello', ('{SERVER}', 7)); print(c.recv(9))"
+    with cable_to_kernel() as peer, fastudp.Stack(f"dpdk:{driver}8,iface=near?address={SERVER}/24&announce=off") as stack:
+        opened = stack.socket()
+        opened.bind((SERVER, 7))
+        opened.fileno()  # from now on a thread answers
+        until(lambda: subprocess.run(peer.command("ping", "-c1", "-W1", SERVER), capture_output=True).returncode == 0, "an answer")
+        # The checksum is what veth leaves to hardware that isn't there.
+        with subprocess.Popen(peer.command("/usr/bin/python3", "-c", ask), stdout=subprocess.PIPE, text=True) as client:
+            assert opened.wait(timeout=20)
+            opened.sendto(*opened.recvfrom(100)[:2])
+            assert client.communicate()[0] == "b'hello'\n"
+        opened.close()
+
+
+def test_virtio_is_answered_by_vhost(namespace, tmp_path):
+    path = tmp_path / "vhost"
+    with (fastudp.Stack(f"dpdk:net_vhost0,iface={path}?address={SERVER}/24&announce=off") as ours,
+          fastudp.Stack(f"dpdk:net_virtio_user0,path={path}?address={CLIENT}/24&announce=off") as theirs):
+        server, client = ours.socket(), theirs.socket()
+        server.bind((SERVER, 7))
+        client.bind((CLIENT, 7))
+        server.fileno(), client.fileno()
+
+        def arrives():
+            client.sendto(b"hello", (SERVER, 7))
+            return server.wait(timeout=1)
+
+        until(arrives, "a datagram")
+        assert server.recvfrom(9)[0] == b"hello"
+        server.close(), client.close()
 
 
 def test_a_child_is_refused_what_is_its_parents(namespace):
