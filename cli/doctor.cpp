@@ -44,8 +44,8 @@ void tell_rights(advice& todo) {
     right which;
     const char *name, *use;
   };
-  constexpr row rows[] = {{right::net_raw, "CAP_NET_RAW", "opens packet: links"},
-                          {right::net_admin, "CAP_NET_ADMIN", "steers at tc, makes tap: interfaces"},
+  constexpr row rows[] = {{right::net_raw, "CAP_NET_RAW", "opens packet: and xdp: links"},
+                          {right::net_admin, "CAP_NET_ADMIN", "steers at tc and XDP, makes tap: interfaces"},
                           {right::bpf, "CAP_BPF", "loads the programs that steer"}};
   std::printf("\nRights\n");
   bool all = true;
@@ -65,10 +65,20 @@ void tell_rights(advice& todo) {
       "    --ambient-caps', AmbientCapabilities= of systemd). Not by setcap: such programs ignore LD_PRELOAD.");
 }
 
+// What the plugin could be given besides virtual devices.
+std::string dpdk_ports() {
+  std::string out;
+  for (const std::string& each : devices_for_dpdk()) out += each + ", ";
+  return out + (out.empty() ? "" : "and ") + "virtual devices such as net_memif0,role=client";
+}
+
 void tell_machine(advice& todo) {
-  const std::string no_plugin = why_no_plugin(), no_tcx = why_no_tcx(), no_tun = why_no_tun();
+  const std::string no_plugin = why_no_plugin("fastudp-bpf.so"), no_dpdk = why_no_plugin("fastudp-dpdk.so"),
+                    no_tcx = why_no_tcx(), no_tun = why_no_tun();
   std::printf("\nThis machine\n");
   tell("fastudp-bpf.so", no_plugin.empty() ? "found, and loads" : no_plugin, "");
+  tell("fastudp-dpdk.so", no_dpdk.empty() ? "found, and loads" : no_dpdk,
+       no_dpdk.empty() ? "dpdk: links, to " + dpdk_ports() : "no dpdk: links");
   tell("TCX", yes_or(no_tcx), no_tcx.empty() ? "what is ours is taken at tc, before the kernel has worked on it" : "");
   tell("/dev/net/tun", yes_or(no_tun), no_tun.empty() ? "tap: links can be made" : "no tap: links");
   if (!no_plugin.empty()) todo.give("Install fastudp-bpf.so beside the library, and libbpf (on Debian: libbpf1).");
@@ -105,6 +115,8 @@ void tell_interface(const std::string& name, advice& todo) {
     return tell("", "datagrams within this machine are the kernel's; loop: is for those of one process", "");
   if (!facts.is_ethernet) return tell("", "auto:" + name + " takes the kernel's sockets", "packet: needs Ethernet");
   tell_choice(name, todo);
+  const std::string by_xdp = "xdp:" + name;
+  tell(by_xdp.c_str(), with_reason(try_link({.uri = by_xdp})), "");
   if (!facts.is_up) todo.give("Bring it up: ip link set " + name + " up");
 }
 

@@ -12,7 +12,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <system_error>
 
 #include <fastudp.h>
 
@@ -63,6 +65,18 @@ interface_facts look_at(const std::string& interface) {
   return out;
 }
 
+std::vector<std::string> devices_for_dpdk() {
+  std::vector<std::string> out;
+  for (const char* driver : {"vfio-pci", "uio_pci_generic", "igb_uio"}) {
+    std::error_code none;
+    for (const auto& each : std::filesystem::directory_iterator(std::string("/sys/bus/pci/drivers/") + driver, none)) {
+      const std::string name = each.path().filename();
+      if (name.find(':') != name.npos) out.push_back(name);
+    }
+  }
+  return out;
+}
+
 bool has(right which) {
   return (std::stoull(status_of("CapEff"), nullptr, 16) >> static_cast<unsigned>(which) & 1) != 0;
 }
@@ -85,10 +99,10 @@ std::string why_no_tun() {
 }
 
 // As the library looks for it.
-std::string why_no_plugin() {
+std::string why_no_plugin(const std::string& file) {
   const std::string folder = folder_of_library();
-  std::string path = folder + "fastudp-bpf.so";
-  if (::access(path.c_str(), F_OK) != 0) path = folder + "fastudp/fastudp-bpf.so";
+  std::string path = folder + file;
+  if (::access(path.c_str(), F_OK) != 0) path = folder + "fastudp/" + file;
   if (::access(path.c_str(), F_OK) != 0) return "not installed beside libfastudp.so, in " + folder;
   void* opened = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (opened == nullptr) return ::dlerror();

@@ -22,9 +22,12 @@ bool has(right which);
 bool is_in_user_namespace();
 bool is_under_seccomp();
 
+// PCI addresses of devices that a driver for user space has.
+std::vector<std::string> devices_for_dpdk();
+
 // Empty when it is so, or why not.
 std::string why_no_tun();
-std::string why_no_plugin();
+std::string why_no_plugin(const std::string& file);
 std::string why_no_tcx();
 
 }  // namespace cli

@@ -186,14 +186,14 @@ FASTUDP_API int fastudp_stats_read(const char* file, fastudp_stack_stats* stats,
 
 /* Opens a stack on the link that `uri` names, as scheme:device?key=value&key=value.
  *
- * Links: packet:IFNAME (an interface that the kernel keeps), tap:IFNAME (a TAP interface), mem:NAME (a hub in this
- * process; all that name it share it), host: (the kernel's sockets), loop: (within this process), auto:[IFNAME] (the
- * best). Keys for every link: address=A/LEN (ours, IPv4 or IPv6, or a list with commas; may be left out on mem: and
- * added later; the entry "auto" takes IPv6 addresses, routes, MTU and hop limit from router advertisements, RFC 4862,
- * and until one has come there is no way to other networks), gateway=A, mac=M, mtu=N, spin=USEC, announce=off (do not
- * probe and announce the address), vlan=VID, vlan_mode= and vlan_native= (with an address of ours), capture=FILE
- * (pcapng), and a bad network on what we transmit: loss=, duplicate=, reorder=, corrupt= (percent), delay=
- * (microseconds), seed=. The README lists what each link adds.
+ * Links: packet:IFNAME and xdp:IFNAME (an interface that the kernel keeps), tap:IFNAME (a TAP interface), dpdk:PORT (a
+ * port of DPDK's), mem:NAME (a hub in this process; all that name it share it), host: (the kernel's sockets), loop:
+ * (within this process), auto:[IFNAME] (the best). Keys for every link: address=A/LEN (ours, IPv4 or IPv6, or a list
+ * with commas; may be left out on mem: and added later; the entry "auto" takes IPv6 addresses, routes, MTU and hop
+ * limit from router advertisements, RFC 4862, and until one has come there is no way to other networks), gateway=A,
+ * mac=M, mtu=N, spin=USEC, announce=off (do not probe and announce the address), vlan=VID, vlan_mode= and vlan_native=
+ * (with an address of ours), capture=FILE (pcapng), and a bad network on what we transmit: loss=, duplicate=, reorder=,
+ * corrupt= (percent), delay= (microseconds), seed=. The README lists what each link adds.
  *
  * `config` may be null. On failure one line that says what is wrong and what to do about it is stored in `why`
  * (`why_size` bytes; may be null and 0). On success *stack belongs to the caller until fastudp_stack_close. -EINVAL:

@@ -14,8 +14,8 @@ result<shared_memory> shared_memory::map(std::size_t bytes) {
   return out;
 }
 
-result<shared_memory> shared_memory::map_file(int file, std::size_t bytes) {
-  void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+result<shared_memory> shared_memory::map_file(int file, std::size_t bytes, std::uint64_t offset) {
+  void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, static_cast<off_t>(offset));
   if (at == MAP_FAILED) return error{errno};
   shared_memory out;
   out.data_ = static_cast<std::byte*>(at);

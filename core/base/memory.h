@@ -16,8 +16,8 @@ class shared_memory {
  public:
   shared_memory() = default;
   static result<shared_memory> map(std::size_t bytes);
-  // The first `bytes` of a file.
-  static result<shared_memory> map_file(int file, std::size_t bytes);
+  // So many bytes of a file, from `offset` on.
+  static result<shared_memory> map_file(int file, std::size_t bytes, std::uint64_t offset = 0);
   shared_memory(shared_memory&& other) noexcept { swap(other); }
   shared_memory& operator=(shared_memory&& other) noexcept {
     swap(other);

@@ -88,11 +88,15 @@ result<std::unique_ptr<engine>> engine::open(std::string_view text, engine_setti
 
 // The link on a line of its own, then what is to be said of it.
 void engine::write_explanation(const engine_settings& settings) {
-  const char* how = !link_->info().shared ? ""
-                    : is_steered()        ? "what is claimed is taken at tc, before the kernel sees it"
+  const char* how = *link_->info().way != '\0' ? link_->info().way
+                    : !link_->info().shared    ? ""
+                    : is_steered()             ? "what is claimed is taken at tc, before the kernel sees it"
                                    : "filters keep what is ours from the kernel's sockets, which costs it the work";
-  std::snprintf(explanation_, sizeof explanation_, "%s\n%s%s%s%s", link_name(), how, *how != '\0' ? "\n" : "",
-                settings.why_not_faster, link_->info().shared && !is_steered() ? without_bpf_.c_str() : "");
+  const char* slower = link_->info().shared && !is_steered() ? without_bpf_.c_str() : "";
+  const auto end_of = [](const char* line, const char* next) { return *line != '\0' && *next != '\0' ? "\n" : ""; };
+  const char* faster = settings.why_not_faster;
+  std::snprintf(explanation_, sizeof explanation_, "%s\n%s%s%s%s%s", link_name(), how, end_of(how, faster), faster,
+                end_of(how, slower), slower);
 }
 
 status engine::open_parts(uri& where, const engine_settings& settings, reason& why) {
@@ -104,7 +108,7 @@ status engine::open_parts(uri& where, const engine_settings& settings, reason& w
   watched_ = descriptor(::epoll_create1(EPOLL_CLOEXEC));
   if (!watched_) return why.fail(errno, "epoll: %m");
   room_.also_watch(watched_.number());
-  if (where.scheme() == "packet" && !where.has("address")) load_steering();
+  if (where.scheme() == "xdp" || (where.scheme() == "packet" && !where.has("address"))) load_steering();
   auto device = open_link(where, {.count = count(), .claims = steering_.get(), .why_not_steered = &without_bpf_}, why);
   if (!device) return device.failure();
   link_ = std::move(*device);
@@ -149,7 +153,7 @@ status engine::configure(uri& where, reason& why) {
   const auto addresses = where.take("address");
   const auto gateways = where.take("gateway");
   if (auto known = where.expect_all_taken(why); !known) return known;
-  if (!addresses && where.scheme() == "tap") {
+  if (!addresses && (where.scheme() == "tap" || where.scheme() == "dpdk")) {
     return why.fail(EINVAL, "%.*s: needs an address of its own: add ?address=A.B.C.D/LEN", width(where.scheme()),
                     where.scheme().data());
   }

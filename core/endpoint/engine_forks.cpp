@@ -98,7 +98,7 @@ void engine::become_somebody(turn& t) {
 
 void engine::become_heir_or_relative() {
   acquire_as_another();
-  const bool is_heir = owner_.take_over();
+  const bool is_heir = !link_->info().stays_with_process && owner_.take_over();
   if (is_heir) become_owner();
   lock_.give_up();
   if (!is_heir && !become_relative()) become_guest();

@@ -43,11 +43,14 @@ struct link_info {
   mac_address mac;
   std::uint32_t mtu = 1500;  // largest IP datagram in one frame
   std::uint32_t queues = 1;
-  int interface = 0;    // the host's number of the device; 0: the host has none
-  bool shared = false;  // the host's kernel owns the addresses: what nobody has claimed stays the kernel's
+  const char* way = "";  // how frames are come by, for people, where there are several ways; lives as long as the link
+  int interface = 0;     // the host's number of the device; 0: the host has none
+  bool shared = false;   // the host's kernel owns the addresses: what nobody has claimed stays the kernel's
   // Of a shared link: claims (link/steering.h) decide what comes in here, and the kernel doesn't get it. Otherwise all
   // UDP comes in, the kernel gets it too, and whoever takes a datagram filters it out of the kernel's sockets.
   bool steered = false;
+  // Of a device with memory and threads of this process alone: no child may take it over.
+  bool stays_with_process = false;
 
   // Whether this is a frame: a whole Ethernet header, its tags if any, and no more than the MTU behind them.
   bool carries(std::span<const std::byte> frame) const {

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <new>
 
+#include "link/open_plugin.h"
 #include "link/plugin.h"
 
 namespace fastudp {
@@ -36,6 +36,22 @@ class plugin_steering final : public steering {
   status attach(int interface, reason& why) override {
     char text[200] = {};
     const int done = table_.attach(state_, interface, text, sizeof text);
+    return done == 0 ? status{} : why.fail(-done, "%s", text);
+  }
+  status open_redirect(const redirection& how, reason& why) override {
+    char text[200] = {};
+    fastudp_bpf_redirect wanted{.interface = how.interface,
+                                .longest = how.longest,
+                                .mac = {},
+                                .takes_all = how.takes_all ? std::uint8_t{1} : std::uint8_t{0}};
+    std::memcpy(wanted.mac, how.mac.bytes.data(), sizeof wanted.mac);
+    const int done = table_.open_redirect(state_, &wanted, text, sizeof text);
+    return done == 0 ? status{} : why.fail(-done, "%s", text);
+  }
+  status redirect_to(unsigned queue, int socket) override { return outcome(table_.redirect_to(state_, queue, socket)); }
+  status attach_redirect(int interface, bool native, reason& why) override {
+    char text[200] = {};
+    const int done = table_.attach_redirect(state_, interface, native, text, sizeof text);
     return done == 0 ? status{} : why.fail(-done, "%s", text);
   }
   result<descriptor> tap_filter(unsigned member) const override {
@@ -67,21 +83,6 @@ class plugin_steering final : public steering {
   void* state_;
 };
 
-// Beside the library that this code is in, or in the folder of its plugins.
-void* open_library(const char* path) {
-  if (path != nullptr) return ::dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  Dl_info self;
-  if (::dladdr(reinterpret_cast<const void*>(&open_library), &self) == 0 || self.dli_fname == nullptr) return nullptr;
-  const char* slash = std::strrchr(self.dli_fname, '/');
-  const int folder = slash != nullptr ? static_cast<int>(slash - self.dli_fname) + 1 : 0;
-  for (const char* place : {"", "fastudp/"}) {
-    char name[512];
-    std::snprintf(name, sizeof name, "%.*s%sfastudp-bpf.so", folder, self.dli_fname, place);
-    if (void* opened = ::dlopen(name, RTLD_NOW | RTLD_LOCAL)) return opened;
-  }
-  return nullptr;
-}
-
 result<std::unique_ptr<steering>> start(void* library, reason& why) {
   const auto* table = static_cast<const fastudp_bpf_table*>(::dlsym(library, FASTUDP_BPF_TABLE));
   if (table == nullptr || table->size != sizeof *table || std::strcmp(table->build_id, FASTUDP_BUILD_ID) != 0) {
@@ -99,7 +100,7 @@ result<std::unique_ptr<steering>> start(void* library, reason& why) {
 }  // namespace
 
 result<std::unique_ptr<steering>> steering::load(reason& why, const char* path) {
-  void* library = open_library(path);
+  void* library = path != nullptr ? ::dlopen(path, RTLD_NOW | RTLD_LOCAL) : open_plugin("fastudp-bpf.so");
   if (library == nullptr) return why.fail(ENOENT, "fastudp-bpf.so isn't there or misses libbpf: install both");
   auto out = start(library, why);
   if (!out) ::dlclose(library);

@@ -10,7 +10,8 @@
 //   Who takes a datagram is decided once, at the taps, and what none of them has taken is the kernel's: so claims may
 //   change at any time, and nothing is lost or comes twice.
 // - Everything is held by descriptors: when the last process that has them ends, however it ends, nothing is left.
-// - Needed privileges are used by load, attach and tap_filter; claiming and counting work after they were dropped.
+// - Needed privileges are used by load, attach, tap_filter and the redirection to AF_XDP; claiming and counting work
+// after they were dropped.
 // - Processes that fork share all of it. One at a time of them changes claims or watches.
 
 #include <atomic>
@@ -32,6 +33,14 @@ struct claim {
   friend bool operator==(const claim&, const claim&) = default;
 };
 
+// Which frames of an interface go to AF_XDP sockets.
+struct redirection {
+  int interface = 0;
+  mac_address mac;            // that they come to
+  std::uint32_t longest = 0;  // of them
+  bool takes_all = false;     // and not what is claimed alone
+};
+
 class steering {
  public:
   // Finds the plugin beside this library, or at `path`, and loads its programs. ENOENT: not installed; EPERM: BPF may
@@ -45,6 +54,17 @@ class steering {
   // A program for SO_ATTACH_BPF on a packet socket: lets datagrams through that are the member's (0 to 14) by a claim,
   // and ICMP errors that came for this host. EPERM.
   virtual result<descriptor> tap_filter(unsigned member) const = 0;
+  // A member that never has a claim: its tap lets ICMP errors through alone.
+  static constexpr unsigned no_member = most_members;
+
+  // ---- Instead of attach and taps: a program at XDP, which takes what is claimed of all members to AF_XDP sockets.
+
+  // Loads it. EBUSY: another program is on the interface.
+  virtual status open_redirect(const redirection& how, reason& why) = 0;
+  // A socket that is closed is forgotten.
+  virtual status redirect_to(unsigned queue, int socket) = 0;
+  // From now on. Native: in the driver. EBUSY as before; else what the driver says.
+  virtual status attach_redirect(int interface, bool native, reason& why) = 0;
 
   // EEXIST: the member has a share in it already; ENOSPC: too many.
   virtual status add(const claim& flow, unsigned member) = 0;

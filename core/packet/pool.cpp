@@ -19,6 +19,22 @@ result<std::unique_ptr<pool>> pool::create(std::uint32_t count, std::uint32_t fr
   return out;
 }
 
+result<std::unique_ptr<pool>> pool::create_for_adoption(std::uint32_t frame_size) {
+  std::unique_ptr<pool> out(new (std::nothrow) pool);
+  if (!out) return error{ENOMEM};
+  out->frame_size_ = frame_size;
+  return out;
+}
+
+void pool::adopt(packet* p, std::byte* frame) {
+  *p = packet{};
+  p->frame = frame;
+  p->capacity = frame_size_;
+  p->home = this;
+  fresh_ = ++count_;
+  release(p);
+}
+
 packet* pool::take() {
   if (free_ == nullptr && fresh_ == count_) reclaim();
   packet* p = free_;

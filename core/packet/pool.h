@@ -19,6 +19,9 @@ class pool {
  public:
   // `count` frames of `frame_size` bytes. Frames that were never taken cost address space only.
   static result<std::unique_ptr<pool>> create(std::uint32_t count, std::uint32_t frame_size);
+  // Without memory of its own: for frames of a device's, each of which is adopted once and stays until the pool goes.
+  static result<std::unique_ptr<pool>> create_for_adoption(std::uint32_t frame_size);
+  void adopt(packet* p, std::byte* frame);
 
   // An empty packet with default_headroom, or null when all are out. Owner only.
   packet* take();
@@ -36,6 +39,8 @@ class pool {
   std::uint32_t frame_size() const { return frame_size_; }
   std::uint32_t available() const { return available_; }  // without what other threads have handed back since
   std::byte* memory() const { return frames_.data(); }
+  // By its place in that memory; it was taken before.
+  packet& at(std::size_t number) const { return packets_[number]; }
 
  private:
   pool() = default;

@@ -22,3 +22,11 @@ struct claim_members {
 
 /* What stands in the program of a tap, as it is compiled, for the number of its member. */
 #define FASTUDP_MEMBER_PLACEHOLDER 0x6d656d6265722121
+
+/* What the program at XDP is told before it is loaded. */
+#define FASTUDP_MOST_QUEUES 256
+struct redirect_config {
+  __u32 longest; /* frame that a link's socket takes */
+  __u8 mac[6];
+  __u8 takes_all; /* that comes to this MAC address, whether it is claimed or not */
+};

@@ -15,49 +15,34 @@
 #include <unistd.h>
 
 #include "link/plugin.h"
-#include "maps.h"
+#include "state.h"
 
 #define ATTACH_TCX_INGRESS 46 /* BPF_TCX_INGRESS of Linux 6.6 */
 
 extern const char steer_object[], steer_object_end[];
-
-/* Which socket is counted in a place, and for how many. */
-struct place {
-  uint64_t cookie; /* 0: nobody's */
-  uint32_t users;
-};
-
-struct state {
-  int claims, taken, watched, steer, count, attached;
-  uint64_t* counts;     /* mapped */
-  struct place* places; /* shared with children of fork */
-  uint32_t next_place;
-  struct bpf_insn* tap; /* the program, with a placeholder for its member */
-  size_t tap_length;
-};
 
 static int quiet(enum libbpf_print_level level, const char* format, va_list arguments) {
   (void)level, (void)format, (void)arguments;
   return 0;
 }
 
-static int fail(int code, char* why, size_t why_size, const char* sentence) {
+int fail(int code, char* why, size_t why_size, const char* sentence) {
   snprintf(why, why_size, "%s (%s)", sentence, strerror(-code));
   return code;
 }
 
-static int explain_load(int code, char* why, size_t why_size) {
+int explain_load(int code, char* why, size_t why_size) {
   if (code == -EPERM || code == -EACCES) {
     return fail(-EPERM, why, why_size, "BPF programs may not be loaded: run as root, or with CAP_BPF and CAP_NET_ADMIN");
   }
   return fail(code, why, why_size, "this kernel doesn't take fastudp's BPF programs");
 }
 
-static int program_fd(struct bpf_object* object, const char* name) {
+int program_fd(struct bpf_object* object, const char* name) {
   return bpf_program__fd(bpf_object__find_program_by_name(object, name));
 }
 
-static int map_fd(struct bpf_object* object, const char* name) {
+int map_fd(struct bpf_object* object, const char* name) {
   return bpf_map__fd(bpf_object__find_map_by_name(object, name));
 }
 
@@ -66,7 +51,8 @@ static size_t places_size(void) { return FASTUDP_MOST_COUNTS * sizeof(struct pla
 
 static void close_state(void* state) {
   struct state* s = state;
-  const int held[] = {s->attached, s->claims, s->taken, s->watched, s->steer, s->count};
+  const int held[] = {s->attached, s->claims,  s->taken, s->watched, s->steer,
+                      s->count,    s->sockets, s->redirect};
   for (size_t i = 0; i < sizeof held / sizeof *held; ++i) {
     if (held[i] >= 0) close(held[i]);
   }
@@ -77,7 +63,7 @@ static void close_state(void* state) {
 }
 
 /* Programs expect the lowest free numbers for themselves, and give select() sets of 1024. */
-static int out_of_the_way(int fd) {
+int out_of_the_way(int fd) {
   const int moved = fcntl(fd, F_DUPFD_CLOEXEC, 768);
   return moved >= 0 ? moved : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
@@ -128,7 +114,7 @@ static int open_state(void** state, char* why, size_t why_size) {
   libbpf_set_print(quiet);
   struct state* s = calloc(1, sizeof *s);
   if (!s) return fail(-ENOMEM, why, why_size, "no memory for the BPF programs");
-  s->attached = s->claims = s->taken = s->watched = s->steer = s->count = -1;
+  s->attached = s->claims = s->taken = s->watched = s->steer = s->count = s->sockets = s->redirect = -1;
   void* shared = mmap(NULL, places_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) {
     free(s);
@@ -312,6 +298,9 @@ __attribute__((visibility("default"))) const struct fastudp_bpf_table fastudp_bp
     .add = add,
     .remove = remove_claim,
     .remove_member = remove_member,
+    .open_redirect = open_redirect,
+    .redirect_to = redirect_to,
+    .attach_redirect = attach_redirect,
     .watch = watch,
     .unwatch = unwatch,
 };

@@ -12,7 +12,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "maps.h"
+#include "claims.bpf.h"
 
 /* The verdicts at TCX, which linux/bpf.h has from 6.6 on. */
 #define TCX_NEXT -1
@@ -23,14 +23,6 @@
 #define ICMP_EXCEEDED 11
 #define ICMP_PARAMETER 12
 #define ICMPV6_INFORMATIONAL 128
-
-struct {
-  __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(max_entries, FASTUDP_MOST_CLAIMS);
-  __uint(map_flags, BPF_F_NO_PREALLOC);
-  __type(key, struct claim_key);
-  __type(value, struct claim_members);
-} claims SEC(".maps");
 
 /* The mark of the datagram that a tap has taken and tc hasn't seen yet; 0: none. All taps see a frame before tc does, on the
  * same processor, and no other frame of the interface comes in between. */
@@ -56,11 +48,6 @@ struct {
   __type(key, __u32);
   __type(value, __u64);
 } counts SEC(".maps");
-
-static __always_inline void map_ipv4(__u8* to, __be32 address) {
-  to[10] = to[11] = 0xff;
-  __builtin_memcpy(to + 12, &address, sizeof address);
-}
 
 /* Untagged, and for this host alone. */
 static __always_inline int is_for_host(struct __sk_buff* skb) { return skb->pkt_type == PACKET_HOST && !skb->vlan_present; }
@@ -101,15 +88,6 @@ static __always_inline int read_datagram(struct __sk_buff* skb, struct datagram*
   out->key.local_port = out->udp.dest;
   out->key.remote_port = out->udp.source;
   return 1;
-}
-
-/* Who has a claim on it: of any peer, or of this one. */
-static __always_inline struct claim_members* claim_on(struct datagram* d) {
-  struct claim_key any_peer = d->key;
-  __builtin_memset(any_peer.remote, 0, sizeof any_peer.remote);
-  any_peer.remote_port = 0;
-  struct claim_members* found = bpf_map_lookup_elem(&claims, &any_peer);
-  return found ? found : bpf_map_lookup_elem(&claims, &d->key);
 }
 
 static __always_inline __u64 mix(__u64 sum, __u64 word) { return ((sum ^ word) * 0x9e3779b97f4a7c15) ^ (sum >> 29); }
@@ -181,7 +159,7 @@ int tap(struct __sk_buff* skb) {
   const __u32 first = 0;
   struct datagram d = {};
   if (!read_datagram(skb, &d)) return is_icmp_error(skb) ? EVERYTHING : 0;
-  struct claim_members* claim = claim_on(&d);
+  struct claim_members* claim = claim_on(&d.key);
   if (!claim || member_for(&d, claim) != own_member()) return 0;
   __u64* mark = bpf_map_lookup_elem(&taken, &first);
   const __u64 this = mark_of(&d);

@@ -20,7 +20,8 @@ import private_network  # noqa: E402
 NEAR, FAR = "10.77.0.1", "10.77.0.2"
 # Under what the server and the client run.
 ENDS = {"kernel, kernel": (None, None), "packet, kernel": ("packet:near", None),
-        "packet, packet": ("packet:near", "packet:far")}
+        "packet, packet": ("packet:near", "packet:far"), "xdp, kernel": ("xdp:near", None),
+        "xdp generic, kernel": ("xdp:near?mode=generic", None), "xdp, xdp": ("xdp:near", "xdp:far")}
 _ports = itertools.count(7000)
 
 
@@ -82,7 +83,7 @@ def main():
     print("median of the ratios to the kernel's in the same round, from least to most")
     for name, values in seen.items():
         ratios = [v / k for v, k in zip(values, seen["kernel, kernel"])]
-        print(f"{name:<16} {statistics.median(values) / 1000:7.1f}   {statistics.median(ratios):5.2f} "
+        print(f"{name:<20} {statistics.median(values) / 1000:7.1f}   {statistics.median(ratios):5.2f} "
               f"({min(ratios):.2f}..{max(ratios):.2f})")
 
 

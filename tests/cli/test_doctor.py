@@ -24,6 +24,8 @@ def test_says_what_would_be_used_on_each_interface(cable):
         said = fastudp("doctor").stdout
         assert row(said, "near") == "up, MTU 1400, Ethernet"
         assert row(said, "auto:near").startswith("packet:near: ")
+        assert "xdp: is no faster than packet:" in row(said, "auto:near")
+        assert row(said, "xdp:near").startswith("xdp:near: AF_XDP (native, copied, ")
         assert row(said, "auto:").startswith("packet:near: ")  # the only one with a route
         assert row(said, "idle").startswith("down, MTU 1500") and "ip link set idle up" in said
         assert row(said, "tunnel").endswith("not Ethernet")

@@ -56,7 +56,7 @@ def completed(line):
 @pytest.mark.parametrize("line, offered", [
     ("fastudp ", ["run", "doctor", "--help", "--version"]), ("fastudp r", ["run"]),
     ("fastudp run --st", ["--strict", "--stats"]), ("fastudp run --link hos", ["host:"]),
-    ("fastudp run --link packet:l", ["lo"]), ("fastudp run --link packet:lo?ring=off --str", ["--strict"]),
+    ("fastudp run --link packet:l", ["lo"]), ("fastudp run --link xdp:l", ["lo"]), ("fastudp run --link packet:lo?ring=off --str", ["--strict"]),
     ("fastudp run -- basena", ["basename"]), ("fastudp run --strict basena", ["basename"]),
     ("fastudp run --address x", []), ("fastudp doctor l", ["lo"]),
     (f"fastudp run --stats {COMPLETION}"[:-1], [str(COMPLETION)]),

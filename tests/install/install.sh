@@ -14,6 +14,7 @@ for file in lib/libfastudp.so.0 lib/libfastudp.so include/fastudp.h lib/pkgconfi
   share/bash-completion/completions/fastudp share/doc/fastudp/systemd/fastudp.conf; do
   [ -e "$file" ] || { echo "missing: $file"; exit 1; }
 done
+! pkg-config --exists 'libdpdk >= 22.11' || [ -e lib/fastudp/fastudp-dpdk.so ] || { echo "missing: fastudp-dpdk.so"; exit 1; }
 headers=$(find include -type f)
 [ "$headers" = include/fastudp.h ] || { echo "installed headers: $headers"; exit 1; }
 ! grep -rlF "$stage" lib/cmake lib/pkgconfig include || { echo "the files above name the folder that they were built or installed in"; exit 1; }

@@ -1,26 +1,46 @@
 """Our stack with addresses of its own at the near end of a road: on an interface that the kernel keeps, or on a TAP interface
-at the router."""
+at the router; by links of ours, or by DPDK's drivers for the same."""
 
 import contextlib
+import itertools
+import os
+import pathlib
 import socket
 import subprocess
 
 import fastudp
+import pytest
 import road
 from namespaces import until
 
+DPDK = pathlib.Path(os.environ.get("FASTUDP_BUILD_DIR", "build/dev")) / "abi" / "fastudp-dpdk.so"
+_ports = itertools.count()
+
+
+def link(kind, device):
+    """The URI of a link to an interface: tap, packet, dpdk-tap or dpdk-packet."""
+    if not kind.startswith("dpdk-"):
+        return f"{kind}:{device}"
+    if not DPDK.exists():
+        pytest.skip("fastudp-dpdk.so isn't built: it needs libdpdk")
+    driver = {"dpdk-tap": "net_tap", "dpdk-packet": "net_af_packet"}[kind]
+    return f"dpdk:{driver}{next(_ports)},iface={device}"
+
 
 class Host:
-    def __init__(self, way, kind):
-        self.way = way
+    def __init__(self, way, of_kind):
+        self.way, self.kind = way, of_kind
+        if of_kind == "dpdk-tap":
+            way.change_tap("multi_queue pi")
+        kind = of_kind.removeprefix("dpdk-")
         self.device, self.own, self.own6, gateways = {
-            "packet": ("near", road.OWN, road.OWN6, (road.GATEWAY, road.GATEWAY6)),
+            **dict.fromkeys(("packet", "xdp"), ("near", road.OWN, road.OWN6, (road.GATEWAY, road.GATEWAY6))),
             "tap": ("fast0", road.TAP_OWN, road.TAP_OWN6, (road.TAP_GATEWAY, road.TAP_GATEWAY6)),
         }[kind]
         self.gateway, self.gateway6 = gateways
-        self.side = "gate" if kind == "packet" else "fast0"  # the router's interface towards us
-        with contextlib.nullcontext() if kind == "packet" else way.router.entered():
-            self.stack = fastudp.Stack(f"{kind}:{self.device}?address={self.own}/24,{self.own6}/64&announce=off&"
+        self.side = "fast0" if kind == "tap" else "gate"  # the router's interface towards us
+        with way.router.entered() if kind == "tap" else contextlib.nullcontext():
+            self.stack = fastudp.Stack(f"{link(of_kind, self.device)}?address={self.own}/24,{self.own6}/64&announce=off&"
                                        f"gateway={self.gateway},{self.gateway6}")
         self.stack.socket().fileno()  # from now on a thread answers
         # The kernel drops what it sends to a TAP interface that has just been opened.
@@ -29,6 +49,8 @@ class Host:
 
     def close(self):
         self.stack.close()
+        if self.kind == "dpdk-tap":
+            self.way.change_tap()
 
     def link_local(self):
         mac = bytes(int(part, 16) for part in self.stack.info().mac.split(":"))

@@ -44,6 +44,7 @@ def test_wrong_uri_says_what_is_wrong(make_cable, uri, number, word):
     assert code == number and word in why and is_one_useful_line(why), why
 
 
+@pytest.mark.parametrize("make_cable", ["tap"], indirect=True)
 def test_interface_that_is_in_use_is_ebusy(cable):
     code, why = refused(f"tap:{cable.device}?address=10.0.0.1/24")
     assert code == errno.EBUSY and cable.device in why and is_one_useful_line(why)

@@ -1,5 +1,5 @@
 """Addresses and routes from radvd, Linux's router advertisement daemon: on a TAP interface whose other end is the kernel's,
-and by packet: on one end of a veth cable."""
+and by packet: or xdp: on one end of a veth cable."""
 
 import contextlib
 import errno
@@ -84,17 +84,21 @@ def over_tap(folder):
 
 
 @contextlib.contextmanager
-def over_packet(folder):
+def over_packet(folder, scheme="packet"):
     private_network.ip("link add outer type veth peer name inner", "link set outer up", "link set inner up")
     private_network.sysctl("net/ipv6/conf/outer/disable_ipv6", 1)
     try:
-        with contextlib.closing(Router("packet:outer?address=auto", "inner", folder)) as router:
+        with contextlib.closing(Router(f"{scheme}:outer?address=auto", "inner", folder)) as router:
             yield router
     finally:
         private_network.ip("link delete outer")
 
 
-@pytest.fixture(params=[over_tap, over_packet], ids=["tap", "packet"])
+def over_xdp(folder):
+    return over_packet(folder, "xdp")
+
+
+@pytest.fixture(params=[over_tap, over_packet, over_xdp], ids=["tap", "packet", "xdp"])
 def router(request, tmp_path):
     private_network.enter()
     if not shutil.which("radvd"):

@@ -7,7 +7,8 @@ import sys
 
 from common import files, finish
 
-CONTRACT = ("link/link.h", "link/uri.h", "link/own_mac.h", "link/steering.h", "link/virtio_header.h")
+CONTRACT = ("link/link.h", "link/uri.h", "link/own_mac.h", "link/steering.h", "link/virtio_header.h",
+            "link/open_plugin.h")
 
 # Folder, longest match first -> what it may include by a path rooted at core/. A row ending in '/' allows a folder.
 CORE = {
@@ -19,16 +20,19 @@ CORE = {
     "core/link/registry.h": ("base/", "packet/", *CONTRACT),
     "core/link/wrap/": ("base/", "packet/", *CONTRACT, "link/wrap/"),
     "core/link/mem/": ("base/", "packet/", *CONTRACT, "link/mem/"),
+    "core/link/dpdk/": ("base/", "packet/", *CONTRACT, "link/dpdk/"),
     "core/link/tap/": ("base/", "packet/", *CONTRACT, "link/tap/"),
     "core/link/none/": ("base/", "packet/", *CONTRACT, "link/none/"),
     "core/link/packet/": ("base/", "packet/", *CONTRACT, "link/packet/"),
-    "core/link/steering.cpp": ("base/", "link/steering.h", "link/plugin.h"),
+    "core/link/xdp/": ("base/", "packet/", *CONTRACT, "link/xdp/", "link/packet/"),  # a packet socket hears the rest
+    "core/link/steering.cpp": ("base/", "link/steering.h", "link/open_plugin.h", "link/plugin.h"),
     "core/link/": ("base/", "packet/", *CONTRACT),
     "core/stack/": ("base/", "wire/", "packet/", "link/link.h", "stack/"),
     "core/socket/": ("base/", "wire/", "packet/", "link/link.h", "stack/", "socket/"),
     "core/endpoint/": ("base/", "packet/", "stack/", "socket/", "host/", *CONTRACT, "link/registry.h", "endpoint/"),
     "abi/": ("base/", "endpoint/", "abi/", "fastudp.h"),
-    "plugins/bpf/": ("link/plugin.h", "maps.h"),
+    "plugins/bpf/": ("link/plugin.h", "maps.h", "claims.bpf.h", "state.h"),
+    "plugins/dpdk/": ("link/dpdk/plugin.h", "eal.h", "frames.h"),
 }
 
 # These see the public header alone, and their own files.

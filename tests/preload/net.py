@@ -28,8 +28,15 @@ LINKS = {
     "packet-plain": ("packet:near?ring=off", HOST),
     "packet-blocks": ("packet:near?ring=v3", HOST),
     "packet-own": (f"packet:near?address={OWN}/24", OWN),
+    "xdp": ("xdp:near", HOST),
+    "xdp-generic": ("xdp:near?mode=generic", HOST),
+    "xdp-own": (f"xdp:near?address={OWN}/24", OWN),
     "tap": (f"tap:fast0?address={TAP_OWN}/24", TAP_OWN),
 }
+if (BUILD / "abi" / "fastudp-dpdk.so").exists():
+    LINKS["dpdk"] = (f"dpdk:net_tap0,iface=fast0?address={TAP_OWN}/24", TAP_OWN)
+# With these the peer is this host's kernel, at the other end of the program's interface.
+TAPS = [link for link in ("tap", "dpdk") if link in LINKS]
 
 
 BLOCKING_ECHO = """
@@ -122,7 +129,7 @@ class Under:
         self.uri, self.address = LINKS[link]
         self.stats_file = net.folder / f"stats-{time.monotonic_ns()}.json"
         self.options = ["--strict"] if strict else []  # of fastudp run
-        self.peer_address = TAP_KERNEL if link == "tap" else PEER
+        self.peer_address = TAP_KERNEL if link in TAPS else PEER
 
     def command(self, *command):
         if self.uri is None:
@@ -134,11 +141,11 @@ class Under:
 
     def peers(self, *command):
         """The command as the peer runs it: of a TAP interface the kernel's end is here."""
-        return list(command) if self.name == "tap" else self.net.peer.command(*command)
+        return list(command) if self.name in TAPS else self.net.peer.command(*command)
 
     def ready(self):
         """With a TAP interface there is no peer before the program has made it."""
-        if self.name == "tap":
+        if self.name in TAPS:
             until(lambda: subprocess.run(["ip", "link", "show", "fast0"], capture_output=True).returncode == 0, "fast0")
             subprocess.run(["ip", "address", "add", f"{TAP_KERNEL}/24", "dev", "fast0"], capture_output=True)
 

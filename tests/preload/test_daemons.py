@@ -7,6 +7,7 @@ import daemons_services as services
 import daemons_tools as tools
 import pytest
 from daemons import IS_LONG, Client, Daemon, call, compare, expect, has_run, serve
+from net import TAPS
 
 PROGRAMS = {
     "dnsmasq": [dns.Dnsmasq], "unbound": [dns.Unbound], "nsd": [dns.Nsd, dns.NsdWithTwoServers],
@@ -23,7 +24,7 @@ SERVERS = [kind for kinds in PROGRAMS.values() for kind in kinds if issubclass(k
 CLIENTS = [kind for kinds in PROGRAMS.values() for kind in kinds if issubclass(kind, Client)]
 # What speaks UDP alone, and from one process, works at an address of our own; dnsmasq wants to know each of its interfaces.
 AT_OWN_ADDRESS = [dns.Unbound, tools.SocatListens, services.Snmpd, runtimes.NodeServes, runtimes.Asyncio]
-OTHER_LINKS = ["packet-filter", "packet-plain", "packet-blocks"]
+OTHER_LINKS = ["packet-filter", "packet-plain", "packet-blocks", "xdp"]
 
 
 def name(kind):
@@ -52,7 +53,7 @@ def test_asks(net, kind):
     has_run(kind)
 
 
-@pytest.mark.parametrize("link", ["packet-own", "tap"])
+@pytest.mark.parametrize("link", ["packet-own", *TAPS])
 @pytest.mark.parametrize("kind", AT_OWN_ADDRESS if IS_LONG else AT_OWN_ADDRESS[:2], ids=name)
 def test_serves_at_an_address_of_our_own(net, kind, link):
     check_server(kind, net, link)

@@ -10,7 +10,7 @@ from net import HOST, need, until
 from private_network import run
 from test_programs import ECHO_CLIENT, PYTHON
 
-PRELOADED = pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter"], indirect=True)
+PRELOADED = pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter", "xdp"], indirect=True)
 
 # Opens the socket, waits for a datagram as systemd and inetd do, and starts the program for it; once more when that has ended.
 OPENER = """
@@ -114,7 +114,7 @@ def test_a_service_of_inetd(under):
 
 def check_path(under):
     """Fast where nothing stays at the socket that others have: without BPF that is a filter, and the kernel's socket does it."""
-    if under.name == "packet":
+    if under.name in ("packet", "xdp"):
         under.check(50)
     elif under.uri is not None:
         assert under.stats()["rx"]["fast"] == 0, under.stats()

@@ -5,7 +5,7 @@ from net import HOST, HOST6, PEER6, link_local_address, need
 from private_network import kernel_counts, run
 from test_programs import PYTHON, QUERIES, ask, dnsmasq
 
-FAST = pytest.mark.parametrize("under", ["kernel", "host", "packet", "packet-plain", "packet-filter"], indirect=True)
+FAST = pytest.mark.parametrize("under", ["kernel", "host", "packet", "packet-plain", "packet-filter", "xdp", "xdp-generic"], indirect=True)
 
 # At the any address of IPv6, and so for IPv4 as well; it tells who asked.
 SERVER = """
@@ -82,12 +82,12 @@ def test_dnsmasq_answers_dig(under):
             assert run(*under.net.peer.command(*ask(address, QUERIES))) == "1.2.3.4\n" * QUERIES
         server.stop()
     under.check(2 * QUERIES)
-    if under.name.startswith("packet"):
+    if under.name.startswith(("packet", "xdp")):
         after = kernel_counts()
         assert after["Udp.InDatagrams"] - before["Udp.InDatagrams"] <= QUERIES * 0.05
 
 
-@pytest.mark.parametrize("under, fast", [("packet", 0), ("packet-filter", 1)], indirect=["under"])
+@pytest.mark.parametrize("under, fast", [("packet", 0), ("packet-filter", 1), ("xdp", 0), ("xdp-generic", 0)], indirect=["under"])
 def test_large_datagrams_come_through_the_kernel(under, fast):
     """Fragments, where BPF chooses, and destinations of the host's own aren't the link's."""
     net = under.net
@@ -124,6 +124,6 @@ def test_answers_leave_by_the_interface_that_was_asked(under):
         for address in ("::1", HOST6, "127.0.0.1", HOST):
             assert run(PYTHON, "-c", CLIENT, address, "50") == "50\n", address
         server.stop()
-    if under.name.startswith("packet"):
+    if under.name.startswith(("packet", "xdp")):
         stats = under.stats()
         assert stats["rx"] == {"fast": 150, "kernel": 200} and stats["tx"] == {"fast": 150, "kernel": 200}

@@ -5,11 +5,11 @@ import json
 import socket
 
 import pytest
-from net import FASTUDP, HOST6, PEER6, Namespace, need, until
+from net import FASTUDP, HOST6, PEER6, TAPS, Namespace, need, until
 from private_network import run
 from test_programs import PYTHON
 
-WAYS = pytest.mark.parametrize("under", ["kernel", "host", "packet", "packet-filter", "packet-own", "tap"], indirect=True)
+WAYS = pytest.mark.parametrize("under", ["kernel", "host", "packet", "packet-filter", "packet-own", "xdp", "xdp-own", *TAPS], indirect=True)
 GROUP, GROUP6 = "239.7.7.7", "ff15::7:7:7"
 COUNT = 200
 
@@ -53,7 +53,7 @@ sender.sendto(b"end", (group, 7000))
 
 
 def is_ours(under):
-    return under.name in ("packet-own", "tap")
+    return under.name in ("packet-own", "xdp-own", *TAPS)
 
 
 @WAYS
@@ -128,10 +128,10 @@ input()
 """
 
 
-@pytest.mark.parametrize("under, ours", [("packet", HOST6), ("packet-own", "fd00:77::9")], indirect=["under"])
+@pytest.mark.parametrize("under, ours", [("packet", HOST6), ("packet-own", "fd00:77::9"), ("xdp", HOST6), ("xdp-own", "fd00:77::9")], indirect=["under"])
 @pytest.mark.parametrize("source", ["any", "specific"])
 def test_groups_over_ipv6_in_both_directions(under, ours, source):
-    if under.name != "packet":
+    if is_ours(under):
         under.uri += f",{ours}/64"
     with under.start(PYTHON, "-c", WAIT + BOTH_WAYS, "near", "any" if source == "any" else PEER6, stdin=-1) as one:
         one.says("ready")
@@ -153,12 +153,12 @@ def test_groups_over_ipv6_in_both_directions(under, ours, source):
     assert stats["rx"][way] == heard and stats["tx"][way] == FEW
 
 
-@pytest.mark.parametrize("under", ["packet", "packet-own"], indirect=True)
+@pytest.mark.parametrize("under", ["packet", "packet-own", "xdp-own"], indirect=True)
 def test_socat_in_both_roles(under):
     need("socat")
     receive = f"UDP4-RECV:7000,ip-add-membership={GROUP}:"
     with under.start("socat", "-u", receive + under.address, "STDOUT") as member:
-        until(lambda: f"{GROUP_HEX}" in open("/proc/net/igmp").read() or under.name == "packet-own", "the membership")
+        until(lambda: f"{GROUP_HEX}" in open("/proc/net/igmp").read() or is_ours(under), "the membership")
         until(lambda: run(*under.peers("sh", "-c", f"echo hello | socat -u STDIN UDP4-DATAGRAM:{GROUP}:7000,ip-multicast-if="
                                        f"{under.peer_address}")) == "" and "hello" in member.output(), "hello")
         member.stop()

@@ -15,7 +15,9 @@ from test_programs import PYTHON
 OURS = {
     "packet": "packet:near",
     "packet-filter": "packet:near?steer=off",
+    "xdp": "xdp:near",
     "packet-own": f"packet:near?address={OWN}/24,{OWN6}/64&gateway={GATEWAY},{GATEWAY6}",
+    "xdp-own": f"xdp:near?address={OWN}/24,{OWN6}/64&gateway={GATEWAY},{GATEWAY6}",
     "tap": f"tap:fast0?address={TAP_OWN}/24,{TAP_OWN6}/64&gateway={TAP_GATEWAY},{TAP_GATEWAY6}",
 }
 LINKS = pytest.mark.parametrize("link", OURS)
@@ -41,7 +43,7 @@ def run_under(way, link, folder, *command, least=1):
             break
         way.forget()
     sent = json.loads(stats.read_text())["tx"]
-    assert sent["fast"] >= least and (sent["kernel"] == 0 or link in ("packet", "packet-filter")), sent
+    assert sent["fast"] >= least and (sent["kernel"] == 0 or link in ("packet", "packet-filter", "xdp")), sent
     return said
 
 

@@ -205,7 +205,7 @@ int main(void) {
 }
 """
 
-SHARED = pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter"], indirect=True)
+SHARED = pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter", "xdp"], indirect=True)
 
 
 def check_service(under, count=50, losses=9, address=HOST):
@@ -242,7 +242,7 @@ def test_a_command_beside_a_server(under, fate):
         under.check(50)
 
 
-@pytest.mark.parametrize("under", ["packet", "packet-filter"], indirect=True)
+@pytest.mark.parametrize("under", ["packet", "packet-filter", "xdp", "xdp-generic"], indirect=True)
 def test_a_daemon_keeps_the_fast_path(under):
     """fork, setsid, fork: the child takes over what its parents have opened, and `fastudp run` waits for it."""
     with under.start(PYTHON, "-c", DAEMON) as server:
@@ -252,7 +252,7 @@ def test_a_daemon_keeps_the_fast_path(under):
     under.check(50)
 
 
-@pytest.mark.parametrize("under", ["packet", "packet-filter"], indirect=True)
+@pytest.mark.parametrize("under", ["packet", "packet-filter", "xdp", "xdp-generic"], indirect=True)
 def test_dnsmasq_as_packaged_goes_into_the_background(under):
     command = ["dnsmasq", "--user=root", "--no-resolv", "--no-hosts", "--conf-file=/dev/null",
                f"--pid-file={under.net.folder}/pid", "--host-record=test.lan,1.2.3.4"]
@@ -333,7 +333,7 @@ def test_threads_that_are_cancelled_while_they_serve(under):
         server.process.send_signal(signal.SIGUSR1)
         server.says("bound again 0")
         until(lambda: server.process.poll() is not None, "its end")
-    if under.name == "packet":
+    if under.name in ("packet", "xdp"):
         under.check(300)
 
 
@@ -342,16 +342,17 @@ def traces():
     link = json.loads(run("ip", "-json", "-details", "link", "show", "dev", "near"))[0]
     programs = json.loads(run("bpftool", "-j", "prog", "list"))
     maps = json.loads(run("bpftool", "-j", "map", "list"))
-    return {"promiscuity": link["promiscuity"], "allmulti": link.get("allmulti"), "flags": sorted(link["flags"]),
-            "programs": sum(p.get("name") in ("steer", "tap", "count") for p in programs),
-            "maps": sum(m.get("name") in ("claims", "watched", "counts") for m in maps),
+    return {"promiscuity": link["promiscuity"], "xdp": link.get("xdp"), "allmulti": link.get("allmulti"), "flags": sorted(link["flags"]),
+            "programs": sum(p.get("name") in ("steer", "tap", "count", "fastudp_xdp") for p in programs),
+            "maps": sum(m.get("name") in ("claims", "watched", "counts", "sockets") for m in maps),
             "neighbours": sorted((n["dst"], n.get("lladdr")) for n in json.loads(run("ip", "-json", "neighbour", "show"))),
             "addresses": run("ip", "-brief", "address", "show", "dev", "near"),
             "sockets": len(open("/proc/self/net/packet").read().splitlines())}
 
 
-@pytest.mark.parametrize("link", ["packet:near", "packet:near?steer=off", f"packet:near?address={topology.OWN}/24"],
-                         ids=["packet", "packet-filter", "packet-own"])
+@pytest.mark.parametrize("link", ["packet:near", "packet:near?steer=off", f"packet:near?address={topology.OWN}/24",
+                                  "xdp:near", "xdp:near?mode=generic", f"xdp:near?address={topology.OWN}/24"],
+                         ids=["packet", "packet-filter", "packet-own", "xdp", "xdp-generic", "xdp-own"])
 def test_killed_under_traffic_it_leaves_nothing(net, link):
     address = topology.OWN if "address" in link else HOST
     before = traces()

@@ -5,17 +5,17 @@ import json
 import subprocess
 
 import pytest
-from net import BLOCKING_ECHO, HOST, LINKS, PATIENCE, need, until, udp_ports
+from net import BLOCKING_ECHO, HOST, LINKS, PATIENCE, TAPS, need, until, udp_ports
 from private_network import kernel_counts, run
 
 PYTHON = "/usr/bin/python3"
 QUERIES = 100
 
 # A client that makes the interface itself has no peer on it before it starts.
-with_peer = pytest.mark.parametrize("under", [link for link in LINKS if link != "tap"], indirect=True)
+with_peer = pytest.mark.parametrize("under", [link for link in LINKS if link not in TAPS], indirect=True)
 # An address of our own doesn't speak TCP, to which iperf3's server listens as well, and only one process at a time
 # can use its sockets, while ncat forks.
-with_tcp = pytest.mark.parametrize("under", [link for link in LINKS if link not in ("tap", "packet-own")], indirect=True)
+with_tcp = pytest.mark.parametrize("under", [link for link in LINKS if link not in (*TAPS, "packet-own", "xdp-own")], indirect=True)
 
 ECHO_CLIENT = """
 import socket, sys
@@ -71,7 +71,7 @@ with socketserver.ThreadingUDPServer(("", 7000), Handler) as server:
 
 def witness(under, before, most):
     """The kernel has not carried what the program says it did itself."""
-    if under.uri is not None and under.name != "host" and under.name != "tap":
+    if under.uri is not None and under.name != "host" and under.name not in TAPS:
         after = kernel_counts()
         for name in ("Udp.InDatagrams", "Udp.OutDatagrams"):
             assert after[name] - before[name] <= most, (name, before[name], after[name])

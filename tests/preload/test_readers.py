@@ -153,7 +153,7 @@ int main(void) {
 """
 
 
-@pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter", "packet-plain"], indirect=True)
+@pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter", "packet-plain", "xdp"], indirect=True)
 @pytest.mark.parametrize("source, libraries", [(RAW, []), (URING, ["-luring"]), (MULTISHOT, ["-luring"]),
                                                (POLLS.replace("MANNER", "add"), ["-luring"]),
                                                (POLLS.replace("MANNER", "multishot"), ["-luring"])],
@@ -190,7 +190,7 @@ os.waitpid(child, 0)
 """
 
 
-@pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter"], indirect=True)
+@pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter", "xdp"], indirect=True)
 @pytest.mark.parametrize("address", [HOST, HOST6])
 def test_a_child_receives_what_came_before_it_was_born(under, address):
     source = FIRST_BORN.replace("AF_INET", "AF_INET6") if address == HOST6 else FIRST_BORN

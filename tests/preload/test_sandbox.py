@@ -12,7 +12,7 @@ from private_network import run
 from test_processes import check_service, end
 from test_programs import ECHO_CLIENT, PYTHON
 
-SHARED = pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter"], indirect=True)
+SHARED = pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter", "xdp"], indirect=True)
 
 # Answers, after the sandbox of argument 1 has been closed; what a filter forbids kills.
 SANDBOXED = r"""
@@ -292,7 +292,7 @@ def calls_of(log):
 
 
 @pytest.mark.parametrize("link", ["packet:near", "packet:near?steer=off", "packet:near?ring=off", "packet:near?ring=v3",
-                                  f"packet:near?address={topology.OWN}/24", "host:"])
+                                  f"packet:near?address={topology.OWN}/24", "xdp:near", f"xdp:near?address={topology.OWN}/24", "host:"])
 def test_the_list_of_system_calls_is_complete(net, link):
     listed = dict(re.findall(r"^SANDBOX_CALL\((\w+), (\w+),", (SOURCE / "bindings/preload/sandbox_calls.def").read_text(), re.M))
     always = {name for name, phase in listed.items() if phase == "always"} | ITS_OWN | {"getpgid"}

@@ -41,11 +41,11 @@ class Road:
         private_network.ip(f"link add near type veth peer name gate netns {self.router.pid}",
                            f"address add {HOST}/24 broadcast + dev near", f"address add {HOST6}/64 dev near nodad",
                            "link set near up")
-        self._ip(self.router, "tuntap add dev fast0 mode tap", f"link add beyond type veth peer name end netns {self.far.pid}",
+        self._ip(self.router, f"link add beyond type veth peer name end netns {self.far.pid}",
                  f"address add {GATEWAY}/24 dev gate", f"address add {GATEWAY6}/64 dev gate nodad",
-                 f"address add {TAP_GATEWAY}/24 dev fast0", f"address add {TAP_GATEWAY6}/64 dev fast0 nodad",
                  f"address add {BEYOND}/24 dev beyond", f"address add {BEYOND6}/64 dev beyond nodad",
-                 *(f"link set {device} up" for device in ("gate", "fast0", "beyond")))
+                 *(f"link set {device} up" for device in ("gate", "beyond")))
+        self.make_tap()
         self._ip(self.far, f"address add {FAR}/24 dev end", f"address add {FAR6}/64 dev end nodad", "link set end up",
                  f"route add default via {BEYOND}", f"route add default via {BEYOND6}")
         private_network.ip(f"route add default via {GATEWAY}", f"route add default via {GATEWAY6}")
@@ -55,6 +55,15 @@ class Road:
     @staticmethod
     def _ip(namespace, *commands):
         namespace.run("ip", "-batch", "-", input="\n".join(commands) + "\n")
+
+    def make_tap(self, flags=""):
+        """The router's TAP interface, of the kind that whoever opens it asks for."""
+        self._ip(self.router, f"tuntap add dev fast0 mode tap {flags}", f"address add {TAP_GATEWAY}/24 dev fast0",
+                 f"address add {TAP_GATEWAY6}/64 dev fast0 nodad", "link set fast0 up")
+
+    def change_tap(self, flags=""):
+        self._ip(self.router, "link delete fast0")
+        self.make_tap(flags)
 
     def narrow(self, mtu):
         """The way beyond the router takes no more than this; nobody has learnt of it."""

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "link/steering.h"
 #include "unit/link/allocations.h"
 #include "unit/link/namespace.h"
 
@@ -24,10 +25,9 @@ class peer {
   virtual bool nothing_there() = 0;
 };
 
-class mem_peer final : public peer {
+class link_peer final : public peer {
  public:
-  explicit mem_peer(const std::string& hub, const std::string& vlans)
-      : port_("mem:" + hub + "?promiscuous=1&mac=02:00:00:00:00:99" + vlans) {}
+  explicit link_peer(const std::string& uri) : port_(uri) { EXPECT_TRUE(port_) << port_.why(); }
   void send(const frame& bytes) override { port_.send(bytes); }
   std::vector<frame> receive(std::size_t expected) override {
     std::vector<frame> out;
@@ -39,14 +39,15 @@ class mem_peer final : public peer {
     return out;
   }
   bool nothing_there() override { return port_.receive().empty(); }
+  host& port() { return port_; }
 
  private:
   host port_;
 };
 
-class tap_peer final : public peer {
+class kernel_peer final : public peer {
  public:
-  explicit tap_peer(const std::string& interface) : socket_(interface) {}
+  explicit kernel_peer(const std::string& interface) : socket_(interface) {}
   void send(const frame& bytes) override { socket_.send(bytes); }
   std::vector<frame> receive(std::size_t expected) override { return socket_.receive(expected); }
   bool nothing_there() override { return socket_.nothing_there(); }
@@ -58,6 +59,8 @@ class tap_peer final : public peer {
 struct kind {
   std::string name, scheme;
   std::string keys = "";
+  std::string device = "contract";
+  bool is_polled = false;  // its descriptor wakes too early rather than too late
 };
 
 std::ostream& operator<<(std::ostream& out, const kind& k) { return out << k.name; }
@@ -67,33 +70,68 @@ class link_contract : public testing::TestWithParam<kind> {
   void SetUp() override {
     const auto& k = GetParam();
     if (k.scheme != "mem" && !enter_namespace().empty()) GTEST_SKIP() << enter_namespace();
-    if (k.scheme == "packet") make_cable("contract");
+    if (has_cable()) make_cable("contract");
+    if (k.scheme == "xdp") load_programs();
+    if (IsSkipped() || HasFatalFailure()) return;
     const bool captured = k.keys == "?capture=";
-    under_test_ = std::make_unique<host>(k.scheme + ":contract" + k.keys + (captured ? capture_.path() : ""));
+    under_test_ = std::make_unique<host>(k.scheme + ":" + device() + k.keys + (captured ? capture_.path() : ""),
+                                         programs_.get());
+    if (k.scheme == "dpdk" && std::string_view(under_test_->why()).starts_with("fastudp-dpdk.so")) {
+      GTEST_SKIP() << under_test_->why();
+    }
     ASSERT_TRUE(*under_test_) << under_test_->why();
-    if (k.scheme == "tap") {
-      peer_ = std::make_unique<tap_peer>("contract");
-    } else if (k.scheme == "packet") {
-      peer_ = std::make_unique<tap_peer>("far");
-    } else {
+    make_peer();
+    at_rest_ = subject()->frames().available();
+  }
+  void make_peer() {
+    const auto& k = GetParam();
+    if (k.scheme == "mem") {
       // In the same VLANs, as what is compared are the frames as both stacks see them.
       const bool tagged = k.keys.starts_with("?vlan=");
-      peer_ = std::make_unique<mem_peer>("contract", tagged ? "&" + k.keys.substr(1) : "");
+      peer_ = std::make_unique<link_peer>("mem:contract?promiscuous=1&mac=02:00:00:00:00:99" +
+                                          (tagged ? "&" + k.keys.substr(1) : ""));
+    } else if (is_memif()) {
+      auto made = std::make_unique<link_peer>("dpdk:net_memif1,role=client,socket=" + socket_name());
+      await_connection(made->port());
+      peer_ = std::move(made);
+    } else {
+      peer_ = std::make_unique<kernel_peer>(has_cable() ? "far" : "contract");
     }
-    at_rest_ = subject()->frames().available();
+  }
+  // The driver keeps listening on a socket when its port has gone: each test has one of its own.
+  std::string socket_name() const { return "contract" + std::to_string(serial_); }
+  std::string device() const { return GetParam().device + (is_memif() ? socket_name() : ""); }
+  // Both ends find each other in a thread of DPDK's.
+  void await_connection(host& far) {
+    while (subject().receive().empty()) far.send(from_peer(numbered(0)));
+    while (far.receive().empty()) subject().send(to_peer(numbered(0)));
+    while (!subject().receive().empty() || !far.receive().empty()) continue;
+  }
+  bool is_memif() const { return GetParam().device.starts_with("net_memif"); }
+  bool has_cable() const {
+    const auto& k = GetParam();
+    return k.scheme == "packet" || k.scheme == "xdp" || k.device.starts_with("net_af_packet");
   }
   // Every packet is home again, whatever the test did.
   void TearDown() override {
     if (peer_ == nullptr) return;
-    if (GetParam().scheme == "packet") run("ip link delete contract");
+    if (has_cable()) run("ip link delete contract");
     burst in;
     subject()->rx_burst(in);
     EXPECT_TRUE(in.empty());
     EXPECT_EQ(subject()->frames().available(), at_rest_);
   }
 
+  void load_programs() {
+    if (::access(plugin().c_str(), R_OK) != 0) GTEST_SKIP() << "fastudp-bpf.so isn't built: it needs clang and libbpf";
+    reason why;
+    auto loaded = steering::load(why, plugin().c_str());
+    ASSERT_TRUE(loaded) << why.c_str();
+    programs_ = std::move(*loaded);
+  }
   host& subject() { return *under_test_; }
   peer& other() { return *peer_; }
+  static std::string numbered(unsigned i) { return "frame number " + std::to_string(i) + std::string(40, '.'); }
   frame to_peer(std::string_view payload) { return ethernet(mac_of(0x99), subject()->info().mac, payload); }
   frame from_peer(std::string_view payload) { return ethernet(subject()->info().mac, mac_of(0x99), payload); }
 
@@ -115,17 +153,18 @@ class link_contract : public testing::TestWithParam<kind> {
     return out;
   }
 
+  static inline int serials_ = 0;
+  const int serial_ = serials_++;
   temporary_file capture_;
+  std::unique_ptr<steering> programs_;
   std::unique_ptr<host> under_test_;
   std::unique_ptr<peer> peer_;
   std::uint32_t at_rest_ = 0;
 };
 
-std::string numbered(unsigned i) { return "frame number " + std::to_string(i) + std::string(40, '.'); }
-
 TEST_P(link_contract, info_says_who_it_is) {
   const auto& info = subject()->info();
-  EXPECT_EQ(info.name, GetParam().scheme + ":contract");
+  EXPECT_EQ(info.name, GetParam().scheme + ":" + device());
   EXPECT_EQ(info.mtu, mtu);
   EXPECT_FALSE(info.mac.is_zero());
   EXPECT_FALSE(info.mac.is_group());
@@ -269,7 +308,7 @@ TEST_P(link_contract, received_packets_are_as_new) {
 TEST_P(link_contract, the_descriptor_wakes_whoever_armed_it) {
   for (int round = 0; round < 3; ++round) {
     ASSERT_TRUE(subject()->arm());
-    EXPECT_FALSE(readable(subject()->wait_fd(), 0));
+    EXPECT_TRUE(GetParam().is_polled || !readable(subject()->wait_fd(), 0));
     other().send(from_peer(numbered(0)));
     EXPECT_TRUE(readable(subject()->wait_fd(), patience_ms));
     EXPECT_FALSE(subject()->arm());
@@ -350,6 +389,13 @@ const kind kinds[] = {
     {"packet", "packet", "?address=10.0.0.9/24"},
     {"packet_plain", "packet", "?address=10.0.0.9/24&ring=off"},
     {"packet_blocks", "packet", "?address=10.0.0.9/24&ring=v3"},
+    {"xdp_native", "xdp", "?address=10.0.0.9/24&mode=copy"},
+    {"xdp_generic", "xdp", "?address=10.0.0.9/24&mode=generic"},
+#ifndef FASTUDP_WITHOUT_DPDK
+    {"dpdk_memif", "dpdk", "", "net_memif0,role=server,socket=", true},
+    {"dpdk_tap", "dpdk", "", "net_tap0,iface=contract"},
+    {"dpdk_packet", "dpdk", "", "net_af_packet0,iface=contract", true},
+#endif
     {"mem_captured", "mem", "?capture="},
     {"tap_captured", "tap", "?capture="},
     // The smallest chance there is: frames pass through the wrapper's hands, and it draws for each.

@@ -53,6 +53,12 @@ inline const std::string& enter_namespace() {
   return problem;
 }
 
+// Of the BPF programs.
+inline std::string plugin() {
+  const char* build = std::getenv("FASTUDP_BUILD_DIR");
+  return std::string(build != nullptr ? build : ".") + "/abi/fastudp-bpf.so";
+}
+
 inline int run(const std::string& command) { return std::system(command.c_str()); }
 
 // A cable from `near` to far, both in this namespace, that frames pass: each end has a carrier.

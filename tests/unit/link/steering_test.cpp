@@ -21,11 +21,6 @@
 namespace fastudp::test {
 namespace {
 
-std::string plugin() {
-  const char* build = std::getenv("FASTUDP_BUILD_DIR");
-  return std::string(build != nullptr ? build : ".") + "/abi/fastudp-bpf.so";
-}
-
 // near has 10.99.0.1 here; frames are put on it from far, by hand.
 class steered : public testing::Test {
  protected:

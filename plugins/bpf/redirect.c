@@ -1,0 +1,87 @@
+/* Loads and attaches the program of redirect.bpf.c, which gives a link's AF_XDP sockets what is theirs. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "state.h"
+
+extern const char redirect_object[], redirect_object_end[];
+
+static const char program_name[] = "fastudp_xdp";
+
+static void name_of(uint32_t id, char* name, size_t size) {
+  struct bpf_prog_info info;
+  uint32_t info_size = sizeof info;
+  memset(&info, 0, sizeof info);
+  const int program = bpf_prog_get_fd_by_id(id);
+  if (program >= 0 && bpf_obj_get_info_by_fd(program, &info, &info_size) == 0) snprintf(name, size, "%s", info.name);
+  if (program >= 0) close(program);
+}
+
+/* An interface has room for one program at XDP. */
+static int is_taken(int interface, char* why, size_t why_size) {
+  char name[BPF_OBJ_NAME_LEN] = "";
+  LIBBPF_OPTS(bpf_xdp_query_opts, now);
+  if (bpf_xdp_query(interface, 0, &now) != 0 || now.attach_mode == XDP_ATTACHED_NONE) return 0;
+  const uint32_t id = now.prog_id ? now.prog_id : now.drv_prog_id ? now.drv_prog_id : now.skb_prog_id;
+  name_of(id, name, sizeof name);
+  if (strcmp(name, program_name) == 0) {
+    snprintf(why, why_size, "another fastudp process has this interface by XDP already: use packet: beside it");
+  } else {
+    snprintf(why, why_size, "another XDP program ('%s', id %u) is attached: 'bpftool net' shows it", name, id);
+  }
+  return 1;
+}
+
+static int configure(struct bpf_object* object, const struct fastudp_bpf_redirect* how) {
+  struct redirect_config config = {.longest = how->longest, .takes_all = how->takes_all != 0};
+  memcpy(config.mac, how->mac, sizeof config.mac);
+  struct bpf_map* constants = bpf_object__find_map_by_name(object, ".rodata");
+  return constants ? bpf_map__set_initial_value(constants, &config, sizeof config) : -ENOENT;
+}
+
+static int load(struct state* s, const struct fastudp_bpf_redirect* how) {
+  struct bpf_object* object = bpf_object__open_mem(redirect_object, (size_t)(redirect_object_end - redirect_object), NULL);
+  if (!object) return -errno;
+  int outcome = configure(object, how);
+  if (outcome == 0) outcome = bpf_map__reuse_fd(bpf_object__find_map_by_name(object, "claims"), s->claims);
+  if (outcome == 0) outcome = bpf_object__load(object);
+  if (outcome == 0) {
+    s->sockets = out_of_the_way(map_fd(object, "sockets"));
+    s->redirect = out_of_the_way(program_fd(object, program_name));
+    if (s->sockets < 0 || s->redirect < 0) outcome = -errno;
+  }
+  bpf_object__close(object);
+  return outcome;
+}
+
+int open_redirect(void* state, const struct fastudp_bpf_redirect* how, char* why, size_t why_size) {
+  if (is_taken(how->interface, why, why_size)) return -EBUSY;
+  const int loaded = load(state, how);
+  return loaded == 0 ? 0 : explain_load(loaded, why, why_size);
+}
+
+int redirect_to(void* state, unsigned queue, int socket) {
+  const uint32_t key = queue, value = (uint32_t)socket;
+  return bpf_map_update_elem(((struct state*)state)->sockets, &key, &value, BPF_ANY) == 0 ? 0 : -errno;
+}
+
+/* A link, so that the program is gone with the last process that holds it. */
+int attach_redirect(void* state, int interface, int native, char* why, size_t why_size) {
+  struct state* s = state;
+  LIBBPF_OPTS(bpf_link_create_opts, how, .flags = native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
+  const int link = bpf_link_create(s->redirect, interface, BPF_XDP, &how);
+  const int code = -errno;
+  if (link >= 0) {
+    s->attached = out_of_the_way(link);
+    close(link);
+    return 0;
+  }
+  if (is_taken(interface, why, why_size)) return -EBUSY;
+  if (code == -EPERM) return fail(code, why, why_size, "XDP programs may not be attached: run as root, or with CAP_NET_ADMIN");
+  if (code == -ERANGE || code == -EINVAL) return fail(code, why, why_size, "the driver doesn't take it, perhaps for this MTU");
+  return fail(code, why, why_size, "the driver doesn't take an XDP program");
+}

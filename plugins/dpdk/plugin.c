@@ -1,0 +1,379 @@
+/* fastudp-dpdk.so: ports of DPDK, for the link dpdk: of libfastudp.so, by a table. A shared object of its own, so that the
+ * library itself depends on libc alone. It is never unloaded, as DPDK can't be. */
+#include <errno.h>
+#include <pthread.h>
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_ether.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "eal.h"
+#include "frames.h"
+
+#define RING_SIZE 512
+#define MOST_BURST 64
+
+struct port {
+  uint16_t number;
+  int is_started, is_promiscuous, interrupt_fd, interrupts_count;
+  char name[RTE_ETH_NAME_MAX_LEN];
+  struct frames frames;
+  uint64_t too_long;
+  struct port* next;
+};
+
+static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER; /* opening and closing: DPDK is the whole process's */
+static struct port* ports;
+
+static int fail(int code, char* why, size_t why_size, const struct port* p, const char* what) {
+  snprintf(why, why_size, "%s %s: %s", p->name, what, log_said(code));
+  return code < 0 ? code : -code;
+}
+
+/* ---- Plugging in */
+
+/* As the port will be called: a PCI address in full, or what a virtual device's arguments begin with. */
+static void name_port(struct port* p, const char* device) {
+  unsigned bus, slot, function;
+  int end = 0;
+  const int length = (int)strcspn(device, ",");
+  const int is_short = sscanf(device, "%x:%x.%x%n", &bus, &slot, &function, &end) == 3 && end == length;
+  snprintf(p->name, sizeof p->name, "%s%.*s", is_short ? "0000:" : "", length, device);
+}
+
+static int is_open(const char* name) {
+  for (const struct port* each = ports; each; each = each->next) {
+    if (strcmp(each->name, name) == 0) return 1;
+  }
+  return 0;
+}
+
+static void ignore(int number) { (void)number; }
+
+static int is_for_frames(int number) { return number == SIGIO || (number >= SIGRTMIN && number <= SIGRTMAX); }
+
+/* The driver net_tap takes a signal that has no handler, and has it sent for each frame. No program of ours wants that: it
+ * finds none, and then does without. */
+static void hide_signals(struct sigaction before[_NSIG]) {
+  const struct sigaction taken = {.sa_handler = ignore, .sa_flags = SA_RESTART};
+  for (int i = 1; i < _NSIG; ++i) {
+    if (is_for_frames(i)) sigaction(i, &taken, &before[i]);
+  }
+}
+
+static void show_signals(const struct sigaction before[_NSIG]) {
+  for (int i = 1; i < _NSIG; ++i) {
+    if (is_for_frames(i)) sigaction(i, &before[i], NULL);
+  }
+}
+
+static int probe(const char* device) {
+  struct sigaction before[_NSIG];
+  hide_signals(before);
+  const int outcome = rte_dev_probe(device);
+  show_signals(before);
+  return outcome;
+}
+
+static int plug_in(struct port* p, const char* device, char* why, size_t why_size) {
+  if (is_open(p->name)) return snprintf(why, why_size, "%s is in use in this process", p->name), -EBUSY;
+  log_listen();
+  if (rte_eth_dev_get_port_by_name(p->name, &p->number) == 0) return 0; /* the program's, or found at start */
+  const int probed = probe(device);
+  if (probed != 0) return fail(probed == -EEXIST ? -EBUSY : -ENODEV, why, why_size, p, "can't be plugged in");
+  if (rte_eth_dev_get_port_by_name(p->name, &p->number) == 0) return 0;
+  return snprintf(why, why_size, "%s is no network port", p->name), -ENODEV;
+}
+
+static void pull_out(const struct port* p) {
+  struct rte_eth_dev_info about;
+  if (rte_eth_dev_info_get(p->number, &about) != 0) return;
+  rte_eth_dev_close(p->number);
+  rte_dev_remove(about.device);
+}
+
+/* As rte_ethdev reckons, for drivers that know one of both only. */
+static uint32_t most_mtu(const struct rte_eth_dev_info* about) {
+  const uint32_t most_frame = about->max_rx_pktlen;
+  const uint32_t overhead = about->max_mtu != UINT16_MAX && most_frame > about->max_mtu
+                                ? most_frame - about->max_mtu
+                                : RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+  const uint32_t by_frame = most_frame > overhead ? most_frame - overhead : 0;
+  return RTE_MIN((uint32_t)about->max_mtu, by_frame);
+}
+
+static int describe(const struct port* p, struct fastudp_dpdk_info* info) {
+  struct rte_eth_dev_info about;
+  struct rte_ether_addr mac;
+  uint16_t mtu;
+  int outcome = rte_eth_dev_info_get(p->number, &about);
+  if (outcome == 0) outcome = rte_eth_macaddr_get(p->number, &mac);
+  if (outcome == 0) outcome = rte_eth_dev_get_mtu(p->number, &mtu);
+  if (outcome != 0) return outcome;
+  snprintf(info->driver, sizeof info->driver, "%s", about.driver_name);
+  memcpy(info->mac, mac.addr_bytes, sizeof info->mac);
+  info->mtu = mtu;
+  info->least_mtu = about.min_mtu;
+  info->most_mtu = most_mtu(&about);
+  info->interface = (int)about.if_index;
+  return 0;
+}
+
+static int open_locked(struct port* p, const char* device, const char* eal, struct fastudp_dpdk_info* info, char* why,
+                       size_t why_size) {
+  const int started = eal_start(device, eal, why, why_size);
+  if (started != 0) return started;
+  name_port(p, device);
+  const int plugged = plug_in(p, device, why, why_size);
+  if (plugged != 0) return plugged;
+  const int described = describe(p, info);
+  if (described == 0) return 0;
+  pull_out(p);
+  return fail(described, why, why_size, p, "doesn't say what it is");
+}
+
+static int open_port(const char* device, const char* eal, void** port, struct fastudp_dpdk_info* info, char* why,
+                     size_t why_size) {
+  struct port* p = calloc(1, sizeof *p);
+  if (!p) return snprintf(why, why_size, "no memory for a port"), -ENOMEM;
+  p->interrupt_fd = -1;
+  pthread_mutex_lock(&guard);
+  const int outcome = open_locked(p, device, eal, info, why, why_size);
+  if (outcome == 0) {
+    p->next = ports;
+    ports = p;
+    *port = p;
+  }
+  pthread_mutex_unlock(&guard);
+  if (outcome != 0) free(p);
+  return outcome;
+}
+
+/* ---- Starting */
+
+static int configure(const struct port* p, const struct fastudp_dpdk_start* with, const struct rte_eth_dev_info* about) {
+  const uint64_t checksums = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
+  struct rte_eth_conf conf = {0};
+  conf.rxmode.mtu = with->mtu;
+  if (with->verify_checksums) conf.rxmode.offloads = about->rx_offload_capa & checksums;
+  conf.intr_conf.rxq = 1;
+  if (rte_eth_dev_configure(p->number, 1, 1, &conf) == 0) return 0;
+  conf.intr_conf.rxq = 0;
+  return rte_eth_dev_configure(p->number, 1, 1, &conf);
+}
+
+static int set_up_queues(const struct port* p) {
+  uint16_t received = RING_SIZE, sent = RING_SIZE;
+  struct sigaction before[_NSIG];
+  hide_signals(before);
+  int outcome = rte_eth_dev_adjust_nb_rx_tx_desc(p->number, &received, &sent);
+  if (outcome == 0) outcome = rte_eth_rx_queue_setup(p->number, 0, received, SOCKET_ID_ANY, NULL, p->frames.mempool);
+  if (outcome == 0) outcome = rte_eth_tx_queue_setup(p->number, 0, sent, SOCKET_ID_ANY, NULL);
+  show_signals(before);
+  return outcome;
+}
+
+/* Frames to an address that isn't the device's: it is told, or takes all there are. */
+static void set_mac(struct port* p, const struct fastudp_dpdk_start* with) {
+  struct rte_ether_addr mac;
+  memcpy(mac.addr_bytes, with->mac, sizeof with->mac);
+  const int admits = !with->has_own_mac ||
+                     (with->may_change_mac && rte_eth_dev_default_mac_addr_set(p->number, &mac) == 0) ||
+                     rte_eth_dev_mac_addr_add(p->number, &mac, 0) == 0;
+  p->is_promiscuous = !admits && rte_eth_promiscuous_enable(p->number) == 0;
+}
+
+/* One that counts is read to be silent again; any other is readable for as long as there are frames. */
+static void find_interrupt(struct port* p) {
+  p->interrupt_fd = rte_eth_dev_rx_intr_ctl_q_get_fd(p->number, 0);
+  if (p->interrupt_fd < 0) return;
+  char path[64], target[64] = {0};
+  snprintf(path, sizeof path, "/proc/self/fd/%d", p->interrupt_fd);
+  p->interrupts_count = readlink(path, target, sizeof target - 1) > 0 && strstr(target, "eventfd") != NULL;
+}
+
+static int start_locked(struct port* p, const struct fastudp_dpdk_start* with, char* why, size_t why_size) {
+  struct rte_eth_dev_info about;
+  log_listen();
+  int outcome = rte_eth_dev_info_get(p->number, &about);
+  if (outcome == 0) outcome = configure(p, with, &about);
+  if (outcome != 0) return fail(outcome, why, why_size, p, "can't be configured");
+  outcome = with->change_mtu ? rte_eth_dev_set_mtu(p->number, (uint16_t)with->mtu) : 0;
+  if (outcome != 0 && outcome != -ENOTSUP) return fail(-EINVAL, why, why_size, p, "doesn't take that mtu");
+  outcome = frames_create(&p->frames, &with->pool, with->frames, with->frame_size);
+  if (outcome != 0) return fail(outcome, why, why_size, p, "has no memory for its frames");
+  outcome = set_up_queues(p);
+  if (outcome != 0) return fail(outcome, why, why_size, p, "has no queues");
+  log_listen();
+  outcome = rte_eth_dev_start(p->number);
+  if (outcome != 0) return fail(outcome, why, why_size, p, "doesn't start");
+  p->is_started = 1;
+  set_mac(p, with);
+  find_interrupt(p);
+  return 0;
+}
+
+static int start(void* port, const struct fastudp_dpdk_start* with, char* why, size_t why_size) {
+  struct port* p = port;
+  pthread_mutex_lock(&guard);
+  frames_at_hand = &p->frames;
+  const int outcome = start_locked(p, with, why, why_size);
+  frames_at_hand = NULL;
+  pthread_mutex_unlock(&guard);
+  return outcome;
+}
+
+/* ---- Closing */
+
+/* The driver net_ring forgets what its ring holds. */
+static void drain(const struct port* p) {
+  struct rte_mbuf* rest[MOST_BURST];
+  uint16_t n = MOST_BURST;
+  for (int bursts = 0; n != 0 && bursts < 64; ++bursts) {
+    n = rte_eth_rx_burst(p->number, 0, rest, MOST_BURST);
+    rte_pktmbuf_free_bulk(rest, n);
+  }
+}
+
+static void forget(const struct port* p) {
+  struct port** at = &ports;
+  while (*at != p) at = &(*at)->next;
+  *at = p->next;
+}
+
+static int close_port(void* port) {
+  struct port* p = port;
+  pthread_mutex_lock(&guard);
+  frames_at_hand = &p->frames;
+  if (p->is_started) {
+    if (p->is_promiscuous) rte_eth_promiscuous_disable(p->number); /* of a device that the kernel goes on with */
+    drain(p);
+    rte_eth_dev_stop(p->number);
+  }
+  pull_out(p);
+  const int outcome = frames_free(&p->frames);
+  frames_at_hand = NULL;
+  forget(p);
+  pthread_mutex_unlock(&guard);
+  if (outcome == 0) free(p);
+  return outcome;
+}
+
+/* ---- Frames */
+
+static uint8_t checksum_said_by(const struct rte_mbuf* m) {
+  switch (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) {
+    case RTE_MBUF_F_RX_L4_CKSUM_GOOD: return FASTUDP_DPDK_VERIFIED;
+    case RTE_MBUF_F_RX_L4_CKSUM_NONE: return FASTUDP_DPDK_PARTIAL; /* a local sender left it to its hardware */
+    default: return FASTUDP_DPDK_UNKNOWN;
+  }
+}
+
+/* In a frame of ours, in one piece; null when none is left, or it is too long. */
+static struct rte_mbuf* copy(struct port* p, struct rte_mbuf* m) {
+  struct rte_mbuf* out = rte_pktmbuf_alloc(p->frames.mempool);
+  if (!out) return NULL;
+  void* to = rte_pktmbuf_append(out, (uint16_t)m->pkt_len);
+  if (m->pkt_len > UINT16_MAX || !to) {
+    ++p->too_long;
+    rte_pktmbuf_free(out);
+    return NULL;
+  }
+  const void* from = rte_pktmbuf_read(m, 0, m->pkt_len, to);
+  if (from != to) memcpy(to, from, m->pkt_len);
+  out->ol_flags = m->ol_flags;
+  return out;
+}
+
+static int is_ours(const struct port* p, const struct rte_mbuf* m) {
+  return m->pool == p->frames.mempool && m->nb_segs == 1 && RTE_MBUF_DIRECT(m) && rte_mbuf_refcnt_read(m) == 1;
+}
+
+static uint32_t rx_burst(void* port, struct fastudp_dpdk_frame* out, uint32_t room) {
+  struct port* p = port;
+  struct rte_mbuf* got[MOST_BURST];
+  frames_at_hand = &p->frames;
+  const uint16_t n = rte_eth_rx_burst(p->number, 0, got, (uint16_t)RTE_MIN(room, (uint32_t)MOST_BURST));
+  uint32_t kept = 0;
+  for (uint16_t i = 0; i < n; ++i) {
+    struct rte_mbuf* m = got[i];
+    if (!is_ours(p, m)) {
+      m = copy(p, got[i]);
+      rte_pktmbuf_free(got[i]);
+      if (!m) continue;
+    }
+    out[kept++] = (struct fastudp_dpdk_frame){packet_of(m), m->data_off, m->data_len, checksum_said_by(m)};
+  }
+  frames_at_hand = NULL;
+  return kept;
+}
+
+static uint32_t tx_burst(void* port, const struct fastudp_dpdk_frame* in, uint32_t count) {
+  struct port* p = port;
+  struct rte_mbuf* all[MOST_BURST];
+  if (count > MOST_BURST) count = MOST_BURST;
+  for (uint32_t i = 0; i < count; ++i) {
+    struct rte_mbuf* m = all[i] = mbuf_of(in[i].packet);
+    m->data_off = (uint16_t)in[i].begin;
+    m->data_len = (uint16_t)in[i].length;
+    m->pkt_len = in[i].length;
+    m->ol_flags = 0;
+  }
+  frames_at_hand = &p->frames;
+  const uint16_t taken = rte_eth_tx_burst(p->number, 0, all, (uint16_t)count);
+  frames_at_hand = NULL;
+  return taken;
+}
+
+/* ---- State */
+
+static int is_up(void* port) {
+  struct rte_eth_link state = {0};
+  return rte_eth_link_get_nowait(((struct port*)port)->number, &state) == 0 && state.link_status == RTE_ETH_LINK_UP;
+}
+
+static int interrupt_fd(void* port) { return ((struct port*)port)->interrupt_fd; }
+
+static void arm(void* port) {
+  const struct port* p = port;
+  uint64_t count;
+  if (p->interrupts_count) (void)!read(p->interrupt_fd, &count, sizeof count);
+  rte_eth_dev_rx_intr_enable(p->number, 0);
+}
+
+static void admit(void* port, const uint8_t (*groups)[6], uint32_t count, int all) {
+  const struct port* p = port;
+  const int is_listed = rte_eth_dev_set_mc_addr_list(p->number, (struct rte_ether_addr*)groups, count) == 0;
+  if (all || (!is_listed && count != 0)) {
+    rte_eth_allmulticast_enable(p->number);
+  } else {
+    rte_eth_allmulticast_disable(p->number);
+  }
+}
+
+static void losses(void* port, struct fastudp_dpdk_losses* out) {
+  const struct port* p = port;
+  struct rte_eth_stats stats = {0};
+  (void)!rte_eth_stats_get(p->number, &stats);
+  *out = (struct fastudp_dpdk_losses){stats.imissed, stats.rx_nombuf, stats.ierrors + p->too_long};
+}
+
+__attribute__((visibility("default"))) const struct fastudp_dpdk_table fastudp_dpdk = {
+    .size = sizeof(struct fastudp_dpdk_table),
+    .build_id = FASTUDP_BUILD_ID,
+    .open = open_port,
+    .start = start,
+    .close = close_port,
+    .rx_burst = rx_burst,
+    .tx_burst = tx_burst,
+    .is_up = is_up,
+    .interrupt_fd = interrupt_fd,
+    .arm = arm,
+    .admit = admit,
+    .losses = losses,
+};
