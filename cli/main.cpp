@@ -47,7 +47,7 @@ std::vector<std::string> take_command(std::vector<std::string>& words) {
 CLI::App* add_run(CLI::App& app, cli::run_request& run) {
   CLI::App* command = app.add_subcommand("run", "Run a program with its UDP sockets on fastudp");
   set_usage(*command, "fastudp run [OPTIONS] -- PROGRAM [ARGUMENT]...");
-  command->add_option("--link", run.link, "packet:IF, xdp:IF, tap:IF, dpdk:PORT, loop:, host:, or the best: auto:, auto:IF")
+  command->add_option("--link", run.link, "packet:IF, xdp:IF, tap:IF, dpdk:PORT, loop:, host: or the best, auto:")
       ->type_name("URI")
       ->capture_default_str();
   command->add_option("--address", run.address, "An address of its own, such as 10.0.0.2/24")->type_name("A/LEN");

@@ -124,6 +124,8 @@ class generator {
 
   void add(call what) {
     if (shares_ports_ && !suits_shared_ports(what)) what = call::sendto;
+    // What becomes of room that was given back under another limit is Linux's own affair.
+    if (fills_buffers_ && what == call::setsockopt) what = call::sendto;
     switch (what) {
       case call::socket:
         return add_another();

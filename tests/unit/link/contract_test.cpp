@@ -74,8 +74,8 @@ class link_contract : public testing::TestWithParam<kind> {
     if (k.scheme == "xdp") load_programs();
     if (IsSkipped() || HasFatalFailure()) return;
     const bool captured = k.keys == "?capture=";
-    under_test_ = std::make_unique<host>(k.scheme + ":" + device() + k.keys + (captured ? capture_.path() : ""),
-                                         programs_.get());
+    under_test_ =
+        std::make_unique<host>(k.scheme + ":" + device() + k.keys + (captured ? capture_.path() : ""), programs_.get());
     if (k.scheme == "dpdk" && std::string_view(under_test_->why()).starts_with("fastudp-dpdk.so")) {
       GTEST_SKIP() << under_test_->why();
     }
