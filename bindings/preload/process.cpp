@@ -65,27 +65,28 @@ T* as_pointer(long word) {
   return reinterpret_cast<T*>(word);
 }
 
-}  // namespace
-
 // Whoever gives up his rights may open his first UDP socket later, or fork, and what that needs is made by rights.
-int hook::setuid(uid_t user) {
+void before_losing_rights() {
   library::open_while_allowed();
   library::will_lose_rights();
+}
+
+}  // namespace
+
+int hook::setuid(uid_t user) {
+  before_losing_rights();
   return real.setuid(user);
 }
 int hook::seteuid(uid_t user) {
-  library::open_while_allowed();
-  library::will_lose_rights();
+  before_losing_rights();
   return real.seteuid(user);
 }
 int hook::setreuid(uid_t real_user, uid_t user) {
-  library::open_while_allowed();
-  library::will_lose_rights();
+  before_losing_rights();
   return real.setreuid(real_user, user);
 }
 int hook::setresuid(uid_t real_user, uid_t user, uid_t saved) {
-  library::open_while_allowed();
-  library::will_lose_rights();
+  before_losing_rights();
   return real.setresuid(real_user, user, saved);
 }
 

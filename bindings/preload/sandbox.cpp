@@ -226,12 +226,16 @@ bool filter_to_be::extend() {
   return true;
 }
 
+bool filter_to_be::stays_fast() {
+  if (programs_ == nullptr) return false;
+  const bool may_extend = library::may_extend_sandboxes();
+  if (may_extend) library::open_while_allowed();
+  return allows_all(*programs_) || (may_extend && library::stack() != nullptr && extend());
+}
+
 bool filter_to_be::prepare() {
   if (!library::is_at_home()) return true;
-  if (programs_ != nullptr && library::may_extend_sandboxes()) library::open_while_allowed();
-  const bool is_wide = programs_ != nullptr && allows_all(*programs_);
-  const bool may_extend = programs_ != nullptr && library::may_extend_sandboxes() && library::stack() != nullptr;
-  if (is_wide || (may_extend && extend())) {
+  if (stays_fast()) {
     library::will_be_confined();
     return true;
   }

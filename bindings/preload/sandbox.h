@@ -22,6 +22,7 @@ class filter_to_be {
   const sock_fprog* program() const { return code_ != nullptr ? &extended_ : programs_; }
 
  private:
+  bool stays_fast();
   bool extend();
 
   const sock_fprog* programs_;

@@ -50,21 +50,12 @@ reason objection(const engine_settings& settings) {
   return out;
 }
 
-// AF_XDP where it is faster: the link itself knows which devices those are.
-result<std::unique_ptr<engine>> open_by_xdp(std::string_view device, std::string_view keys, const uri& where,
-                                            const engine_settings& settings, reason& why) {
-  const char* mode = where.has("mode") ? "" : keys.empty() ? "?mode=nic" : "&mode=nic";
+// The device with the user's keys, and what is to be added to them.
+result<std::unique_ptr<engine>> open_by(const char* scheme, std::string_view device, std::string_view keys,
+                                        const char* more, const engine_settings& settings, reason& why) {
   char candidate[512];
-  std::snprintf(candidate, sizeof candidate, "xdp:%.*s%.*s%s", static_cast<int>(device.size()), device.data(),
-                static_cast<int>(keys.size()), keys.data(), mode);
-  return engine::open(candidate, settings, why);
-}
-
-result<std::unique_ptr<engine>> open_by_packet(std::string_view device, std::string_view keys,
-                                               const engine_settings& settings, reason& why) {
-  char candidate[512];
-  std::snprintf(candidate, sizeof candidate, "packet:%.*s%.*s", static_cast<int>(device.size()), device.data(),
-                static_cast<int>(keys.size()), keys.data());
+  std::snprintf(candidate, sizeof candidate, "%s:%.*s%.*s%s", scheme, static_cast<int>(device.size()), device.data(),
+                static_cast<int>(keys.size()), keys.data(), more);
   return engine::open(candidate, settings, why);
 }
 
@@ -83,10 +74,12 @@ result<std::unique_ptr<engine>> open_best(std::string_view text, const uri& wher
   reason against = objection(settings), not_by_xdp;
   if (against.empty() && device.empty()) (void)against.fail(0, "no interface has a route");
   if (against.empty()) {
-    auto opened = open_by_xdp(device, keys, where, settings, not_by_xdp);
+    // AF_XDP where it is faster: the link itself knows which devices those are.
+    const char* mode = where.has("mode") ? "" : keys.empty() ? "?mode=nic" : "&mode=nic";
+    auto opened = open_by("xdp", device, keys, mode, settings, not_by_xdp);
     if (opened) return opened;
     settings.why_not_faster = not_by_xdp.c_str();
-    opened = open_by_packet(device, keys, settings, against);
+    opened = open_by("packet", device, keys, "", settings, against);
     if (opened) return opened;
     if (is_mistake(opened.code())) return why = against, opened.failure();
   }

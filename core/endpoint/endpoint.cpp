@@ -283,12 +283,16 @@ bool endpoint::has_input(time_point now, int flags) {
   return kernel_ && (!is_fast() || kernel_->may_have_something(now));
 }
 
+// How long a receive may wait; reading the error queue never does.
+duration endpoint::patience(int flags) const {
+  const bool dont_wait = (flags & (message_flag::dont_wait | message_flag::error_queue)) != 0;
+  return dont_wait ? 0 : socket_.settings().receive_timeout;
+}
+
 // The limit is that of the whole call: never until it is known.
 status endpoint::wait_for_input(engine::turn& t, int flags, time_point& limit) {
   const bool from_errors = (flags & message_flag::error_queue) != 0;
-  // Reading the error queue never waits.
-  const bool dont_wait = from_errors || (flags & message_flag::dont_wait) != 0;
-  const duration timeout = dont_wait ? 0 : socket_.settings().receive_timeout;
+  const duration timeout = patience(flags);
   if (timeout == 0) {
     engine_.work(t);
     // Linux looks for data first: without any, even a socket that is shut down says to try again.
@@ -426,9 +430,7 @@ result<std::size_t> endpoint::receive_here(std::span<message> messages, int flag
     // What the kernel was thought to have may be gone, or not have been for us.
     const bool false_alarm = kernel_ && (got ? *got == 0 : got.code() == EAGAIN) && !socket_.is_shut_for_reading();
     const bool is_over = !got && got.code() == EAGAIN && socket_.is_shut_for_reading();
-    const bool waits =
-        (flags & (message_flag::dont_wait | message_flag::error_queue)) == 0 && socket_.settings().receive_timeout != 0;
-    if (is_over && waits) return std::size_t{0};
+    if (is_over && patience(flags) != 0) return std::size_t{0};
     if ((flags & message_flag::error_queue) != 0 && got && *got == 0) return error{EAGAIN};
     if (!false_alarm || (flags & (message_flag::continued | message_flag::error_queue)) != 0) return got;
     if ((flags & message_flag::dont_wait) != 0) return error{EAGAIN};

@@ -199,6 +199,7 @@ class endpoint {
   result<std::size_t> send_some(std::span<message> messages, int flags, bool& goes_on);
   status refuse(const char* call, status outcome, endpoint_address about);
   status refuse_option(int level, int name, status outcome);
+  duration patience(int flags) const;
   status wait_for_input(engine::turn& t, int flags, time_point& limit);
   void settle_descriptor();
   void end_of_input();

@@ -473,8 +473,7 @@ result<std::size_t> endpoint::take(std::span<message> messages, int flags, time_
   }
   const auto got = receive_from_kernel(messages, flags & ~message_flag::continued);
   if (got && is_read) count_received(messages.first(*got));
-  const bool waits = (flags & message_flag::dont_wait) == 0 && socket_.settings().receive_timeout != 0;
-  const bool is_end = socket_.is_shut_for_reading() && waits;
+  const bool is_end = socket_.is_shut_for_reading() && patience(flags) != 0;
   if (got || got.code() != EAGAIN || !(has_here || is_end)) return got;
   return take_fast(messages, flags);
 }

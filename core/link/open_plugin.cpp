@@ -21,4 +21,7 @@ void* open_plugin(const char* file) {
   return nullptr;
 }
 
+void* plugin_symbol(void* plugin, const char* name) { return ::dlsym(plugin, name); }
+bool is_of_this_build(const char* id) { return std::strcmp(id, FASTUDP_BUILD_ID) == 0; }
+
 }  // namespace fastudp

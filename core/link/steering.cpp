@@ -83,11 +83,12 @@ class plugin_steering final : public steering {
   void* state_;
 };
 
+constexpr const char* file = "fastudp-bpf.so";
+
 result<std::unique_ptr<steering>> start(void* library, reason& why) {
-  const auto* table = static_cast<const fastudp_bpf_table*>(::dlsym(library, FASTUDP_BPF_TABLE));
-  if (table == nullptr || table->size != sizeof *table || std::strcmp(table->build_id, FASTUDP_BUILD_ID) != 0) {
-    return why.fail(EINVAL, "fastudp-bpf.so is of another version than the library: install both from one");
-  }
+  const auto found = plugin_table<fastudp_bpf_table>(library, file, FASTUDP_BPF_TABLE, why);
+  if (!found) return found.failure();
+  const fastudp_bpf_table* table = *found;
   char text[200] = {};
   void* state = nullptr;
   if (const int opened = table->open(&state, text, sizeof text); opened != 0) return why.fail(-opened, "%s", text);
@@ -100,7 +101,7 @@ result<std::unique_ptr<steering>> start(void* library, reason& why) {
 }  // namespace
 
 result<std::unique_ptr<steering>> steering::load(reason& why, const char* path) {
-  void* library = path != nullptr ? ::dlopen(path, RTLD_NOW | RTLD_LOCAL) : open_plugin("fastudp-bpf.so");
+  void* library = path != nullptr ? ::dlopen(path, RTLD_NOW | RTLD_LOCAL) : open_plugin(file);
   if (library == nullptr) return why.fail(ENOENT, "fastudp-bpf.so isn't there or misses libbpf: install both");
   auto out = start(library, why);
   if (!out) ::dlclose(library);

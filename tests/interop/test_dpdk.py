@@ -11,6 +11,7 @@ import sys
 import fastudp
 import private_network
 import pytest
+from echo import BLOCKING_ECHO
 from namespaces import PATIENCE, Namespace, until
 from own_address import DPDK
 
@@ -20,16 +21,6 @@ SERVER, CLIENT = "10.91.0.1", "10.91.0.2"
 COUNT = 500
 
 pytestmark = pytest.mark.skipif(not DPDK.exists(), reason="fastudp-dpdk.so isn't built: it needs libdpdk")
-
-ECHO = """
-import socket
-server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-server.bind(("", 7000))
-print("ready", flush=True)
-while True:
-    data, peer = server.recvfrom(65535)
-    server.sendto(data, peer)
-"""
 
 ASK = """
 import socket, sys
@@ -131,7 +122,7 @@ def test_unmodified_programs_reach_each_other_by_shared_memory(namespace, tmp_pa
         return [BUILD / "cli" / "fastudp", "run", "--link", memif(role, tmp_path / "memif", address), "--stats",
                 tmp_path / f"{name}.json", "--"]
 
-    with running(*under("server", "server", SERVER), "/usr/bin/python3", "-c", ECHO) as server:
+    with running(*under("server", "server", SERVER), "/usr/bin/python3", "-c", BLOCKING_ECHO) as server:
         assert server.stdout.readline() == "ready\n"
         run(*under("client", "client", CLIENT), "/usr/bin/python3", "-c", ASK, SERVER, 7000, COUNT)
     until((tmp_path / "server.json").exists, "the server's stats")

@@ -11,6 +11,7 @@ import tempfile
 import time
 
 import private_network
+from echo import BLOCKING_ECHO  # for those who import us
 from namespaces import PATIENCE, Namespace, need, until  # the latter for those who import us
 from private_network import run
 
@@ -37,17 +38,6 @@ if (BUILD / "abi" / "fastudp-dpdk.so").exists():
     LINKS["dpdk"] = (f"dpdk:net_tap0,iface=fast0?address={TAP_OWN}/24", TAP_OWN)
 # With these the peer is this host's kernel, at the other end of the program's interface.
 TAPS = [link for link in ("tap", "dpdk") if link in LINKS]
-
-
-BLOCKING_ECHO = """
-import socket
-server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-server.bind(("", 7000))
-print("ready", flush=True)
-while True:
-    data, peer = server.recvfrom(65535)
-    server.sendto(data, peer)
-"""
 
 
 def udp_ports(namespace="self", table="udp"):

@@ -80,12 +80,8 @@ print("ready", flush=True)
 signal.pause()
 """
 
-EXECS = """
-import os, socket, sys
-server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-server.bind(("", 7000))
-os.set_inheritable(server.fileno(), True)
-heir = '''
+# Serves by the socket whose number it is given.
+HEIR = """heir = '''
 import socket, sys
 server = socket.socket(fileno=int(sys.argv[1]))
 print("ready", flush=True)
@@ -93,11 +89,18 @@ while True:
     data, peer = server.recvfrom(65535)
     server.sendto(data, peer)
 '''
+"""
+
+EXECS = HEIR + """
+import os, socket, sys
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 7000))
+os.set_inheritable(server.fileno(), True)
 os.execv(sys.executable, [sys.executable, "-c", heir, str(server.fileno())])
 """
 
 # Children that libc makes itself, out of a fork's sight; the socket is inherited under its number.
-STARTS = """
+STARTS = HEIR + """
 import ctypes, os, shlex, socket, sys
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 server.bind(("", 7000))
@@ -106,14 +109,6 @@ try: server.recv(10)  # the stack is in use
 except BlockingIOError: pass
 server.setblocking(True)
 os.set_inheritable(server.fileno(), True)
-heir = '''
-import socket, sys
-server = socket.socket(fileno=int(sys.argv[1]))
-print("ready", flush=True)
-while True:
-    data, peer = server.recvfrom(65535)
-    server.sendto(data, peer)
-'''
 arguments = [sys.executable, "-c", heir, str(server.fileno())]
 command = "exec " + shlex.join(arguments)
 libc = ctypes.CDLL(None)

@@ -10,6 +10,7 @@
 
 #include "base/byte_order.h"
 #include "base/descriptor.h"
+#include "link/pseudo_sum.h"
 
 namespace fastudp::dpdk {
 namespace {
@@ -18,20 +19,6 @@ constexpr std::size_t ethernet_size = 14, ipv4_size = 20, ipv6_size = 40, udp_si
 constexpr std::uint8_t udp_protocol = 17;
 
 std::uint32_t word(const std::byte* at) { return load_network<std::uint16_t>(at); }
-
-std::uint32_t sum_of(const std::byte* from, std::size_t bytes) {
-  std::uint32_t out = 0;
-  for (std::size_t i = 0; i < bytes; i += 2) out += word(from + i);
-  return out;
-}
-
-// `addresses` of both ends, one behind the other.
-bool is_pseudo_sum(const std::byte* udp, const std::byte* addresses, std::size_t size) {
-  std::uint32_t sum = sum_of(addresses, size) + udp_protocol + word(udp + 4);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return word(udp + 6) == sum;
-}
 
 }  // namespace
 
@@ -57,10 +44,10 @@ bool has_partial_checksum(std::span<const std::byte> frame) {
   if (type == 0x0800) {
     const bool is_whole_udp =
         ip[0] == std::byte{0x45} && ip[9] == std::byte{udp_protocol} && (word(ip + 6) & 0x3fff) == 0;
-    return is_whole_udp && is_pseudo_sum(ip + ipv4_size, ip + 12, 8);
+    return is_whole_udp && has_pseudo_sum(ip + ipv4_size, {ip + 12, 8});
   }
   return type == 0x86dd && frame.size() >= ethernet_size + ipv6_size + udp_size && ip[6] == std::byte{udp_protocol} &&
-         is_pseudo_sum(ip + ipv6_size, ip + 8, 32);
+         has_pseudo_sum(ip + ipv6_size, {ip + 8, 32});
 }
 
 }  // namespace fastudp::dpdk

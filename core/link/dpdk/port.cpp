@@ -1,11 +1,9 @@
 #include "link/dpdk/port.h"
 
-#include <dlfcn.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "link/open_plugin.h"
@@ -21,13 +19,11 @@ struct text {
 
 // The plugin is never unloaded: DPDK's threads can't be stopped.
 result<const fastudp_dpdk_table*> load(reason& why) {
-  void* library = open_plugin("fastudp-dpdk.so");
+  constexpr const char* file = "fastudp-dpdk.so";
+  void* library = open_plugin(file);
   if (library == nullptr)
     return why.fail(ENOENT, "fastudp-dpdk.so isn't there or misses DPDK 22.11: install both (on Debian: dpdk)");
-  const auto* table = static_cast<const fastudp_dpdk_table*>(::dlsym(library, FASTUDP_DPDK_TABLE));
-  if (table != nullptr && table->size == sizeof *table && std::strcmp(table->build_id, FASTUDP_BUILD_ID) == 0)
-    return table;
-  return why.fail(EINVAL, "fastudp-dpdk.so is of another version than the library: install both from one");
+  return plugin_table<fastudp_dpdk_table>(library, file, FASTUDP_DPDK_TABLE, why);
 }
 
 }  // namespace

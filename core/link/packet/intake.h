@@ -23,6 +23,20 @@ class intake {
   bool go_on(burst& out);
   bool is_amid_frame() const { return pieces_.has_value(); }
 
+  // All that a ring has and the burst has room for.
+  template <typename Ring>
+  void take_all(Ring& from, burst& out) {
+    if (is_amid_frame()) {
+      if (!go_on(out)) return;
+      from.give_back();
+    }
+    received_frame f;
+    for (std::size_t budget = out.room(); budget != 0 && out.room() != 0 && from.next(f); --budget) {
+      if (!take(f, out)) return;
+      from.give_back();
+    }
+  }
+
  private:
   struct tag {
     std::uint16_t type = 0, information = 0;

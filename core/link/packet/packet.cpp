@@ -80,8 +80,6 @@ class packet_link final : public link {
   pool& frames() override { return *frames_; }
 
  private:
-  template <typename Kind>
-  void receive(Kind& from, burst& out);
   void ask_for_losses();
   result<std::unique_ptr<packet_link>> make_end(unsigned number, counters& count, reason& why) const;
   void leave();
@@ -102,30 +100,14 @@ class packet_link final : public link {
 
 std::size_t packet_link::rx_burst(burst& out) {
   const std::size_t before = out.size();
-  std::visit([&](auto& from) { receive(from, out); }, ring_);
+  std::visit([&](auto& from) { intake_.take_all(from, out); }, ring_);
   if (out.size() == before && ++empty_looks_ % looks_between_statistics == 0) ask_for_losses();
   return out.size() - before;
 }
 
-template <typename Kind>
-void packet_link::receive(Kind& from, burst& out) {
-  if (intake_.is_amid_frame()) {
-    if (!intake_.go_on(out)) return;
-    from.give_back();
-  }
-  received_frame f;
-  for (std::size_t budget = out.room(); budget != 0 && out.room() != 0 && from.next(f); --budget) {
-    if (!intake_.take(f, out)) return;
-    from.give_back();
-  }
-}
-
 bool packet_link::arm() {
   if (intake_.is_amid_frame() || !std::visit([](const auto& from) { return from.is_empty(); }, ring_)) return false;
-  // That the interface was down makes the descriptor readable until somebody asks why.
-  int problem;
-  socklen_t size = sizeof problem;
-  (void)::getsockopt(socket_.number(), SOL_SOCKET, SO_ERROR, &problem, &size);
+  forget_problem(socket_.number());
   return true;
 }
 

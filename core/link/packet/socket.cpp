@@ -168,6 +168,12 @@ status receive_for(int socket, const interface_facts& of, const mac_address& mac
 
 status start(int socket, const interface_facts& of, reason& why) { return bind_to(socket, of, ETH_P_ALL, why); }
 
+void forget_problem(int socket) {
+  int problem;
+  socklen_t size = sizeof problem;
+  (void)::getsockopt(socket, SOL_SOCKET, SO_ERROR, &problem, &size);
+}
+
 void stop(int socket, const interface_facts& of) {
   reason ignored;
   const tpacket_req3 none{};           // as long as that of any version

@@ -40,23 +40,8 @@ result<std::unique_ptr<side>> side::open(const af_packet::interface_facts& devic
 
 bool side::arm() {
   if (intake_.is_amid_frame() || !ring_.is_empty()) return false;
-  // That the interface was down makes the descriptor readable until somebody asks why.
-  int problem;
-  socklen_t size = sizeof problem;
-  (void)::getsockopt(number(), SOL_SOCKET, SO_ERROR, &problem, &size);
+  af_packet::forget_problem(number());
   return true;
-}
-
-void side::receive(burst& out) {
-  if (intake_.is_amid_frame()) {
-    if (!intake_.go_on(out)) return;
-    ring_.give_back();
-  }
-  af_packet::received_frame f;
-  for (std::size_t budget = out.room(); budget != 0 && out.room() != 0 && ring_.next(f); --budget) {
-    if (!intake_.take(f, out)) return;
-    ring_.give_back();
-  }
 }
 
 }  // namespace fastudp::xdp

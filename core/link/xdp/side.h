@@ -22,7 +22,7 @@ class side {
                                             const steering& claims, pool& frames, counters& count, reason& why);
 
   int number() const { return socket_.number(); }
-  void receive(burst& out);
+  void receive(burst& out) { intake_.take_all(ring_, out); }
   // As a link's.
   bool arm();
   void admit_group(const mac_address& group, bool wanted) {

@@ -123,7 +123,7 @@ class link_contract : public testing::TestWithParam<kind> {
   }
 
   void load_programs() {
-    if (::access(plugin().c_str(), R_OK) != 0) GTEST_SKIP() << "fastudp-bpf.so isn't built: it needs clang and libbpf";
+    if (!has_plugin()) GTEST_SKIP() << without_plugin;
     reason why;
     auto loaded = steering::load(why, plugin().c_str());
     ASSERT_TRUE(loaded) << why.c_str();
@@ -142,16 +142,7 @@ class link_contract : public testing::TestWithParam<kind> {
     EXPECT_TRUE(readable(subject()->wait_fd(), patience_ms));
   }
 
-  // Takes frames until there are as many as expected, sleeping on the descriptor as the contract says.
-  std::vector<frame> receive(std::size_t expected) {
-    std::vector<frame> out;
-    while (out.size() < expected) {
-      if (subject()->arm() && !readable(subject()->wait_fd(), patience_ms)) break;
-      const auto some = subject().receive();
-      out.insert(out.end(), some.begin(), some.end());
-    }
-    return out;
-  }
+  std::vector<frame> receive(std::size_t expected) { return receive_awaited(subject(), expected); }
 
   static inline int serials_ = 0;
   const int serial_ = serials_++;

@@ -59,6 +59,20 @@ inline std::string plugin() {
   return std::string(build != nullptr ? build : ".") + "/abi/fastudp-bpf.so";
 }
 
+inline constexpr const char* without_plugin = "fastudp-bpf.so isn't built: it needs clang and libbpf";
+inline bool has_plugin() { return ::access(plugin().c_str(), R_OK) == 0; }
+
+// Takes frames until there are as many as expected, sleeping on the descriptor as the contract says.
+inline std::vector<frame> receive_awaited(host& from, std::size_t expected) {
+  std::vector<frame> out;
+  while (out.size() < expected) {
+    if (from->arm() && !readable(from->wait_fd(), patience_ms)) break;
+    const auto some = from.receive();
+    out.insert(out.end(), some.begin(), some.end());
+  }
+  return out;
+}
+
 inline int run(const std::string& command) { return std::system(command.c_str()); }
 
 // A cable from `near` to far, both in this namespace, that frames pass: each end has a carrier.

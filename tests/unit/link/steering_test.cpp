@@ -16,32 +16,23 @@
 #include <string>
 #include <thread>
 
-#include "unit/link/namespace.h"
+#include "unit/link/near_cable.h"
 
 namespace fastudp::test {
 namespace {
 
-// near has 10.99.0.1 here; frames are put on it from far, by hand.
-class steered : public testing::Test {
+class steered : public near_cable {
  protected:
   void SetUp() override {
-    if (!enter_namespace().empty()) GTEST_SKIP() << enter_namespace();
-    if (::access(plugin().c_str(), R_OK) != 0) GTEST_SKIP() << "fastudp-bpf.so isn't built: it needs clang and libbpf";
-    make_cable("near");
-    ASSERT_EQ(run("ip address add 10.99.0.1/24 dev near && ip link set lo up"), 0);
-    kernel_ = descriptor(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    near_cable::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
     reason why;
     auto loaded = steering::load(why, plugin().c_str());
     ASSERT_TRUE(loaded) << why.c_str();
     steering_ = std::move(*loaded);
     ASSERT_TRUE(steering_->attach(index(), why)) << why.c_str();
     tap_ = tap_of(0);
-    wire_.emplace("far");
     mac_ = mac_of_near();
-    sockaddr_in where{};
-    where.sin_family = AF_INET;
-    where.sin_port = htons(5353);
-    ASSERT_EQ(::bind(kernel_.number(), reinterpret_cast<sockaddr*>(&where), sizeof where), 0);
   }
   void TearDown() override { run("ip link delete near 2>/dev/null"); }
 
@@ -111,8 +102,7 @@ class steered : public testing::Test {
   }
 
   std::unique_ptr<steering> steering_;
-  descriptor tap_, kernel_;
-  std::optional<packet_socket> wire_;
+  descriptor tap_;
   std::string mac_;
 };
 
@@ -266,14 +256,7 @@ class steered_link : public steered, public testing::WithParamInterface<std::str
     ASSERT_TRUE(*link_) << link_->why();
     ASSERT_TRUE((*link_)->info().steered);
   }
-  std::vector<frame> receive(std::size_t expected) {
-    std::vector<frame> out;
-    while (out.size() < expected) {
-      if ((*link_)->arm() && !readable((*link_)->wait_fd(), patience_ms)) break;
-      for (const auto& f : link_->receive()) out.push_back(f);
-    }
-    return out;
-  }
+  std::vector<frame> receive(std::size_t expected) { return receive_awaited(*link_, expected); }
 
   std::unique_ptr<host> link_;
 };

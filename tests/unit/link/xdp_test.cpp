@@ -12,7 +12,7 @@
 #include "link/steering.h"
 #include "link/xdp/partial_checksum.h"
 #include "link/xdp/ring.h"
-#include "unit/link/namespace.h"
+#include "unit/link/near_cable.h"
 
 namespace fastudp::test {
 namespace {
@@ -22,19 +22,11 @@ using testing::ElementsAre;
 using testing::ElementsAreArray;
 using testing::HasSubstr;
 
-class xdp_link : public testing::TestWithParam<std::string> {
+class xdp_link : public near_cable, public testing::WithParamInterface<std::string> {
  protected:
   void SetUp() override {
-    if (!enter_namespace().empty()) GTEST_SKIP() << enter_namespace();
-    if (::access(plugin().c_str(), R_OK) != 0) GTEST_SKIP() << "fastudp-bpf.so isn't built: it needs clang and libbpf";
-    make_cable("near");
-    ASSERT_EQ(run("ip address add 10.99.0.1/24 dev near && ip link set lo up"), 0);
-    kernel_ = descriptor(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    sockaddr_in where{};
-    where.sin_family = AF_INET;
-    where.sin_port = htons(5353);
-    ASSERT_EQ(::bind(kernel_.number(), reinterpret_cast<sockaddr*>(&where), sizeof where), 0);
-    wire_.emplace("far");
+    near_cable::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
   }
   void TearDown() override {
     subject_.reset();
@@ -104,15 +96,7 @@ class xdp_link : public testing::TestWithParam<std::string> {
     const bool kernel = ::recv(kernel_.number(), room, sizeof room, MSG_DONTWAIT) > 0;
     return link && kernel ? "both" : link ? "link" : kernel ? "kernel" : "nobody";
   }
-  std::vector<frame> receive(std::size_t expected) {
-    std::vector<frame> out;
-    while (out.size() < expected) {
-      if (subject()->arm() && !readable(subject()->wait_fd(), patience_ms)) break;
-      const auto some = subject().receive();
-      out.insert(out.end(), some.begin(), some.end());
-    }
-    return out;
-  }
+  std::vector<frame> receive(std::size_t expected) { return receive_awaited(subject(), expected); }
   frame to_us(std::string_view payload) { return ethernet(subject()->info().mac, mac_of(0x99), payload); }
   frame from_us(std::string_view payload) { return ethernet(mac_of(0x99), subject()->info().mac, payload); }
 
@@ -124,8 +108,6 @@ class xdp_link : public testing::TestWithParam<std::string> {
 
   std::unique_ptr<steering> claims_;
   std::unique_ptr<host> subject_;
-  descriptor kernel_;
-  std::optional<packet_socket> wire_;
 };
 
 INSTANTIATE_TEST_SUITE_P(modes, xdp_link, testing::Values("copy", "generic"),
