@@ -19,26 +19,19 @@ using namespace preload;
 
 namespace {
 
-constexpr int known_flags = flags_with(send_flags, fate::fast);
+// What isn't done on the fast path fastudp leaves to the companion.
+constexpr int known_flags = flags_with(send_flags, fate::fast) | flags_with(send_flags, fate::kernel);
+// To some calls it means nothing; others are refused.
+constexpr int compat_flag = INT_MIN;
 
 bool flags_translate(const call& c, int flags) {
   if (flags & MSG_MORE) c->sends_pieces.store(true, std::memory_order_relaxed);
   return (flags & ~known_flags) == 0;
 }
 
-bool is_fast(const cmsghdr& control) {
-  return std::any_of(std::begin(send_controls), std::end(send_controls), [&](const control_row& row) {
-    return row.level == control.cmsg_level && row.type == control.cmsg_type && row.fate == fate::fast;
-  });
-}
-
+// What fastudp doesn't know it leaves to the companion as well.
 bool control_translates(const msghdr& m) {
-  if (m.msg_controllen == 0) return true;
-  if (m.msg_control == nullptr || m.msg_controllen > UINT32_MAX) return false;
-  for (cmsghdr* each = CMSG_FIRSTHDR(&m); each != nullptr; each = CMSG_NXTHDR(const_cast<msghdr*>(&m), each)) {
-    if (!is_fast(*each)) return false;
-  }
-  return true;
+  return m.msg_controllen == 0 || (m.msg_control != nullptr && m.msg_controllen <= UINT32_MAX);
 }
 
 // To a socket of IPv4 an address of IPv6 is a wrong one, also if it is a mapped one: the kernel's to refuse.
@@ -95,6 +88,7 @@ ssize_t send_data(int fd, const void* data, size_t size, int flags, const sockad
   const auto otherwise = [&] { return real.sendto(fd, data, size, flags, to, length); };
   if (!c) return otherwise();
   fastudp_msg m{};
+  flags &= ~compat_flag;
   const bool translates = flags_translate(c, flags) && (data != nullptr || size == 0) &&
                           (to == nullptr || translate_to(c, to, length, m.peer));
   if (!translates) return counted(c, otherwise);

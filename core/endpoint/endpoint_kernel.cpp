@@ -118,7 +118,7 @@ status endpoint::bind_companion(const endpoint_address& where) {
 // An address that needs an interface to be named binds its socket to that one, for sending too.
 bool endpoint::is_of_another_interface(const endpoint_address& where) const {
   const bool names_interface = where.address.is_link_local() || where.address.is_link_local_group();
-  return engine_.with_host() == sharing::interface && names_interface &&
+  return engine_.with_host() != sharing::none && names_interface &&
          where.scope != static_cast<std::uint32_t>(engine_.device().interface);
 }
 
@@ -528,7 +528,7 @@ result<std::size_t> endpoint::send_numbered(std::span<message> messages, int fla
     const std::uint32_t wanted = choices.stamps >= 0 ? static_cast<std::uint32_t>(choices.stamps) : stamps;
     alignas(cmsghdr) std::byte room[512];
     message numbered = m;
-    const bool is_numbered = choices.refusal == 0 && choices.stamp_id < 0 && (wanted & stamping::numbered) != 0;
+    const bool is_numbered = choices.stamp_id < 0 && (wanted & stamping::numbered) != 0;
     const std::uint32_t id = is_numbered ? next_stamp_id(socket_) : 0;
     if (is_numbered) numbered.control = with_stamp_id(m.control, id, room);
     const auto went = kernel_->send({&numbered, 1}, flags);

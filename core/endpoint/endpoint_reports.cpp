@@ -30,8 +30,9 @@ void endpoint::put_departure(control_writer& out, queued_error e, std::span<cons
   const bool tells_facts = !frame.empty() && (is_v6 || (own.stamps.flags & stamping::with_facts) != 0);
   if (tells_facts) {
     const std::size_t ip_header = e.message.source.is_v4() ? ipv4_size : ipv6_size;
-    put_facts(out, e.message, interface(e.message.source), e.message.source, own,
-              port_at(frame.subspan(ethernet_size + ip_header)));
+    const int left_by = engine_.with_host() == sharing::loopback ? loopback_interface : engine_.device().interface;
+    const ip_address local = is_v6 ? ip_address::any(ip_family::v4) : e.message.source;
+    put_facts(out, e.message, left_by, local, own, port_at(frame.subspan(ethernet_size + ip_header)));
   }
   e.offender = e.message.source;
   put_report(out, e, family(), tells_facts);

@@ -240,7 +240,11 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   if (auto bound = bind_ephemeral(); !bound) return bound.failure();
   const endpoint_address destination = destination_of(to != nullptr ? *to : entry_.remote);
   if (auto good = check_destination(size, to != nullptr ? &destination : nullptr); !good) return good.failure();
-  if (has_companion_ && (choices.refusal != 0 || choices.is_said_twice)) return error{left_to_kernel};
+  // The kernel may know more.
+  if (has_companion_ && (choices.refusal != 0 || choices.is_ambiguous)) {
+    why_kernel_ = kernel_reason::option;
+    return error{left_to_kernel};
+  }
   if (choices.refusal != 0) return error{choices.refusal};
   if (choices.stamp_id >= 0 && (settings_.stamps.flags & stamping::with_id) == 0) return error{EINVAL};
   // The device may have a clock, which is out of reach here.
