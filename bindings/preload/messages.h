@@ -1,5 +1,5 @@
 #pragma once
-// Flags of a datagram's calls, by their fates. The list is messages.def.
+// Flags of the calls that receive, by their fates. The list is messages.def; what is sent fastudp itself judges.
 
 #include <sys/socket.h>
 
@@ -16,15 +16,6 @@ struct flag_row {
 
 #define SEND_CONTROL(...)
 #define RECEIVE_CONTROL(...)
-
-#define SEND_FLAG(name, kind, words) {name, fate::kind},
-#define RECEIVE_FLAG(...)
-inline constexpr flag_row send_flags[] = {
-#include "messages.def"
-};
-#undef SEND_FLAG
-#undef RECEIVE_FLAG
-
 #define SEND_FLAG(...)
 #define RECEIVE_FLAG(name, kind, words) {name, fate::kind},
 inline constexpr flag_row receive_flags[] = {

@@ -9,7 +9,6 @@
 
 #include "address.h"
 #include "call.h"
-#include "messages.h"
 #include "passing.h"
 #include "payload.h"
 #include "real.h"
@@ -19,17 +18,16 @@ using namespace preload;
 
 namespace {
 
-// What isn't done on the fast path fastudp leaves to the companion.
-constexpr int known_flags = flags_with(send_flags, fate::fast) | flags_with(send_flags, fate::kernel);
 // To some calls it means nothing; others are refused.
 constexpr int compat_flag = INT_MIN;
 
+// What fastudp doesn't know of flags and control messages it leaves to the companion itself. Of a probe (MSG_PROBE,
+// which libc calls so) Linux sends nothing, and no more than one at a time.
 bool flags_translate(const call& c, int flags) {
   if (flags & MSG_MORE) c->sends_pieces.store(true, std::memory_order_relaxed);
-  return (flags & ~known_flags) == 0;
+  return (flags & (compat_flag | MSG_PROXY)) == 0;
 }
 
-// What fastudp doesn't know it leaves to the companion as well.
 bool control_translates(const msghdr& m) {
   return m.msg_controllen == 0 || (m.msg_control != nullptr && m.msg_controllen <= UINT32_MAX);
 }

@@ -13,9 +13,12 @@
 
 namespace fastudp {
 
-// Linux has no local address there, that is, none for an answer.
+// Linux has no local address there, that is, none for an answer; and tells when it was asked for what has no time of
+// its own.
 void endpoint::put_icmp(control_writer& out, const queued_error& e, std::span<const std::byte> quoted) const {
   const ip_address nowhere = ip_address::any(ip_family::v4);
+  const stamp_settings& stamps = socket_.settings().stamps;
+  put_stamps(out, stamps, stamps.wanted ? engine_.time().wall() : 0, true);
   if (e.is_icmp())
     put_facts(out, e.message, interface(e.message.destination), nowhere, socket_.settings(), port_at(quoted));
   put_report(out, e, e.is_completion() ? family() : e.destination.address.family(), e.is_icmp());
