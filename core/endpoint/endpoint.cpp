@@ -416,15 +416,16 @@ result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
   return got.code() == left_to_kernel ? receive_kernel_only(messages, flags) : got;
 }
 
-// left_to_kernel: the socket was handed over, and its fast queue is empty.
+// left_to_kernel: the socket was handed over, and what is asked for isn't in its fast queue.
 result<std::size_t> endpoint::receive_here(std::span<message> messages, int flags) {
   own_turn t(*this);
   if (auto ours = check_owner(); !ours) return ours.failure();
   if (engine_.is_guest()) return no_leftovers();  // what lies in the queue is the owner's
   look(t);
   for (time_point limit = never;;) {
+    if (auto here = check_leftovers(flags, t.now()); !here) return here.failure();
     if (auto input = wait_for_input(t, flags, limit); !input) return input.failure();
-    if (kernel_ && !is_fast() && !has_fast_input()) return no_leftovers();
+    if (auto here = check_leftovers(flags, t.now()); !here) return here.failure();
     const auto got = kernel_ ? take(messages, flags, t.now()) : take_fast(messages, flags);
     end_of_input();
     // What the kernel was thought to have may be gone, or not have been for us.

@@ -142,6 +142,10 @@ class endpoint {
   status check_owner() const;
   int fast_readiness() const;
   bool has_something();
+  status check_leftovers(int flags, time_point now);
+  result<std::size_t> take_leftovers(std::span<message> messages, int flags);
+  void split_place();
+  void join_place();
   bool has_fast_input() const { return socket_.has_datagram() || socket_.has_pending_error(); }
   bool has_datagram(int flags) const;
   bool has_input(time_point now, int flags);
