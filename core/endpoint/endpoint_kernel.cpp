@@ -117,9 +117,10 @@ status endpoint::bind_companion(const endpoint_address& where) {
 
 // An address that needs an interface to be named binds its socket to that one, for sending too.
 bool endpoint::is_of_another_interface(const endpoint_address& where) const {
-  const bool names_interface = where.address.is_link_local() || where.address.is_link_local_group();
-  return engine_.with_host() != sharing::none && names_interface &&
-         where.scope != static_cast<std::uint32_t>(engine_.device().interface);
+  if (engine_.with_host() == sharing::none) return false;
+  if (!where.address.is_link_local() && !where.address.is_link_local_group()) return false;
+  const bool has_none = engine_.with_host() == sharing::loopback;
+  return has_none || where.scope != static_cast<std::uint32_t>(engine_.device().interface);
 }
 
 // The kernel first: its errno is the answer, and it chooses the port.
@@ -177,11 +178,11 @@ status endpoint::connect_both(engine::turn& t, const endpoint_address& peer) {
   }
   const auto connected = kernel_->socket().connect(peer);
   // Linux keeps the old peer then, but hears it no more once it has heard it; and an interface that was named.
-  if (!connected && (socket_.is_connected() || peer.scope != 0)) {
+  if (!connected && (socket_.is_connected() || peer.scope != 0 || is_of_another_interface(peer))) {
     if (auto handed = hand_over(t, kernel_reason::option); !handed) return handed;
   }
   // A peer at port 0 is one, but no call tells of it.
-  if (connected && peer.port == 0) return hand_over(t, kernel_reason::option);
+  if (connected && (peer.port == 0 || is_of_another_interface(peer))) return hand_over(t, kernel_reason::option);
   if (is_fast()) settle(t);  // a connect that failed may have bound it all the same
   return connected;
 }
@@ -418,7 +419,10 @@ result<std::size_t> endpoint::get_both(engine::turn& t, int level, int name, std
     join_place();
     return fastudp::get_option(socket_, level, name, value, t.now());
   }
-  return kernel_->socket().get_option(level, name, value);
+  const auto got = kernel_->socket().get_option(level, name, value);
+  // What was sent from here has found the way again, which the kernel forgot with another TOS.
+  const bool is_known_here = got.code() == ENOTCONN && is_mtu && is_fast() && socket_.knows_path();
+  return is_known_here ? fastudp::get_option(socket_, level, name, value, t.now()) : got;
 }
 
 // ---- Receiving

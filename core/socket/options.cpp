@@ -160,8 +160,10 @@ constexpr option_row options[] = {
      [](udp_socket& s, int value) -> status {
        // Linux: another TOS brings its own priority, the same one changes nothing.
        const auto tos = static_cast<std::uint8_t>(value);
-       if (tos != s.settings().tos) s.settings().priority = priority_of_tos(tos);
+       if (tos == s.settings().tos) return {};
+       s.settings().priority = priority_of_tos(tos);
        s.settings().tos = tos;
+       s.forget_path();
        return {};
      }},
     // Behind IP_TOS, so that it is what remains when options are copied. Linux asks for CAP_NET_RAW above 6: whoever
@@ -181,7 +183,7 @@ constexpr option_row options[] = {
      [](udp_socket& s, time_point now) -> result<int> {
        const auto mtu = s.path_mtu(now);
        if (!mtu) return mtu.failure();
-       return static_cast<int>(*mtu);
+       return std::min(static_cast<int>(*mtu), UINT16_MAX);
      }},
     {IPPROTO_IP, IP_RECVERR, [](udp_socket& s, time_point) -> result<int> { return s.settings().receive_errors; },
      [](udp_socket& s, int value) -> status {

@@ -584,6 +584,10 @@ void udp_socket::report(const icmp_report& what) {
   arrived();
 }
 
+bool udp_socket::knows_path() const {
+  return entry_.connected && layer_.below().out().is_current(path_) && path_.destination == entry_.remote.address;
+}
+
 result<std::uint32_t> udp_socket::path_mtu(time_point now) {
   if (!entry_.connected) return error{ENOTCONN};
   const auto way = path_to(entry_.remote.address, source_, now);

@@ -118,6 +118,9 @@ class udp_socket {
 
   // The path MTU to the connected peer (IP_MTU).
   result<std::uint32_t> path_mtu(time_point now);
+  // Whether the path to the peer that it is connected to has been looked up, since it was to be forgotten.
+  bool knows_path() const;
+  void forget_path() { path_ = {}; }
 
   socket_settings& settings() { return settings_; }
   const socket_settings& settings() const { return settings_; }

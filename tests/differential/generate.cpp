@@ -319,7 +319,7 @@ class generator {
     const option& chosen = some_option(may_be_early);
     made.level = chosen.level;
     made.name = chosen.name;
-    if (random_.percent(1)) made.level = random_.one_of({0, 1, 41, 17, 6, 99});
+    if (!fills_buffers_ && random_.percent(1)) made.level = random_.one_of({0, 1, 41, 17, 6, 99});
     const option* other = find_option(made.level, made.name);
     if (other == nullptr || other->use != when::now || chosen.use == when::groups) made.level = chosen.level;
   }
