@@ -4,6 +4,7 @@
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace differential {
@@ -93,7 +94,7 @@ std::vector<std::byte> control_to_send(family own, bool plain, dice& random) {
       put_v6(out, plain, random);
     }
   }
-  if (random.percent(5)) out.bytes.resize(out.bytes.size() - static_cast<std::size_t>(random.below(20)));
+  if (random.percent(5)) out.bytes.resize(out.bytes.size() - std::min(out.bytes.size(), std::size_t(random.below(20))));
   return out.bytes;
 }
 

@@ -117,7 +117,7 @@ place moved(const place& p, const char* v4, const char* v6) {
 }  // namespace
 
 place beyond(const place& within) {
-  return within.is_null || !is_within(within) ? within : moved(within, "10.99.0.100", "fd99::100");
+  return within.is_null || !is_within(within) ? within : moved(within, beyond_v4, beyond_v6);
 }
 
 void spoil(place& good, dice& random) {

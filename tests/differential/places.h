@@ -8,6 +8,9 @@ namespace differential {
 
 enum class family : std::uint8_t { v4, v6 };
 
+// The other host.
+inline constexpr const char *beyond_v4 = "10.99.0.100", *beyond_v6 = "fd99::100";
+
 place at(const char* text, int port, unsigned scope = 0);
 
 // To bind to, mostly one that can be had.

@@ -2,7 +2,9 @@
 // sockets and under the interposer, it must write the same.
 
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -12,6 +14,7 @@
 #include <thread>
 
 #include "c_program.h"
+#include "places.h"
 #include "stage.h"
 
 using namespace differential;
@@ -52,6 +55,18 @@ void want_stamps() {
   if (::setsockopt(socket, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof on) != 0) std::perror("SO_TIMESTAMP");
 }
 
+// What is sent to a host whose address isn't resolved yet comes back later than the rest: so it is asked before.
+void greet(const char* host, const char* own) {
+  constexpr int port = 9, patience_in_milliseconds = 1000;
+  const place from = at(own, port), to = at(host, port);
+  const int socket = ::socket(to.raw.ss_family, SOCK_DGRAM, 0);
+  (void)::bind(socket, reinterpret_cast<const sockaddr*>(&from.raw), from.length);
+  (void)::sendto(socket, nullptr, 0, 0, reinterpret_cast<const sockaddr*>(&to.raw), to.length);
+  pollfd answer{socket, POLLIN, 0};
+  if (::poll(&answer, 1, patience_in_milliseconds) != 1) std::fprintf(stderr, "no answer from %s\n", host);
+  ::close(socket);
+}
+
 std::vector<step> sequence(const request& r, std::uint64_t seed) {
   auto made = generate(seed, r.wanted);
   std::vector<step> kept;
@@ -79,6 +94,7 @@ int play_all(const request& r) {
   constexpr unsigned patience_in_seconds = 20, often = 64;
   transcript out;
   census counts;
+  if (r.wanted.beyond) greet(beyond_v4, "0.0.0.0"), greet(beyond_v6, "::");
   for (std::uint64_t i = 0; i < r.count; ++i) {
     if (i % often == 0) alarm(patience_in_seconds);
     play(r, r.first + i, out, counts);
