@@ -32,8 +32,9 @@ bool is_fast(const cmsghdr& control) {
   });
 }
 
+// On an address of our own all that the kernel could say is that it knows no way from there.
 bool control_translates(const msghdr& m) {
-  if (m.msg_controllen == 0) return true;
+  if (m.msg_controllen == 0 || (library::is_alone() && m.msg_control != nullptr)) return true;
   if (m.msg_control == nullptr || m.msg_controllen > UINT32_MAX) return false;
   for (cmsghdr* each = CMSG_FIRSTHDR(&m); each != nullptr; each = CMSG_NXTHDR(const_cast<msghdr*>(&m), each)) {
     if (!is_fast(*each)) return false;
@@ -53,9 +54,10 @@ bool translate(const call& c, const msghdr& m, payload& body, fastudp_msg& out) 
   const bool has_name = m.msg_name != nullptr && m.msg_namelen != 0;
   if (m.msg_name != nullptr && static_cast<int>(m.msg_namelen) < 0) return false;
   if (has_name && !translate_to(c, m.msg_name, m.msg_namelen, out.peer)) return false;
-  if (!control_translates(m) || !body.name(m.msg_iov, m.msg_iovlen) || body.has_null()) return false;
-  body.gather();
-  out.data = body.data();
+  if (!control_translates(m) || !body.name(m.msg_iov, m.msg_iovlen)) return false;
+  if (body.has_null() && !library::is_alone()) return false;
+  if (!body.has_null()) body.gather();
+  out.data = body.has_null() ? nullptr : body.data();
   out.size = limited(body.size());
   out.control = m.msg_controllen != 0 ? m.msg_control : nullptr;
   out.control_len = static_cast<std::uint32_t>(m.msg_controllen);
@@ -95,7 +97,7 @@ ssize_t send_data(int fd, const void* data, size_t size, int flags, const sockad
   const auto otherwise = [&] { return real.sendto(fd, data, size, flags, to, length); };
   if (!c) return otherwise();
   fastudp_msg m{};
-  const bool translates = flags_translate(c, flags) && (data != nullptr || size == 0) &&
+  const bool translates = flags_translate(c, flags) && (data != nullptr || size == 0 || library::is_alone()) &&
                           (to == nullptr || translate_to(c, to, length, m.peer));
   if (!translates) return counted(c, otherwise);
   m.data = const_cast<void*>(data);
@@ -127,7 +129,7 @@ ssize_t send_pieces(int fd, const iovec* pieces, int count, int flags) {
 
 [[gnu::noinline]] ssize_t send_whole(int fd, const void* data, size_t size) {
   const call c(fd, direction::sending);
-  if (!c || (data == nullptr && size != 0)) return real.write(fd, data, size);
+  if (!c || (data == nullptr && size != 0 && !library::is_alone())) return real.write(fd, data, size);
   fastudp_msg m{};
   m.data = const_cast<void*>(data);
   m.size = limited(size);

@@ -148,6 +148,7 @@ result<std::size_t> endpoint::get_option(int level, int name, std::span<std::byt
 status endpoint::send_one(const message& m, int flags, time_point now) {
   send_choices choices = read_control(m.control, socket_.family());
   choices.confirm = (flags & message_flag::confirm) != 0;
+  if (choices.is_timed && !times_sends_ && choices.refusal == 0) choices.refusal = EINVAL;
   if (completes_here(flags)) [[unlikely]] {
     choices.completes = true;
     has_completed_.store(true, std::memory_order_relaxed);

@@ -150,11 +150,13 @@ class endpoint {
   status bind_both(engine::turn& t, const endpoint_address& where);
   status bind_companion(const endpoint_address& where);
   status connect_both(engine::turn& t, const endpoint_address& peer);
+  bool names_interface(const endpoint_address& peer) const;
   status disconnect_both(engine::turn& t);
   status ensure_bound(engine::turn& t);
   void settle(engine::turn& t);
   bool is_in_kernels_group(const endpoint_address& local) const;
   kernel_reason why_not_fast(const endpoint_address& local) const;
+  bool is_refused_to_kernel(kernel_reason why) const;
   status prepare_to_divert(engine::turn& t);
   void divert();
   void undivert();
@@ -250,6 +252,7 @@ class endpoint {
   // SO_TIMESTAMPING's, while what the kernel sends is numbered together with what we send.
   std::atomic<std::uint32_t> numbered_stamps_{0};
   bool diverted_ = false, kernel_first_ = false;
+  bool times_sends_ = false;         // SO_TXTIME
   bool filter_is_locked_ = false;    // where there is no companion to know it
   bool has_foreign_filter_ = false;  // adopted with one that only the kernel can run
   kernel_reason handed_over_for_{};

@@ -28,11 +28,11 @@ bool is_sent_along(int level, int name) {
 }
 
 // Whether the fast path goes on as before.
-bool is_harmless(int level, int name, std::span<const std::byte> value) {
+bool is_harmless(int level, int name, std::span<const std::byte> value, bool is_alone) {
   const bool is_zero = std::ranges::all_of(value, [](std::byte b) { return b == std::byte{}; });
   if (value.empty() || (is_zero && !is_sent_along(level, name))) return true;
   const option_fate fate = fate_of(level, name);
-  return fate == option_fate::companion || fate == option_fate::refused;
+  return fate == option_fate::companion || fate == option_fate::refused || (is_alone && fate == option_fate::host);
 }
 
 // Sockets that may have to share their port with another process.
@@ -110,7 +110,7 @@ status endpoint::prepare_to_divert(engine::turn& t) {
 
 status endpoint::bind_companion(const endpoint_address& where) {
   if (engine_.with_host() == sharing::none && engine_.stack().addresses().contains(where.address)) {
-    if (auto allowed = kernel_->socket().allow_foreign_address(); !allowed) return allowed;
+    return kernel_->socket().bind_to_foreign(where);
   }
   return kernel_->socket().bind(where);
 }
@@ -162,11 +162,21 @@ status endpoint::ensure_bound(engine::turn& t) {
   return socket_.local().port != 0 || !is_fast() ? status{} : error{EAGAIN};
 }
 
+// Linux: a peer with a link-local address is one on some interface.
+bool endpoint::names_interface(const endpoint_address& peer) const {
+  if (peer.scope != 0 || !(peer.address.is_link_local() || peer.address.is_link_local_group())) return true;
+  if (peer.address.is_link_local_group() && socket_.settings().v6.multicast_interface != 0) return true;
+  std::int32_t device = 0;
+  (void)kernel_->socket().get_option(SOL_SOCKET, SO_BINDTOIFINDEX, std::as_writable_bytes(std::span(&device, 1)));
+  return device != 0;
+}
+
 status endpoint::connect_both(engine::turn& t, const endpoint_address& peer) {
   if (is_idle_) join(t);
   if (!is_fast()) return kernel_->socket().connect(peer);
   if (engine_.with_host() == sharing::none) {
     if (auto bound = ensure_bound(t); !bound) return bound;
+    if (!names_interface(peer)) return error{EINVAL};
     const auto here = is_fast() ? socket_.connect(peer, t.now()) : error{ENETUNREACH};
     if (here || (here.code() != ENETUNREACH && !peer.address.is_loopback())) return here;
     if (auto kernels = kernel_->socket().connect(peer); !kernels) return kernels;
@@ -260,7 +270,7 @@ void endpoint::stop_diverting() {
 // ---- Leaving it to the kernel
 
 status endpoint::hand_over(kernel_reason why) {
-  if (kernel_ && engine_.is_undecided() && !engine_.is_strict()) {
+  if (kernel_ && engine_.is_undecided() && !is_refused_to_kernel(why)) {
     if (is_fast()) disown(why);
     return {};
   }
@@ -268,9 +278,15 @@ status endpoint::hand_over(kernel_reason why) {
   return hand_over(t, why);
 }
 
+// What the user wants isn't what strictness is against. On an address of our own a socket that is the kernel's is cut
+// off, which no option is worth.
+bool endpoint::is_refused_to_kernel(kernel_reason why) const {
+  if (why == kernel_reason::option && is_fast() && engine_.with_host() == sharing::none) return true;
+  return engine_.is_strict() && why != kernel_reason::rule;
+}
+
 status endpoint::hand_over(engine::turn& t, kernel_reason why) {
-  // What the user wants isn't what strictness is against.
-  if (!kernel_ || (engine_.is_strict() && why != kernel_reason::rule)) return error{EOPNOTSUPP};
+  if (!kernel_ || is_refused_to_kernel(why)) return error{EOPNOTSUPP};
   if (!is_fast()) return {};
   engine_.work(t);
   leave_to_kernel(why);
@@ -359,10 +375,13 @@ status endpoint::set_both(engine::turn& t, int level, int name, std::span<const 
   // What is left in the fast queue is received as the options then say; and UDP_SEGMENT says how many datagrams a send
   // counts for, whoever sends.
   if (!is_fast() && !has_leftovers_.load() && !is_stamps && level != IPPROTO_UDP) return {};
-  if (const auto effect = effect_of(level, name, value, kernel_->socket(), engine_.device().interface);
-      effect != option_effect::unknown) {
-    return effect == option_effect::none ? status{} : hand_over(t, kernel_reason::option);
-  }
+  const bool is_alone = engine_.with_host() == sharing::none;
+  const bool depends = !is_alone || fate_of(level, name) == option_fate::kernel;
+  const auto effect =
+      depends ? effect_of(level, name, value, kernel_->socket(), engine_.device().interface) : option_effect::unknown;
+  if (effect == option_effect::none) return {};
+  // By another interface even what has an address of our own is the kernel's.
+  if (effect == option_effect::kernel) return hand_over(t, is_alone ? kernel_reason::route : kernel_reason::option);
   const auto here = fastudp::set_option(socket_, level, name, value, t.now());
   // Where filters keep ours from the kernel, it counts them as lost.
   if (here && name == SO_RXQ_OVFL && level == SOL_SOCKET && socket_.settings().receive_drops && is_filtered()) {
@@ -370,7 +389,8 @@ status endpoint::set_both(engine::turn& t, int level, int name, std::span<const 
   }
   if (here && is_stamps) return number_sends(t);
   // Also one of which the kernel takes more values than we know.
-  if (!is_fast() || here || is_harmless(level, name, value)) return {};
+  times_sends_ |= level == SOL_SOCKET && name == SO_TXTIME;
+  if (!is_fast() || here || is_harmless(level, name, value, is_alone)) return {};
   return hand_over(t, kernel_reason::option);
 }
 
@@ -379,9 +399,7 @@ status endpoint::set_both(engine::turn& t, int level, int name, std::span<const 
 status endpoint::set_group_option(engine::turn& t, int level, int name, std::span<const std::byte> value) {
   if (engine_.with_host() != sharing::none) return kernel_->socket().set_option(level, name, value);
   const auto here = fastudp::set_option(socket_, level, name, value, t.now());
-  const bool is_elsewhere = here.code() == ENODEV || here.code() == EADDRNOTAVAIL;
-  if (!is_elsewhere) return here;
-  return kernel_->socket().set_option(level, name, value) ? status{} : here;
+  return here.code() == left_to_kernel ? kernel_->socket().set_option(level, name, value) : here;
 }
 
 result<std::size_t> endpoint::get_both(engine::turn& t, int level, int name, std::span<std::byte> value) {
@@ -389,7 +407,8 @@ result<std::size_t> endpoint::get_both(engine::turn& t, int level, int name, std
   const bool is_mtu = (level == IPPROTO_IP && name == IP_MTU) || (level == IPPROTO_IPV6 && name == IPV6_MTU);
   const bool is_error = level == SOL_SOCKET && name == SO_ERROR && socket_.has_pending_error();
   if (is_error || (is_own && (is_mtu || is_group_option(level, name)))) {
-    return fastudp::get_option(socket_, level, name, value, t.now());
+    const auto here = fastudp::get_option(socket_, level, name, value, t.now());
+    if (here.code() != left_to_kernel) return here;
   }
   return kernel_->socket().get_option(level, name, value);
 }
@@ -528,7 +547,7 @@ result<std::size_t> endpoint::send_numbered(std::span<message> messages, int fla
     const std::uint32_t wanted = choices.stamps >= 0 ? static_cast<std::uint32_t>(choices.stamps) : stamps;
     alignas(cmsghdr) std::byte room[512];
     message numbered = m;
-    const bool is_numbered = choices.refusal == 0 && choices.stamp_id < 0 && (wanted & stamping::numbered) != 0;
+    const bool is_numbered = !choices.is_refused() && choices.stamp_id < 0 && (wanted & stamping::numbered) != 0;
     const std::uint32_t id = is_numbered ? next_stamp_id(socket_) : 0;
     if (is_numbered) numbered.control = with_stamp_id(m.control, id, room);
     const auto went = kernel_->send({&numbered, 1}, flags);

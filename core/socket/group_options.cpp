@@ -52,6 +52,9 @@ bool is_ours(udp_socket& s, const ip_address& address) {
   return address.is_any() || s.layer().below().addresses().contains(address);
 }
 
+// Another interface may be the host's.
+error elsewhere(const udp_socket& s, int code) { return error{s.leans_on_kernel() ? left_to_kernel : code}; }
+
 // ---- What is asked for
 
 enum class verb { join, leave, join_source, leave_source, block, unblock };
@@ -63,7 +66,7 @@ struct request {
 
 status change(udp_socket& s, verb what, const request& r, time_point now) {
   if (!r.group.is_multicast()) return error{what == verb::leave && r.group.is_v4() ? EADDRNOTAVAIL : EINVAL};
-  if (!r.is_here) return error{what == verb::leave ? EADDRNOTAVAIL : ENODEV};
+  if (!r.is_here) return elsewhere(s, what == verb::leave ? EADDRNOTAVAIL : ENODEV);
   memberships& all = s.groups();
   const auto apply = [&]() -> status {
     switch (what) {
@@ -139,6 +142,7 @@ struct list_layout {
   ip_address group;
   bool is_here;
   std::uint32_t mode, count;
+  bool is_of_level = true;  // the group is an address of the family that the option's level is for
 };
 
 std::optional<list_layout> layout_of(udp_socket& s, int level, int name, octets value) {
@@ -162,7 +166,8 @@ std::optional<list_layout> layout_of(udp_socket& s, int level, int name, octets 
                      .group = group ? *group : ip_address(),
                      .is_here = is_ours(s, head.gf_interface),
                      .mode = head.gf_fmode,
-                     .count = head.gf_numsrc};
+                     .count = head.gf_numsrc,
+                     .is_of_level = group.has_value()};
 }
 
 std::optional<ip_address> source_at(const list_layout& list, int level, octets value, std::size_t i) {
@@ -176,15 +181,16 @@ status set_list(udp_socket& s, int level, int name, octets value, time_point now
   if (!list) return error{EINVAL};
   if (list->count > source_list::capacity) return error{ENOBUFS};
   if (value.size() < list->begin + list->count * list->each) return error{EINVAL};
-  if (!list->group.is_multicast()) return error{EINVAL};
-  if (!list->is_here) return error{ENODEV};
-  if (list->mode != MCAST_INCLUDE && list->mode != MCAST_EXCLUDE) return error{EINVAL};
   source_filter wanted{.excludes = list->mode == MCAST_EXCLUDE};
+  if (!list->is_of_level) return error{EADDRNOTAVAIL};
   for (std::size_t i = 0; i < list->count; ++i) {
     const auto source = source_at(*list, level, value, i);
     if (!source) return error{EADDRNOTAVAIL};
     wanted.sources.add(*source);
   }
+  if (!list->group.is_multicast()) return error{EINVAL};
+  if (list->mode != MCAST_INCLUDE && list->mode != MCAST_EXCLUDE) return error{EINVAL};
+  if (!list->is_here) return elsewhere(s, ENODEV);
   if (auto set = s.groups().set(list->group, wanted); !set) return set;
   return s.layer().listen(s, list->group, now);
 }
@@ -206,7 +212,7 @@ void write_source(const ip_address& source, int level, std::size_t each, std::by
 result<std::size_t> get_list(udp_socket& s, int level, int name, std::span<std::byte> value) {
   const auto list = layout_of(s, level, name, value);
   if (!list || !list->group.is_multicast()) return error{EINVAL};
-  if (!list->is_here) return error{ENODEV};
+  if (!list->is_here) return elsewhere(s, ENODEV);
   const source_filter* filter = s.groups().find(list->group);
   if (filter == nullptr) return error{EADDRNOTAVAIL};
   const std::size_t room = std::min<std::size_t>(list->count, (value.size() - list->begin) / list->each);
@@ -235,7 +241,7 @@ status set_interface_v4(udp_socket& s, octets value) {
   }
   const ip_address from = address_of(in.imr_address);
   const bool is_here = in.imr_ifindex != 0 ? is_ours(s, static_cast<std::uint32_t>(in.imr_ifindex)) : is_ours(s, from);
-  if (!is_here) return error{EADDRNOTAVAIL};
+  if (!is_here) return elsewhere(s, EADDRNOTAVAIL);
   s.settings().multicast_source = from;
   return {};
 }
@@ -243,7 +249,7 @@ status set_interface_v4(udp_socket& s, octets value) {
 status set_interface_v6(udp_socket& s, octets value) {
   const auto interface = read<int>(value);
   if (!interface) return error{EINVAL};
-  if (!is_ours(s, static_cast<std::uint32_t>(*interface))) return error{ENODEV};
+  if (!is_ours(s, static_cast<std::uint32_t>(*interface))) return elsewhere(s, ENODEV);
   s.settings().v6.multicast_interface = *interface;
   return {};
 }

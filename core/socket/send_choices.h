@@ -21,7 +21,18 @@ struct send_choices {
   bool is_v6_said = false, is_said_twice = false;  // two that aren't of one mind: each counts by itself
   bool confirm = false;                            // the peer is known to be alive (MSG_CONFIRM)
   bool completes = false;                          // MSG_ZEROCOPY: when it is done, the error queue says so
-  int refusal = 0;  // errno: they can't be had, which Linux says after it has looked at the destination
+  int priority = -1;                               // SO_PRIORITY; -1: the socket's
+  int dont_fragment = -1;                          // IPV6_DONTFRAG; -1: the socket's
+  std::int64_t flow_info = -1;                     // traffic class and flow label (IPV6_FLOWINFO)
+  bool is_timed = false;                           // SCM_TXTIME
+  bool is_for_host = false;  // there is something about what a host does to datagrams: marks, queues, times to leave
+  int refusal = 0;           // errno: they can't be had, which Linux says after it has looked at the destination
+  int refusal_v4 = 0, refusal_v6 = 0;  // the same, of one that is sent by that family alone
+
+  bool is_refused() const { return refusal != 0 || refusal_v4 != 0 || refusal_v6 != 0; }
+  int refusal_over(ip_family family) const {
+    return refusal != 0 ? refusal : family == ip_family::v4 ? refusal_v4 : refusal_v6;
+  }
 
   void leave_from(const ip_address& address) {
     has_v4_source = address.is_v4();

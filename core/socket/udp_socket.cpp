@@ -105,6 +105,7 @@ status udp_socket::bind_ephemeral() {
 status udp_socket::connect(endpoint_address peer, time_point now) {
   if (auto bound = bind_ephemeral(); !bound) return bound;
   if (!check_family(peer.address)) return error{family_ == ip_family::v4 ? EAFNOSUPPORT : ENETUNREACH};
+  if (is_of_the_other_ip(peer.address) && !peer.address.is_any()) return refuse_other_ip(peer.address, now);
   auto way = path_to(peer.address, source_, now);
   if (!way) return way.failure();
   if ((*way)->kind == path_kind::broadcast && !settings_.broadcast) return error{EACCES};
@@ -145,8 +146,9 @@ ip_choices udp_socket::choices_for(const path& way, const send_choices& choices,
   const int ttl = way.kind == path_kind::multicast ? settings_.multicast_ttl : own_ttl >= 0 ? own_ttl : default_ttl;
   return {.ttl = static_cast<std::uint8_t>(ttl),
           .tos = choices.tos >= 0 ? static_cast<std::uint8_t>(choices.tos) : settings_.tos,
-          .priority = priority_on_link(choices.tos >= 0 ? priority_of_tos(static_cast<std::uint8_t>(choices.tos))
-                                                        : settings_.priority),
+          .priority = priority_on_link(choices.priority >= 0 ? choices.priority
+                                       : choices.tos >= 0    ? priority_of_tos(static_cast<std::uint8_t>(choices.tos))
+                                                             : settings_.priority),
           .dont_fragment = mode.always_df || (mode.df_when_it_fits && total <= way.mtu && !way.mtu_floor),
           .may_fragment = mode.may_fragment,
           .ignore_path_mtu = mode.ignore_path,
@@ -160,12 +162,16 @@ ip_choices udp_socket::choices_v6(const path& way, const send_choices& choices) 
                    : way.kind == path_kind::multicast ? own.multicast_hops
                    : own.hops >= 0                    ? own.hops
                                                       : layer_.below().out().hop_limit();
+  const auto info = static_cast<std::uint32_t>(std::max<std::int64_t>(choices.flow_info, 0));
+  const int own_class = choices.traffic_class >= 0 ? choices.traffic_class : own.traffic_class;
+  const bool dont_fragment = choices.dont_fragment >= 0 ? choices.dont_fragment != 0 : own.dont_fragment;
   return {.ttl = static_cast<std::uint8_t>(hops),
-          .tos = choices.traffic_class >= 0 ? static_cast<std::uint8_t>(choices.traffic_class) : own.traffic_class,
-          .priority = priority_on_link(settings_.priority),
-          .may_fragment = mode.may_fragment && !own.dont_fragment,
+          .tos = static_cast<std::uint8_t>(static_cast<std::uint32_t>(own_class) | ipv6::traffic_class_of(info)),
+          .priority = priority_on_link(choices.priority >= 0 ? choices.priority : settings_.priority),
+          .may_fragment = mode.may_fragment && !dont_fragment,
           .ignore_path_mtu = mode.ignore_path,
-          .loop = own.multicast_loop};
+          .loop = own.multicast_loop,
+          .flow_label = ipv6::flow_label_of(info)};
 }
 
 // Fails here, before anything is built, and says so in the error queue as Linux does.
@@ -197,6 +203,27 @@ status udp_socket::check_size(const path& way, const ip_choices& ip, bool in_seg
 // A socket of IPv6 that has an address of IPv4 speaks no IPv6.
 bool udp_socket::is_of_the_other_ip(const ip_address& destination) const {
   return family_ == ip_family::v6 && source_.is_v4() && !destination.is_v4();
+}
+
+// On an address of our own the kernel has no say in what is sent from it.
+bool udp_socket::is_alone() const { return layer_.below().with_host() == sharing::none; }
+
+bool udp_socket::is_kernels_to_judge(const send_choices& choices) const {
+  return choices.is_said_twice || (!is_alone() && (choices.is_refused() || choices.is_for_host));
+}
+
+// A link-local address means something on one interface only. Who names none means the only one where we are alone;
+// otherwise Linux wants to be told on which.
+bool udp_socket::is_kernels_by_address(const endpoint_address& to) const {
+  if (!is_alone()) return is_odd(to.address);
+  const bool is_near = to.address.is_link_local() || to.address.is_link_local_group();
+  const bool is_elsewhere = to.scope != 0 && to.scope != static_cast<std::uint32_t>(layer_.below().device().interface);
+  return (is_near && is_elsewhere) || (to.address.is_any() && is_odd(to.address));
+}
+
+// The IP by which a datagram goes there: what has no address of IPv4, or isn't a socket of that, is IPv6's to refuse.
+ip_family udp_socket::family_over(const ip_address& destination) const {
+  return family_ == ip_family::v4 ? family_ : destination.family();
 }
 
 // From an address of one IP to one of the other; and to the any address from elsewhere than loopback, which is
@@ -240,8 +267,8 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   if (auto bound = bind_ephemeral(); !bound) return bound.failure();
   const endpoint_address destination = destination_of(to != nullptr ? *to : entry_.remote);
   if (auto good = check_destination(size, to != nullptr ? &destination : nullptr); !good) return good.failure();
-  if (has_companion_ && (choices.refusal != 0 || choices.is_said_twice)) return error{left_to_kernel};
-  if (choices.refusal != 0) return error{choices.refusal};
+  if (has_companion_ && is_kernels_to_judge(choices)) return error{left_to_kernel};
+  if (const int refusal = choices.refusal_over(family_over(destination.address)); refusal != 0) return error{refusal};
   if (choices.stamp_id >= 0 && (settings_.stamps.flags & stamping::with_id) == 0) return error{EINVAL};
   // The device may have a clock, which is out of reach here.
   const bool may_have_hardware = layer_.below().with_host() == sharing::interface;
@@ -254,7 +281,7 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
     return error{has_companion_ ? left_to_kernel : ENODEV};
   }
   if (choices.has_v6_source && destination.address.is_v4()) return error{EINVAL};
-  if (has_companion_ && is_odd(destination.address)) {
+  if (has_companion_ && is_kernels_by_address(destination)) {
     why_kernel_ = kernel_reason::route;
     return error{left_to_kernel};
   }
@@ -300,6 +327,8 @@ bool udp_socket::is_by_another_interface(const send_choices& choices, const ip_a
 ip_address udp_socket::source_for(const ip_address& destination, const send_choices& choices) const {
   if (destination.is_v4() && choices.has_v4_source) return choices.source_v4;
   if (!destination.is_v4() && !choices.source.is_any()) return choices.source;
+  // A socket of IPv6 that is connected has an address of its own, and sends by IPv4 all the same.
+  if (destination.is_v4() && !source_.is_v4()) return ip_address::any(ip_family::v4);
   const bool is_v4_group = destination.is_v4() && destination.is_multicast();
   return is_v4_group && source_.is_any() ? settings_.multicast_source : source_;
 }
@@ -310,8 +339,8 @@ bool udp_socket::is_the_kernels(const path& way, const endpoint_address& to, std
     why_kernel_ = way.why_kernel;
     return true;
   }
-  // A link-local address means something on one interface only, and Linux wants to be told on which.
-  const bool needs_scope = to.address.is_link_local() || to.address.is_link_local_group();
+  const bool needs_scope =
+      with_host != sharing::none && (to.address.is_link_local() || to.address.is_link_local_group());
   if (needs_scope && to.scope != static_cast<std::uint32_t>(layer_.below().device().interface)) {
     why_kernel_ = kernel_reason::route;
     return true;
@@ -358,6 +387,7 @@ status udp_socket::send_whole(std::span<const std::byte> payload, const endpoint
                               const send_choices& choices, time_point now) {
   const auto by = prepare(payload.size(), to, choices, now);
   if (!by) return by.failure();
+  if (payload.data() == nullptr && !payload.empty()) return error{EFAULT};
   if (by->segment != 0) return send_segments(*by, payload, now);
   packet* p = datagram_of(*by, payload);
   return p != nullptr ? depart(*by, p, now) : error{ENOBUFS};

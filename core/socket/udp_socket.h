@@ -40,6 +40,7 @@ class udp_socket {
   void follow(const endpoint_address& local, const endpoint_address* peer);
   // There is a companion: what the stack can't send gives left_to_kernel, for the reason that why_kernel() tells then.
   void lean_on_kernel() { has_companion_ = true; }
+  bool leans_on_kernel() const { return has_companion_; }
   kernel_reason why_kernel() const { return why_kernel_; }
   // ENOTCONN when not connected; it is shut down all the same.
   status shut_down(bool reading, bool writing);
@@ -162,6 +163,10 @@ class udp_socket {
   status send_segments(const departure& by, std::span<const std::byte> payload, time_point now);
   bool is_of_the_other_ip(const ip_address& destination) const;
   bool is_odd(const ip_address& destination) const;
+  bool is_alone() const;
+  bool is_kernels_by_address(const endpoint_address& to) const;
+  bool is_kernels_to_judge(const send_choices& choices) const;
+  ip_family family_over(const ip_address& destination) const;
   error refuse_other_ip(const ip_address& destination, time_point now);
   endpoint_address destination_of(endpoint_address to) const;
   status check_destination(std::size_t size, const endpoint_address* to) const;

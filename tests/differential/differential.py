@@ -39,15 +39,18 @@ echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
 exec cat
 """
 # The same, where the other end is the way to everybody.
-HOST_WITH_ROUTES = HOST.replace("ip neighbour add 10", """ip route add default via 10.99.0.100
+HOST_WITH_ROUTES = HOST.replace("exec cat", """ip address add fe80::ff:fe00:1/64 dev own0 nodad
+ip route add default via 10.99.0.100
 ip route add default via fd99::100
-ip neighbour add 10""")
+exec cat""")
 # The same, where the interface is a TAP one and its addresses are a stack's of ours.
 HOST_BEHIND_TAP = f"""ip link set lo up
 ip tuntap add own0 mode tap
 ip link set own0 addrgenmode none
 ip link set own0 xdpgeneric obj {REFLECTOR} sec xdp
 ip link set own0 up
+echo 0 > /proc/sys/net/ipv4/icmp_ratemask
+echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
 exec cat
 """
 TAP = "tap:own0?address=10.99.0.1/24,fd99::1/64&gateway=10.99.0.100,fd99::100&mac=02:00:00:00:00:01&announce=off"
@@ -183,7 +186,7 @@ def comparison(link, options, planted=None):
     is_tap = link is not None and link.startswith("tap:")
     networks = (HOST_WITH_ROUTES, HOST_BEHIND_TAP) if is_tap else (HOST, HOST)
     with contextlib.closing(Host(networks[0])) as one, contextlib.closing(Host(networks[1])) as other:
-        yield Comparison(Side(one), Side(other, link, planted), options)
+        yield Comparison(Side(one), Side(other, link, planted), options + ["--alone"] * is_tap)
 
 
 def arguments():

@@ -292,9 +292,14 @@ class generator {
     step& made = push(call::ioctl, some_slot());
     made.name = random_.one_of<int>(
         {FIONREAD, FIONREAD, FIONREAD, TIOCOUTQ, TIOCOUTQ, FIONBIO, FIONBIO, FIOASYNC, SIOCATMARK, 0x1234});
-    if (fills_buffers_ && made.name == FIOASYNC) made.name = FIONREAD;
+    if ((fills_buffers_ || wanted_.alone) && made.name == FIOASYNC) made.name = FIONREAD;
     made.number = random_.percent(60);
     made.has_value = !random_.percent(3);
+  }
+
+  // "Options of the kernel" in docs/differences.md.
+  static bool is_refused_alone(const option& o) {
+    return o.is_kernels || (o.level == IPPROTO_IPV6 && o.name == IPV6_MTU);
   }
 
   const option& some_option(bool may_be_early) {
@@ -303,6 +308,7 @@ class generator {
       const option& found = random_.pick(options);
       if (is_usual && found.use != when::often) continue;
       if (found.use == when::early && !may_be_early) continue;
+      if (wanted_.alone && is_refused_alone(found)) continue;
       if (found.use == when::excused || (wanted_.beyond && found.use == when::within)) continue;
       if (found.use == when::groups && !shares_ports_) continue;
       if (found.use == when::pieces && !gives_pieces_) continue;

@@ -126,6 +126,7 @@ bool read_switch(request& r, int letter) {
                        : letter == 'p' ? &r.prints_c
                        : letter == 't' ? &r.has_threads
                        : letter == 'b' ? &r.wanted.beyond
+                       : letter == 'a' ? &r.wanted.alone
                                        : nullptr;
   if (chosen == nullptr) return false;
   *chosen = true;
@@ -164,7 +165,7 @@ int main(int argc, char** argv) {
       {"first", 1, nullptr, 'f'},     {"count", 1, nullptr, 'n'},  {"calls", 1, nullptr, 'c'},
       {"ipv6", 1, nullptr, '6'},      {"show", 0, nullptr, 's'},   {"print-c", 0, nullptr, 'p'},
       {"leave-out", 1, nullptr, 'l'}, {"census", 1, nullptr, 'C'}, {"threads", 0, nullptr, 't'},
-      {"beyond", 0, nullptr, 'b'},    {nullptr, 0, nullptr, 0},
+      {"beyond", 0, nullptr, 'b'},    {"alone", 0, nullptr, 'a'},  {nullptr, 0, nullptr, 0},
   };
   request r;
   for (int letter; (letter = getopt_long(argc, argv, "", names, nullptr)) != -1;) {
