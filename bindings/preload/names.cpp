@@ -43,14 +43,22 @@ bool is_v6_only(int fd, const call& c) {
 using name_getter = int (*)(fastudp_socket*, fastudp_addr*);
 using real_name_getter = int (*)(int, sockaddr*, socklen_t*);
 
+// What is asked for is there, but the place for it is none.
+int otherwise_wrong(const sockaddr* address, socklen_t* length) {
+  if (length != nullptr && static_cast<int>(*length) < 0) return give_int(-EINVAL);
+  if (length == nullptr || (address == nullptr && *length != 0)) return give_int(-EFAULT);
+  *length = sizeof(sockaddr_in);
+  return 0;
+}
+
 int get_name(int fd, sockaddr* address, socklen_t* length, name_getter get, real_name_getter otherwise) {
   const call c(fd);
-  if (!c || address == nullptr || length == nullptr || static_cast<int>(*length) < 0) {
-    return otherwise(fd, address, length);
-  }
+  const bool is_sane = address != nullptr && length != nullptr && static_cast<int>(*length) >= 0;
+  if (!c || (!is_sane && !library::is_alone())) return otherwise(fd, address, length);
   fastudp_addr found{};
   const int outcome = get(c.handle(), &found);
   if (outcome < 0) return give_int(outcome);
+  if (!is_sane) return otherwise_wrong(address, length);
   store(found, address, length);
   return 0;
 }

@@ -149,6 +149,7 @@ class endpoint {
   bool is_of_another_interface(const endpoint_address& where) const;
   status bind_both(engine::turn& t, const endpoint_address& where);
   status bind_companion(const endpoint_address& where);
+  bool is_held_by_ours(std::uint16_t port) const;
   status connect_both(engine::turn& t, const endpoint_address& peer);
   bool names_interface(const endpoint_address& peer) const;
   status disconnect_both(engine::turn& t);

@@ -122,6 +122,15 @@ bool endpoint::is_of_another_interface(const endpoint_address& where) const {
          where.scope != static_cast<std::uint32_t>(engine_.device().interface);
 }
 
+// Of an address of our own the kernel doesn't know who has become narrower by connecting: the port is held once.
+bool endpoint::is_held_by_ours(std::uint16_t port) const {
+  if (engine_.with_host() != sharing::none || port == 0 || socket_.local().port != 0) return false;
+  for (const endpoint* each = engine_.first_endpoint(); each != nullptr; each = each->next) {
+    if (each != this && each->is_fast() && each->socket_.local().port == port) return true;
+  }
+  return false;
+}
+
 // The kernel first: its errno is the answer, and it chooses the port.
 status endpoint::bind_both(engine::turn& t, const endpoint_address& where) {
   if (is_idle_) join(t);
@@ -132,6 +141,7 @@ status endpoint::bind_both(engine::turn& t, const endpoint_address& where) {
     if (!is_fast()) return kernel_->socket().bind(where);
   }
   const auto bound = bind_companion(where);
+  if (bound.code() == EADDRINUSE && is_held_by_ours(where.port)) return socket_.bind(where);
   if (!bound && !was_bound) engine_.undivert(*this);
   // Linux remembers that interface even if the port is taken.
   if (is_of_another_interface(where) && (bound || bound.code() == EADDRINUSE)) {

@@ -18,7 +18,7 @@ void endpoint::put_icmp(control_writer& out, const queued_error& e, std::span<co
   const ip_address nowhere = ip_address::any(ip_family::v4);
   if (e.is_icmp())
     put_facts(out, e.message, interface(e.message.destination), nowhere, socket_.settings(), port_at(quoted));
-  put_report(out, e, e.is_completion() ? family() : e.destination.address.family(), e.is_icmp());
+  put_report(out, e, family(), e.is_icmp());
 }
 
 // The stamp of what was sent. Of the datagram itself Linux tells a socket of IPv6 always, and one of IPv4 with

@@ -35,11 +35,20 @@ ip_address address_of(const in6_addr& in) {
   return out;
 }
 
+ip_address address_in(const sockaddr_storage& in, int level) {
+  if (level == IPPROTO_IP) return address_of(reinterpret_cast<const sockaddr_in&>(in).sin_addr);
+  return address_of(reinterpret_cast<const sockaddr_in6&>(in).sin6_addr);
+}
+
 // Of the family that the option's level is for; none if it is of another.
 std::optional<ip_address> address_of(const sockaddr_storage& in, int level) {
   if (in.ss_family != (level == IPPROTO_IP ? AF_INET : AF_INET6)) return std::nullopt;
-  if (level == IPPROTO_IP) return address_of(reinterpret_cast<const sockaddr_in&>(in).sin_addr);
-  return address_of(reinterpret_cast<const sockaddr_in6&>(in).sin6_addr);
+  return address_in(in, level);
+}
+
+// Of a list of IPv6 Linux doesn't look at the families.
+std::optional<ip_address> address_in_list(const sockaddr_storage& in, int level) {
+  return level == IPPROTO_IP ? address_of(in, level) : address_in(in, level);
 }
 
 // ---- Which interface. A stack has one.
@@ -128,7 +137,7 @@ result<request> read_any(udp_socket& s, int level, octets value) {
 
 result<request> read_any_source(udp_socket& s, int level, octets value) {
   const auto in = read<group_source_req>(value);
-  if (!in) return error{EINVAL};
+  if (!in || (level == IPPROTO_IP && value.size() != sizeof *in)) return error{EINVAL};
   const auto group = address_of(in->gsr_group, level), source = address_of(in->gsr_source, level);
   if (!group || !source) return error{EADDRNOTAVAIL};
   return request{.group = *group, .source = *source, .is_here = is_ours(s, in->gsr_interface)};
@@ -160,7 +169,7 @@ std::optional<list_layout> layout_of(udp_socket& s, int level, int name, octets 
   group_filter head{};
   if (value.size() < GROUP_FILTER_SIZE(0)) return std::nullopt;
   std::memcpy(&head, value.data(), GROUP_FILTER_SIZE(0));
-  const auto group = address_of(head.gf_group, level);
+  const auto group = address_in_list(head.gf_group, level);
   return list_layout{.begin = GROUP_FILTER_SIZE(0),
                      .each = sizeof(sockaddr_storage),
                      .group = group ? *group : ip_address(),
@@ -173,7 +182,7 @@ std::optional<list_layout> layout_of(udp_socket& s, int level, int name, octets 
 std::optional<ip_address> source_at(const list_layout& list, int level, octets value, std::size_t i) {
   const octets at = value.subspan(list.begin + i * list.each);
   if (list.each == sizeof(in_addr)) return address_of(*read<in_addr>(at));
-  return address_of(*read<sockaddr_storage>(at), level);
+  return address_in_list(*read<sockaddr_storage>(at), level);
 }
 
 status set_list(udp_socket& s, int level, int name, octets value, time_point now) {

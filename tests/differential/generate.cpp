@@ -52,6 +52,7 @@ class generator {
   struct known_socket {
     family of = family::v4;
     place bound;
+    place peer;
   };
 
   step& push(call what, int slot) {
@@ -173,7 +174,7 @@ class generator {
 
   void add_socket(int slot, family of) {
     step& made = push(call::socket, slot);
-    if (slot < first_duplicate) sockets_[slot] = {of, {}};
+    if (slot < first_duplicate) sockets_[slot] = {of, {}, {}};
     made.level = of == family::v4 ? AF_INET : AF_INET6;
     made.name = SOCK_DGRAM;
     if (random_.percent(15))
@@ -250,11 +251,20 @@ class generator {
     return out;
   }
 
+  // "A peer of before" in docs/differences.md.
+  place peer_for(int slot) {
+    const place first = destination_from(slot);
+    if (!wanted_.alone || slot >= first_duplicate || family_of(slot) == family::v4) return first;
+    place& peer = sockets_[slot].peer;
+    if (peer.is_null) peer = first;
+    return peer;
+  }
+
   void add_connect(int slot) {
     if (gives_pieces_) return;
     step& made = push(call::connect, slot);
     hears_errors_ = true;
-    made.where = destination_from(slot);
+    made.where = peer_for(slot);
     // "A peer of before" in docs/differences.md.
     if (family_of(slot) == family::v6 || !random_.percent(15)) return;
     made.where = at(random_.percent(50) ? "0.0.0.0" : "127.0.0.1", 0);
