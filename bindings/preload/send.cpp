@@ -136,7 +136,9 @@ ssize_t send_pieces(int fd, const iovec* pieces, int count, int flags) {
   return send_one(c, m, 0, [&] { return real.write(fd, data, size); });
 }
 
-ssize_t send_foreign(int fd, const msghdr* m, int flags) { return before_passing(m) ? real.sendmsg(fd, m, flags) : -1; }
+ssize_t send_foreign(int fd, const msghdr* m, int flags) {
+  return before_passing(fd, m) ? real.sendmsg(fd, m, flags) : -1;
+}
 
 [[gnu::noinline]] ssize_t send_any(int fd, const msghdr* m, int flags) {
   const call c(fd, direction::sending);
@@ -191,7 +193,7 @@ int send_many(int fd, mmsghdr* messages, unsigned count, int flags) {
   }
   if (c) prepare_kernel(c, cause::option);
   for (unsigned i = 0; !c && messages != nullptr && i < std::min(count, 1024u); ++i) {
-    if (!before_passing(&messages[i].msg_hdr)) return -1;
+    if (!before_passing(fd, &messages[i].msg_hdr)) return -1;
   }
   const int sent = real.sendmmsg(fd, messages, count, flags);
   if (c) c.count(0, sent);

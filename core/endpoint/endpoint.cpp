@@ -506,8 +506,9 @@ bool endpoint::has_something() {
 int endpoint::fast_readiness() const {
   int out = ready::writable;
   if (socket_.has_datagram() || socket_.is_shut_for_reading()) out |= ready::readable;
-  if (socket_.has_pending_error() || socket_.errors_waiting()) out |= ready::error;
-  if (socket_.settings().select_error_queue && socket_.errors_waiting()) out |= ready::priority;
+  const bool has_error = socket_.has_pending_error() || socket_.errors_waiting();
+  if (has_error) out |= ready::error;
+  if (has_error && socket_.settings().select_error_queue) out |= ready::priority;
   if (socket_.is_shut_for_reading() && socket_.is_shut_for_writing()) out |= ready::hang_up;
   return out;
 }

@@ -149,7 +149,7 @@ class endpoint {
   bool is_of_another_interface(const endpoint_address& where) const;
   status bind_both(engine::turn& t, const endpoint_address& where);
   status bind_companion(const endpoint_address& where);
-  bool is_held_by_ours(std::uint16_t port) const;
+  bool is_held_by_ours(const endpoint_address& where) const;
   status connect_both(engine::turn& t, const endpoint_address& peer);
   bool names_interface(const endpoint_address& peer) const;
   status disconnect_both(engine::turn& t);
@@ -181,6 +181,7 @@ class endpoint {
   status hand_over_group(engine::turn& t);
   result<std::size_t> get_filter(std::span<std::byte> value) const;
   status set_group_option(engine::turn& t, int level, int name, std::span<const std::byte> value);
+  result<std::size_t> get_peer_name(std::span<std::byte> value);
   result<std::size_t> get_both(engine::turn& t, int level, int name, std::span<std::byte> value);
   result<std::size_t> receive_from_kernel(std::span<message> messages, int flags);
   result<std::size_t> receive_from_peer(message& m, int flags);

@@ -123,10 +123,10 @@ bool endpoint::is_of_another_interface(const endpoint_address& where) const {
 }
 
 // Of an address of our own the kernel doesn't know who has become narrower by connecting: the port is held once.
-bool endpoint::is_held_by_ours(std::uint16_t port) const {
-  if (engine_.with_host() != sharing::none || port == 0 || socket_.local().port != 0) return false;
+bool endpoint::is_held_by_ours(const endpoint_address& where) const {
+  if (where.port == 0 || where.address.is_any()) return false;
   for (const endpoint* each = engine_.first_endpoint(); each != nullptr; each = each->next) {
-    if (each != this && each->is_fast() && each->socket_.local().port == port) return true;
+    if (each != this && each->is_fast() && each->socket_.local().port == where.port) return true;
   }
   return false;
 }
@@ -141,7 +141,9 @@ status endpoint::bind_both(engine::turn& t, const endpoint_address& where) {
     if (!is_fast()) return kernel_->socket().bind(where);
   }
   const auto bound = bind_companion(where);
-  if (bound.code() == EADDRINUSE && is_held_by_ours(where.port)) return socket_.bind(where);
+  const bool is_taken = bound.code() == EADDRINUSE && engine_.with_host() == sharing::none;
+  if (is_taken && was_bound) return error{EINVAL};
+  if (is_taken && is_held_by_ours(where)) return socket_.bind(where);
   if (!bound && !was_bound) engine_.undivert(*this);
   // Linux remembers that interface even if the port is taken.
   if (is_of_another_interface(where) && (bound || bound.code() == EADDRINUSE)) {
@@ -156,8 +158,11 @@ status endpoint::bind_both(engine::turn& t, const endpoint_address& where) {
   const auto given = kernel_->socket().local();
   if (!given) return given.failure();
   const auto here = socket_.bind({where.address, given->port});
+  if (where.port == 0) socket_.port_was_given();
+  // Who may share a port is Linux's to say.
+  if (here.code() == EADDRINUSE) socket_.follow({where.address, given->port}, nullptr);
   if (here.code() == EADDRNOTAVAIL) leave_to_kernel(kernel_reason::source);  // an address of the kernel's alone
-  return here.code() == EADDRNOTAVAIL ? status{} : here;
+  return here.code() == EADDRNOTAVAIL || here.code() == EADDRINUSE ? status{} : here;
 }
 
 // Linux binds a socket that sends or connects. What went through the companion, or was refused there, has bound that.
@@ -165,7 +170,11 @@ status endpoint::ensure_bound(engine::turn& t) {
   if (socket_.local().port != 0) return {};
   const auto kernels = kernel_->socket().local();
   const bool is_bound = kernels && kernels->port != 0;
-  if (engine_.with_host() == sharing::none) return is_bound ? socket_.bind(*kernels) : bind_both(t, socket_.local());
+  if (engine_.with_host() == sharing::none) {
+    const auto bound = is_bound ? socket_.bind(*kernels) : bind_both(t, socket_.local());
+    socket_.port_was_given();
+    return bound;
+  }
   if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
   if (!is_bound) kernel_->socket().choose_port();
   if (is_fast()) settle(t);
@@ -187,7 +196,8 @@ status endpoint::connect_both(engine::turn& t, const endpoint_address& peer) {
   if (engine_.with_host() == sharing::none) {
     if (auto bound = ensure_bound(t); !bound) return bound;
     if (!names_interface(peer)) return error{EINVAL};
-    const auto here = is_fast() ? socket_.connect(peer, t.now()) : error{ENETUNREACH};
+    const bool is_here = is_fast() && !socket_.is_kernels_by_address(peer);
+    const auto here = is_here ? socket_.connect(peer, t.now()) : error{ENETUNREACH};
     if (here || (here.code() != ENETUNREACH && !peer.address.is_loopback())) return here;
     if (auto kernels = kernel_->socket().connect(peer); !kernels) return kernels;
     return is_fast() ? hand_over(t, kernel_reason::route) : status{};
@@ -209,7 +219,7 @@ status endpoint::connect_both(engine::turn& t, const endpoint_address& peer) {
 status endpoint::disconnect_both(engine::turn& t) {
   if (is_fast() && engine_.with_host() == sharing::none) {
     socket_.disconnect();
-    return {};
+    return kernel_->socket().disconnect();
   }
   // A wildcard of IPv6 that was connected by IPv4 isn't found at its addresses of IPv6 afterwards: only the kernel
   // knows.
@@ -392,12 +402,17 @@ status endpoint::set_both(engine::turn& t, int level, int name, std::span<const 
   if (effect == option_effect::none) return {};
   // By another interface even what has an address of our own is the kernel's.
   if (effect == option_effect::kernel) return hand_over(t, is_alone ? kernel_reason::route : kernel_reason::option);
-  const auto here = fastudp::set_option(socket_, level, name, value, t.now());
+  // What Linux takes of IPv6 that is less than a number it takes for 0.
+  constexpr std::byte nothing[sizeof(int)]{};
+  const bool is_nothing = level == IPPROTO_IPV6 && value.size() < sizeof nothing;
+  const auto here = fastudp::set_option(socket_, level, name, is_nothing ? nothing : value, t.now());
   // Where filters keep ours from the kernel, it counts them as lost.
   if (here && name == SO_RXQ_OVFL && level == SOL_SOCKET && socket_.settings().receive_drops && is_filtered()) {
     return hand_over(t, kernel_reason::option);
   }
   if (here && is_stamps) return number_sends(t);
+  // What is bound here needn't be there.
+  if (is_alone && here.code() == EINVAL && fate_of(level, name) == option_fate::fast) return here;
   // Also one of which the kernel takes more values than we know.
   times_sends_ |= level == SOL_SOCKET && name == SO_TXTIME;
   if (!is_fast() || here || is_harmless(level, name, value, is_alone)) return {};
@@ -412,10 +427,17 @@ status endpoint::set_group_option(engine::turn& t, int level, int name, std::spa
   return here.code() == left_to_kernel ? kernel_->socket().set_option(level, name, value) : here;
 }
 
+// As much of it as is asked for.
+result<std::size_t> endpoint::get_peer_name(std::span<std::byte> value) {
+  if (!socket_.is_connected() || socket_.peer().port == 0) return error{ENOTCONN};
+  return companion::write_name(socket_.peer(), family(), value);
+}
+
 result<std::size_t> endpoint::get_both(engine::turn& t, int level, int name, std::span<std::byte> value) {
   const bool is_own = is_fast() && engine_.with_host() == sharing::none;
   const bool is_mtu = (level == IPPROTO_IP && name == IP_MTU) || (level == IPPROTO_IPV6 && name == IPV6_MTU);
   const bool is_error = level == SOL_SOCKET && name == SO_ERROR && socket_.has_pending_error();
+  if (is_own && level == SOL_SOCKET && name == SO_PEERNAME) return get_peer_name(value);
   if (is_error || (is_own && (is_mtu || is_group_option(level, name)))) {
     const auto here = fastudp::get_option(socket_, level, name, value, t.now());
     if (here.code() != left_to_kernel) return here;

@@ -18,7 +18,7 @@ void endpoint::put_icmp(control_writer& out, const queued_error& e, std::span<co
   const ip_address nowhere = ip_address::any(ip_family::v4);
   if (e.is_icmp())
     put_facts(out, e.message, interface(e.message.destination), nowhere, socket_.settings(), port_at(quoted));
-  put_report(out, e, family(), e.is_icmp());
+  put_report(out, e, family(), e.is_icmp(), interface(e.message.destination));
 }
 
 // The stamp of what was sent. Of the datagram itself Linux tells a socket of IPv6 always, and one of IPv4 with
@@ -34,7 +34,7 @@ void endpoint::put_departure(control_writer& out, queued_error e, std::span<cons
               port_at(frame.subspan(ethernet_size + ip_header)));
   }
   e.offender = e.message.source;
-  put_report(out, e, family(), tells_facts);
+  put_report(out, e, family(), tells_facts, interface(e.message.source));
 }
 
 // As Linux: the payload that was quoted, where the datagram was going, and who reported it in a control message.
@@ -48,6 +48,7 @@ status endpoint::fill_error(message& m) {
   m.data = m.data.first(stored);
   m.length = quoted->length;
   m.peer = e.destination;
+  if (m.peer.address.is_link_local()) m.peer.scope = static_cast<std::uint32_t>(interface(m.peer.address));
   m.has_peer = !is_stamp && !e.is_completion();
   m.flags = message_flag::error_queue | (stored < quoted->length ? message_flag::truncated : 0);
   control_writer out(m.control);

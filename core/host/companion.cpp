@@ -206,6 +206,13 @@ bool companion::is_v6_only() const {
   return only && *only != 0;
 }
 
+result<std::size_t> companion::write_name(const endpoint_address& name, ip_family family, std::span<std::byte> to) {
+  const kernel_address out = to_sockaddr(name, family);
+  if (to.size() > size_of(out)) return error{EINVAL};
+  std::memcpy(to.data(), &out, to.size());
+  return to.size();
+}
+
 // The option is the program's, and stays as it is.
 status companion::bind_to_foreign(const endpoint_address& where) {
   const int level = family_ == ip_family::v4 ? IPPROTO_IP : IPPROTO_IPV6;

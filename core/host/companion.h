@@ -61,6 +61,8 @@ class companion {
   void choose_port();
   // IPV6_V6ONLY, which binding to an address of IPv6 sets as well.
   bool is_v6_only() const;
+  // An address as Linux has it, of which all that there is room for must be there: EINVAL.
+  static result<std::size_t> write_name(const endpoint_address& name, ip_family family, std::span<std::byte> to);
   // To an address that isn't the host's.
   status bind_to_foreign(const endpoint_address& where);
 

@@ -35,12 +35,16 @@ class udp_socket {
   status bind(endpoint_address where);
   status connect(endpoint_address peer, time_point now);
   void disconnect();
+  // The port that it is bound to isn't the program's choice: disconnecting gives it back.
+  void port_was_given() { port_is_chosen_ = false; }
   // Takes the place that the kernel has given its companion; from then on the kernel sends what the stack shouldn't.
   // Port 0: none. `peer`, if not null, is what it is connected to.
   void follow(const endpoint_address& local, const endpoint_address* peer);
   // There is a companion: what the stack can't send gives left_to_kernel, for the reason that why_kernel() tells then.
   void lean_on_kernel() { has_companion_ = true; }
   bool leans_on_kernel() const { return has_companion_; }
+  // Only the companion can get there.
+  bool is_kernels_by_address(const endpoint_address& to) const;
   kernel_reason why_kernel() const { return why_kernel_; }
   // ENOTCONN when not connected; it is shut down all the same.
   status shut_down(bool reading, bool writing);
@@ -164,7 +168,6 @@ class udp_socket {
   bool is_of_the_other_ip(const ip_address& destination) const;
   bool is_odd(const ip_address& destination) const;
   bool is_alone() const;
-  bool is_kernels_by_address(const endpoint_address& to) const;
   bool is_kernels_to_judge(const send_choices& choices) const;
   ip_family family_over(const ip_address& destination) const;
   error refuse_other_ip(const ip_address& destination, time_point now);

@@ -253,7 +253,8 @@ class generator {
 
   // "A peer of before" in docs/differences.md.
   place peer_for(int slot) {
-    const place first = destination_from(slot);
+    place first = destination_from(slot);
+    if (wanted_.alone) give_port(first, port(slot));
     if (!wanted_.alone || slot >= first_duplicate || family_of(slot) == family::v4) return first;
     place& peer = sockets_[slot].peer;
     if (peer.is_null) peer = first;
@@ -261,7 +262,7 @@ class generator {
   }
 
   void add_connect(int slot) {
-    if (gives_pieces_) return;
+    if (gives_pieces_ || (wanted_.alone && slot >= first_duplicate)) return;
     step& made = push(call::connect, slot);
     hears_errors_ = true;
     made.where = peer_for(slot);
@@ -334,7 +335,8 @@ class generator {
     made.name = chosen.name;
     if (random_.percent(1)) made.level = random_.one_of({0, 1, 41, 17, 6, 99});
     const option* other = find_option(made.level, made.name);
-    if (other == nullptr || other->use != when::now || chosen.use == when::groups) made.level = chosen.level;
+    const bool is_fit = other != nullptr && other->use == when::now && !(wanted_.alone && is_refused_alone(*other));
+    if (!is_fit || chosen.use == when::groups) made.level = chosen.level;
   }
 
   void add_get_option(int slot) {

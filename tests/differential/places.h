@@ -21,6 +21,8 @@ place place_of(const place& bound, family from, dice& random);
 place place_of_nobody(family from, int port, dice& random);
 // What is within this host, as the address by which a datagram goes to another host and comes back.
 place beyond(const place& within);
+// If it has none.
+void give_port(place& p, int port);
 // Cut, prolonged, of another family, or not there.
 void spoil(place& good, dice& random);
 
