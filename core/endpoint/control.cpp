@@ -65,10 +65,9 @@ status read_bit(const std::byte* value, std::size_t size, int& out) {
 status read_flow_info(const std::byte* value, std::size_t size, std::int64_t& out) {
   constexpr std::uint32_t all = 0x0fff'ffff;
   if (size < sizeof all) return error{EINVAL};
-  const std::uint32_t before = out < 0 ? 0 : static_cast<std::uint32_t>(out);
-  const std::uint32_t now = load_network<std::uint32_t>(value) & all;
-  if (before != 0 && before != now) return error{EINVAL};
-  out = now;
+  const auto info = load_network<std::uint32_t>(value);
+  if (out > 0 && (info & ~all) != 0) return error{EINVAL};
+  out = info & all;
   return {};
 }
 

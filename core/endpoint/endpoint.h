@@ -182,6 +182,7 @@ class endpoint {
   result<std::size_t> get_filter(std::span<std::byte> value) const;
   status set_group_option(engine::turn& t, int level, int name, std::span<const std::byte> value);
   result<std::size_t> get_peer_name(std::span<std::byte> value);
+  result<std::size_t> get_path_mtu(engine::turn& t, std::span<std::byte> value);
   result<std::size_t> get_both(engine::turn& t, int level, int name, std::span<std::byte> value);
   result<std::size_t> receive_from_kernel(std::span<message> messages, int flags);
   result<std::size_t> receive_from_peer(message& m, int flags);

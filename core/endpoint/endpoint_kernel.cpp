@@ -158,9 +158,8 @@ status endpoint::bind_both(engine::turn& t, const endpoint_address& where) {
   const auto given = kernel_->socket().local();
   if (!given) return given.failure();
   const auto here = socket_.bind({where.address, given->port});
+  if (here.code() == EADDRINUSE) socket_.take_place({where.address, given->port});
   if (where.port == 0) socket_.port_was_given();
-  // Who may share a port is Linux's to say.
-  if (here.code() == EADDRINUSE) socket_.follow({where.address, given->port}, nullptr);
   if (here.code() == EADDRNOTAVAIL) leave_to_kernel(kernel_reason::source);  // an address of the kernel's alone
   return here.code() == EADDRNOTAVAIL || here.code() == EADDRINUSE ? status{} : here;
 }
@@ -433,11 +432,24 @@ result<std::size_t> endpoint::get_peer_name(std::span<std::byte> value) {
   return companion::write_name(socket_.peer(), family(), value);
 }
 
+// As ip6_mtuinfo, in which Linux leaves the address out.
+result<std::size_t> endpoint::get_path_mtu(engine::turn& t, std::span<std::byte> value) {
+  ip6_mtuinfo out{};
+  if (family() == ip_family::v4) return error{ENOPROTOOPT};
+  if (value.size() < sizeof out) return error{EINVAL};
+  const auto mtu = socket_.path_mtu(t.now());
+  if (!mtu) return error{ENOTCONN};
+  out.ip6m_mtu = *mtu;
+  std::memcpy(value.data(), &out, sizeof out);
+  return sizeof out;
+}
+
 result<std::size_t> endpoint::get_both(engine::turn& t, int level, int name, std::span<std::byte> value) {
   const bool is_own = is_fast() && engine_.with_host() == sharing::none;
   const bool is_mtu = (level == IPPROTO_IP && name == IP_MTU) || (level == IPPROTO_IPV6 && name == IPV6_MTU);
   const bool is_error = level == SOL_SOCKET && name == SO_ERROR && socket_.has_pending_error();
   if (is_own && level == SOL_SOCKET && name == SO_PEERNAME) return get_peer_name(value);
+  if (is_own && level == IPPROTO_IPV6 && name == IPV6_PATHMTU) return get_path_mtu(t, value);
   if (is_error || (is_own && (is_mtu || is_group_option(level, name)))) {
     const auto here = fastudp::get_option(socket_, level, name, value, t.now());
     if (here.code() != left_to_kernel) return here;

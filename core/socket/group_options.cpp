@@ -170,13 +170,14 @@ std::optional<list_layout> layout_of(udp_socket& s, int level, int name, octets 
   if (value.size() < GROUP_FILTER_SIZE(0)) return std::nullopt;
   std::memcpy(&head, value.data(), GROUP_FILTER_SIZE(0));
   const auto group = address_in_list(head.gf_group, level);
+  const bool is_of_level = address_of(head.gf_group, level).has_value();
   return list_layout{.begin = GROUP_FILTER_SIZE(0),
                      .each = sizeof(sockaddr_storage),
                      .group = group ? *group : ip_address(),
                      .is_here = is_ours(s, head.gf_interface),
                      .mode = head.gf_fmode,
                      .count = head.gf_numsrc,
-                     .is_of_level = group.has_value()};
+                     .is_of_level = is_of_level};
 }
 
 std::optional<ip_address> source_at(const list_layout& list, int level, octets value, std::size_t i) {
@@ -191,7 +192,7 @@ status set_list(udp_socket& s, int level, int name, octets value, time_point now
   if (list->count > source_list::capacity) return error{ENOBUFS};
   if (value.size() < list->begin + list->count * list->each) return error{EINVAL};
   source_filter wanted{.excludes = list->mode == MCAST_EXCLUDE};
-  if (!list->is_of_level) return error{EADDRNOTAVAIL};
+  if (!list->is_of_level && level == IPPROTO_IP) return error{EADDRNOTAVAIL};
   for (std::size_t i = 0; i < list->count; ++i) {
     const auto source = source_at(*list, level, value, i);
     if (!source) return error{EADDRNOTAVAIL};
@@ -220,6 +221,7 @@ void write_source(const ip_address& source, int level, std::size_t each, std::by
 // As many sources as the caller has said that there is room for; the number is that of all.
 result<std::size_t> get_list(udp_socket& s, int level, int name, std::span<std::byte> value) {
   const auto list = layout_of(s, level, name, value);
+  if (list && !list->is_of_level && level == IPPROTO_IPV6) return error{EADDRNOTAVAIL};
   if (!list || !list->group.is_multicast()) return error{EINVAL};
   if (!list->is_here) return elsewhere(s, ENODEV);
   const source_filter* filter = s.groups().find(list->group);

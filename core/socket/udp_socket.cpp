@@ -66,22 +66,36 @@ status udp_socket::set_v6_only(bool only) {
   return {};
 }
 
+bool udp_socket::is_of_many(const ip_address& address) const {
+  return address.is_multicast() || address.is_limited_broadcast() ||
+         layer_.below().addresses().is_subnet_broadcast(address);
+}
+
 status udp_socket::bind(endpoint_address where) {
   if (auto fits = check_family(where.address); !fits) return fits;
   const local_addresses& ours = layer_.below().addresses();
   const ip_address address = where.address;
-  const bool to_many = address.is_multicast() || address.is_limited_broadcast() || ours.is_subnet_broadcast(address);
-  if (!address.is_any() && !address.is_loopback() && !to_many && !ours.contains(address)) return error{EADDRNOTAVAIL};
+  if (!address.is_any() && !address.is_loopback() && !is_of_many(address) && !ours.contains(address))
+    return error{EADDRNOTAVAIL};
   if (entry_.local.port != 0) return error{EINVAL};
   const auto bound = where.port == 0 ? layer_.ports().bind_ephemeral(entry_, address, layer_.below().random())
                                      : layer_.ports().bind(entry_, where);
-  if (!bound) return bound;
+  if (bound) note_bound({address, where.port});
+  return bound;
+}
+
+void udp_socket::take_place(const endpoint_address& where) {
+  layer_.ports().move(entry_, where, nullptr);
+  note_bound(where);
+}
+
+void udp_socket::note_bound(const endpoint_address& where) {
+  const ip_address& address = where.address;
   address_is_chosen_ = !address.is_any();
   if (family_ == ip_family::v6 && address_is_chosen_ && !address.is_v4()) entry_.v6_only = true;  // as Linux does
   // A socket bound to a group receives for it, and sends from an address of ours.
-  if (!to_many) source_ = address;
+  if (!is_of_many(address)) source_ = address;
   port_is_chosen_ = where.port != 0;
-  return {};
 }
 
 // An IPv4 socket knows no IPv6; an IPv6 socket takes IPv4-mapped addresses unless told not to.
@@ -194,7 +208,8 @@ status udp_socket::check_size(const path& way, const ip_choices& ip, bool in_seg
                   .info = mtu,
                   // IPv4 names the peer's port even if it went elsewhere.
                   .destination = {to.address, way.is_v4() ? entry_.remote.port : to.port},
-                  .offender = {}},
+                  .offender = {},
+                  .stamp = settings_.stamps.wanted ? layer_.events().wall_time() : 0},
                  {}, settings_.receive_buffer, layer_.below().store());
   }
   return error{EMSGSIZE};
@@ -590,7 +605,8 @@ void udp_socket::report(const icmp_report& what) {
                   .info = what.mtu,
                   .destination = what.about.remote,
                   .offender = what.reporter,
-                  .message = what.message},
+                  .message = what.message,
+                  .stamp = settings_.stamps.wanted ? layer_.events().wall_time() : 0},
                  what.payload, settings_.receive_buffer, layer_.below().store());
   } else if (!meaning.fatal || !entry_.connected) {
     return;

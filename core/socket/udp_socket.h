@@ -33,6 +33,8 @@ class udp_socket {
   ~udp_socket();
 
   status bind(endpoint_address where);
+  // The same where the kernel has found that it may, whoever else is there.
+  void take_place(const endpoint_address& where);
   status connect(endpoint_address peer, time_point now);
   void disconnect();
   // The port that it is bound to isn't the program's choice: disconnecting gives it back.
@@ -149,6 +151,8 @@ class udp_socket {
   status check_next_piece(std::size_t size, time_point now);
   send_choices choices_to_hold(const departure& by, const send_choices& choices) const;
   status bind_ephemeral();
+  bool is_of_many(const ip_address& address) const;
+  void note_bound(const endpoint_address& where);
   bool keep(packet* datagram, std::uint32_t charged_for);
   bool passes_filter(packet& datagram);
   void arrived();

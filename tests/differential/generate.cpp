@@ -285,7 +285,8 @@ class generator {
 
   void add_dup(call what) {
     step& made = push(what, some_slot());
-    made.other = random_.percent(70) ? first_duplicate + random_.below(2) : some_slot();
+    const bool is_apart = random_.percent(70) || wanted_.alone;
+    made.other = is_apart ? first_duplicate + random_.below(2) : some_slot();
     made.flags = what == call::dup3 ? random_.one_of<int>({0, O_CLOEXEC, O_CLOEXEC, O_NONBLOCK}) : 0;
   }
 
