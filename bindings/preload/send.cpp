@@ -23,7 +23,7 @@ constexpr int known_flags = flags_with(send_flags, fate::fast);
 
 bool flags_translate(const call& c, int flags) {
   if (flags & MSG_MORE) c->sends_pieces.store(true, std::memory_order_relaxed);
-  return (flags & ~known_flags) == 0;
+  return (flags & ~known_flags) == 0 || library::is_alone();
 }
 
 bool is_fast(const cmsghdr& control) {
@@ -79,7 +79,8 @@ ssize_t counted(const call& c, const Otherwise& otherwise, cause why = cause::op
 
 int send_fast(const call& c, const fastudp_msg* messages, std::size_t count, int flags) {
   const int sent = fastudp_send(c.handle(), messages, count, flags);
-  if (sent > 0 && !(flags & FASTUDP_MORE)) c->sends.fetch_add(1, std::memory_order_relaxed);
+  // To Linux one that can't be read has been sent and is gone again.
+  if ((sent > 0 || sent == -EFAULT) && !(flags & FASTUDP_MORE)) c->sends.fetch_add(1, std::memory_order_relaxed);
   return sent;
 }
 
@@ -88,7 +89,7 @@ template <typename Otherwise>
 ssize_t send_one(const call& c, const fastudp_msg& m, int flags, const Otherwise& otherwise) {
   if (user_rules::goes_by_kernel(c, m.peer)) return counted(c, otherwise, cause::rule);
   const int sent = send_fast(c, &m, 1, flags);
-  if (sent == -EOPNOTSUPP) return counted(c, otherwise);
+  if (sent == -EOPNOTSUPP && !library::is_alone()) return counted(c, otherwise);
   return sent < 0 ? give(sent) : static_cast<ssize_t>(m.size);
 }
 
@@ -109,7 +110,9 @@ ssize_t send_message(const call& c, int fd, const msghdr* m, int flags) {
   const auto otherwise = [&] { return real.sendmsg(fd, m, flags); };
   payload body;
   fastudp_msg out;
-  if (!flags_translate(c, flags) || m == nullptr || !translate(c, *m, body, out)) return counted(c, otherwise);
+  const bool is_compatible = flags >= 0;  // MSG_CMSG_COMPAT is the kernel's to refuse
+  if (!is_compatible || !flags_translate(c, flags) || m == nullptr || !translate(c, *m, body, out))
+    return counted(c, otherwise);
   return send_one(c, out, flags, otherwise);
 }
 
@@ -155,19 +158,22 @@ unsigned translate_burst(const call& c, const mmsghdr* messages, unsigned count,
   return n;
 }
 
+// Linux ends where something is left of a message: of one that is but a probe, all.
+bool ends_burst(int flags, std::int64_t size) { return (flags & MSG_PROXY) != 0 && size != 0; }
+
 // Returns how many went, or -errno of the first. `goes_on`: all that were tried went.
 int send_burst(const call& c, int fd, mmsghdr* messages, unsigned count, int flags, bool& goes_on) {
   fastudp_msg burst[64];
   const unsigned n = translate_burst(c, messages, count, burst, std::size(burst));
   const int sent = n == 0 ? -EOPNOTSUPP : send_fast(c, burst, n, flags);
-  goes_on = sent == static_cast<int>(n);
-  if (sent != -EOPNOTSUPP) {
+  goes_on = sent == static_cast<int>(n) && !ends_burst(flags, n != 0 ? burst[n - 1].size : 0);
+  if (sent != -EOPNOTSUPP || (n != 0 && library::is_alone())) {
     for (int i = 0; i < sent; ++i) messages[i].msg_len = burst[i].size;
     return sent;
   }
   const ssize_t size = send_message(c, fd, &messages->msg_hdr, flags);
   if (size < 0) return -errno;
-  goes_on = true;
+  goes_on = !ends_burst(flags, size);
   messages->msg_len = static_cast<unsigned>(size);
   return 1;
 }
@@ -188,7 +194,7 @@ int send_all(const call& c, int fd, mmsghdr* messages, unsigned count, int flags
 
 int send_many(int fd, mmsghdr* messages, unsigned count, int flags) {
   const call c(fd, direction::sending);
-  if (c && messages != nullptr && flags_translate(c, flags)) {
+  if (c && messages != nullptr && flags >= 0 && flags_translate(c, flags)) {
     return send_all(c, fd, messages, std::min(count, 1024u), flags);
   }
   if (c) prepare_kernel(c, cause::option);

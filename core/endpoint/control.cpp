@@ -62,11 +62,11 @@ status read_bit(const std::byte* value, std::size_t size, int& out) {
   return out == 0 || out == 1 ? status{} : error{EINVAL};
 }
 
-status read_flow_info(const std::byte* value, std::size_t size, std::int64_t& out) {
+status read_flow_info(const std::byte* value, std::size_t size, std::uint32_t& out) {
   constexpr std::uint32_t all = 0x0fff'ffff;
   if (size < sizeof all) return error{EINVAL};
   const auto info = load_network<std::uint32_t>(value);
-  if (out > 0 && (info & ~all) != 0) return error{EINVAL};
+  if (out != 0 && (info & ~all) != 0) return error{EINVAL};
   out = info & all;
   return {};
 }

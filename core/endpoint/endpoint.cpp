@@ -148,6 +148,9 @@ result<std::size_t> endpoint::get_option(int level, int name, std::span<std::byt
 status endpoint::send_one(const message& m, int flags, time_point now) {
   send_choices choices = read_control(m.control, socket_.family());
   choices.confirm = (flags & message_flag::confirm) != 0;
+  choices.only_on_link = (flags & message_flag::dont_route) != 0;
+  choices.is_out_of_band = (flags & message_flag::out_of_band) != 0;
+  choices.is_probe = (flags & message_flag::probe) != 0;
   if (choices.is_timed && !times_sends_ && choices.refusal == 0) choices.refusal = EINVAL;
   if (completes_here(flags)) [[unlikely]] {
     choices.completes = true;
@@ -182,7 +185,10 @@ result<std::size_t> endpoint::send_fast(std::span<message> messages, int flags, 
   }
   std::size_t sent = 0;
   status outcome;
-  while (sent < messages.size() && (outcome = send_one(messages[sent], flags, t.now()))) ++sent;
+  const bool is_probe = (flags & message_flag::probe) != 0;  // of which data is left: Linux ends there
+  while (sent < messages.size() && (outcome = send_one(messages[sent], flags, t.now()))) {
+    if (!messages[sent++].data.empty() && is_probe) break;
+  }
   engine_.finish_sending(t);
   settle_descriptor();  // sending takes a pending error
   to_kernel = outcome.code() == left_to_kernel;
@@ -205,7 +211,12 @@ result<std::size_t> endpoint::send_some(std::span<message> messages, int flags, 
 
 // Ends at the first that fails, which is told when it is the first of all.
 result<std::size_t> endpoint::send(std::span<message> messages, int flags) {
-  const bool is_known = (flags & ~known_send_flags) == 0;
+  int known = known_send_flags;
+  if (kernel_ && engine_.with_host() == sharing::none && is_fast()) [[unlikely]] {
+    known |= message_flag::out_of_band | message_flag::dont_route | message_flag::probe;
+    flags &= known;  // Linux passes over the others
+  }
+  const bool is_known = (flags & ~known) == 0;
   if (!is_known && !kernel_) return error{EOPNOTSUPP};
   std::size_t sent = 0;
   bool goes_on = true;

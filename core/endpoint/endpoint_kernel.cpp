@@ -198,8 +198,11 @@ status endpoint::connect_both(engine::turn& t, const endpoint_address& peer) {
     const bool is_here = is_fast() && !socket_.is_kernels_by_address(peer);
     const auto here = is_here ? socket_.connect(peer, t.now()) : error{ENETUNREACH};
     if (here || (here.code() != ENETUNREACH && !peer.address.is_loopback())) return here;
-    if (auto kernels = kernel_->socket().connect(peer); !kernels) return kernels;
-    return is_fast() ? hand_over(t, kernel_reason::route) : status{};
+    const auto kernels = kernel_->socket().connect(peer);
+    // Linux keeps to an interface that was named, also if there is no way.
+    const bool stays = is_here && !kernels;
+    if (auto handed = stays ? status{} : hand_over(t, kernel_reason::route); !handed) return handed;
+    return kernels;
   }
   if (socket_.local().port == 0) {
     if (auto prepared = prepare_to_divert(t); !prepared) return prepared;

@@ -16,7 +16,10 @@ namespace fastudp {
 // Linux has no local address there, that is, none for an answer.
 void endpoint::put_icmp(control_writer& out, const queued_error& e, std::span<const std::byte> quoted) const {
   const ip_address nowhere = ip_address::any(ip_family::v4);
-  if (!e.is_completion()) put_stamps(out, socket_.settings().stamps, e.stamp, false);
+  const stamp_settings& stamps = socket_.settings().stamps;
+  // Linux stamps one that came before anybody asked when it is read.
+  const std::int64_t at = e.stamp == 0 && stamps.wanted ? engine_.time().wall() : e.stamp;
+  if (!e.is_completion()) put_stamps(out, stamps, at, false);
   if (e.is_icmp())
     put_facts(out, e.message, interface(e.message.destination), nowhere, socket_.settings(), port_at(quoted));
   put_report(out, e, family(), e.is_icmp(), interface(e.message.destination));

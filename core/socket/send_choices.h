@@ -20,10 +20,13 @@ struct send_choices {
   bool has_v4_source = false;
   bool is_v6_said = false, is_said_twice = false;  // two that aren't of one mind: each counts by itself
   bool confirm = false;                            // the peer is known to be alive (MSG_CONFIRM)
+  bool only_on_link = false;                       // not by a gateway (MSG_DONTROUTE), over IPv4
+  bool is_out_of_band = false;                     // MSG_OOB, which IPv4 refuses
+  bool is_probe = false;                           // MSG_PROBE: find the way, and send nothing
   bool completes = false;                          // MSG_ZEROCOPY: when it is done, the error queue says so
   int priority = -1;                               // SO_PRIORITY; -1: the socket's
   int dont_fragment = -1;                          // IPV6_DONTFRAG; -1: the socket's
-  std::int64_t flow_info = -1;                     // traffic class and flow label (IPV6_FLOWINFO)
+  std::uint32_t flow_info = 0;                     // IPV6_FLOWINFO, of which Linux sends the label
   bool is_timed = false;                           // SCM_TXTIME
   bool is_for_host = false;  // there is something about what a host does to datagrams: marks, queues, times to leave
   int refusal = 0;           // errno: they can't be had, which Linux says after it has looked at the destination

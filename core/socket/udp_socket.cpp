@@ -120,10 +120,11 @@ status udp_socket::connect(endpoint_address peer, time_point now) {
   if (auto bound = bind_ephemeral(); !bound) return bound;
   if (!check_family(peer.address)) return error{family_ == ip_family::v4 ? EAFNOSUPPORT : ENETUNREACH};
   if (is_of_the_other_ip(peer.address) && !peer.address.is_any()) return refuse_other_ip(peer.address, now);
-  auto way = path_to(peer.address, source_, now);
+  auto way = path_to(peer.address, source_for(peer.address, {}), now);
   if (!way) return way.failure();
   if ((*way)->kind == path_kind::broadcast && !settings_.broadcast) return error{EACCES};
-  source_ = (*way)->source;
+  // One of IPv6 keeps the address that it has by a peer of IPv6, though it sends from another.
+  if (source_.is_any() || source_.is_v4() == (*way)->source.is_v4()) source_ = (*way)->source;
   const ip_address local = entry_.local.address.is_any() ? source_ : entry_.local.address;
   layer_.ports().connect(entry_, {local, entry_.local.port}, {(*way)->destination, peer.port});
   return {};
@@ -176,16 +177,15 @@ ip_choices udp_socket::choices_v6(const path& way, const send_choices& choices) 
                    : way.kind == path_kind::multicast ? own.multicast_hops
                    : own.hops >= 0                    ? own.hops
                                                       : layer_.below().out().hop_limit();
-  const auto info = static_cast<std::uint32_t>(std::max<std::int64_t>(choices.flow_info, 0));
   const int own_class = choices.traffic_class >= 0 ? choices.traffic_class : own.traffic_class;
   const bool dont_fragment = choices.dont_fragment >= 0 ? choices.dont_fragment != 0 : own.dont_fragment;
   return {.ttl = static_cast<std::uint8_t>(hops),
-          .tos = static_cast<std::uint8_t>(static_cast<std::uint32_t>(own_class) | ipv6::traffic_class_of(info)),
+          .tos = static_cast<std::uint8_t>(own_class),
           .priority = priority_on_link(choices.priority >= 0 ? choices.priority : settings_.priority),
           .may_fragment = mode.may_fragment && !dont_fragment,
           .ignore_path_mtu = mode.ignore_path,
           .loop = own.multicast_loop,
-          .flow_label = ipv6::flow_label_of(info)};
+          .flow_label = ipv6::flow_label_of(choices.flow_info)};
 }
 
 // Fails here, before anything is built, and says so in the error queue as Linux does.
@@ -236,6 +236,12 @@ bool udp_socket::is_kernels_by_address(const endpoint_address& to) const {
   return (is_near && is_elsewhere) || (to.address.is_any() && is_odd(to.address));
 }
 
+// Linux takes the limited broadcast for one that only the default route leads to, unless an address names the way.
+bool udp_socket::is_on_link(const path& way) const {
+  if (!way.is_v4()) return true;
+  return way.next_hop == way.destination && !(way.destination.is_limited_broadcast() && source_.is_any());
+}
+
 // The IP by which a datagram goes there: what has no address of IPv4, or isn't a socket of that, is IPv6's to refuse.
 ip_family udp_socket::family_over(const ip_address& destination) const {
   return family_ == ip_family::v4 ? family_ : destination.family();
@@ -262,13 +268,14 @@ endpoint_address udp_socket::destination_of(endpoint_address to) const {
 }
 
 // In the order of Linux's checks, which isn't the same for both families of sockets.
-status udp_socket::check_destination(std::size_t size, const endpoint_address* to) const {
+status udp_socket::check_destination(std::size_t size, const endpoint_address* to, bool is_out_of_band) const {
   if (family_ == ip_family::v6 && to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
   const ip_address& address = to != nullptr ? to->address : entry_.remote.address;
   if (family_ == ip_family::v6 && !check_family(address)) return error{ENETUNREACH};
   // IPv6 finds that out when it knows the path, and tells the error queue.
   const bool is_v4 = family_ == ip_family::v4 || address.is_v4();
   if (is_v4 && size > longest_ip_datagram) return error{EMSGSIZE};
+  if (is_v4 && is_out_of_band) return error{EOPNOTSUPP};
   if (to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
   if (to != nullptr && !check_family(address)) return error{EAFNOSUPPORT};
   // A peer may be connected to at port 0; but a mapped one is named anew for each datagram.
@@ -281,7 +288,8 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   // Linux binds before it looks at anything else.
   if (auto bound = bind_ephemeral(); !bound) return bound.failure();
   const endpoint_address destination = destination_of(to != nullptr ? *to : entry_.remote);
-  if (auto good = check_destination(size, to != nullptr ? &destination : nullptr); !good) return good.failure();
+  const endpoint_address* named = to != nullptr ? &destination : nullptr;
+  if (auto good = check_destination(size, named, choices.is_out_of_band); !good) return good.failure();
   if (has_companion_ && is_kernels_to_judge(choices)) return error{left_to_kernel};
   if (const int refusal = choices.refusal_over(family_over(destination.address)); refusal != 0) return error{refusal};
   if (choices.stamp_id >= 0 && (settings_.stamps.flags & stamping::with_id) == 0) return error{EINVAL};
@@ -310,7 +318,9 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
     if (!way || is_the_kernels(**way, destination, total)) return error{left_to_kernel};
   }
   if (!way) return way.failure();
+  if (choices.only_on_link && !is_on_link(**way)) return error{ENETUNREACH};
   if ((*way)->kind == path_kind::broadcast && !settings_.broadcast) return error{EACCES};
+  if (choices.is_probe) return departure{destination, *way, {}, 0, 0, 0};
   ip_choices ip = choices_for(**way, choices, headers + size);
   ip.ports = std::uint32_t{entry_.local.port} << 16 | destination.port;
   if (auto fits = check_size(**way, ip, segment != 0, headers + size, destination); !fits) return fits.failure();
@@ -394,14 +404,14 @@ void udp_socket::write_header(const departure& by, packet* p, std::span<const st
 status udp_socket::send(std::span<const std::byte> payload, const endpoint_address* to, const send_choices& choices,
                         time_point now) {
   const auto sent = send_whole(payload, to, choices, now);
-  if (sent && choices.completes) complete_sends(1);
+  if (sent && choices.completes && !choices.is_probe) complete_sends(1);
   return sent;
 }
 
 status udp_socket::send_whole(std::span<const std::byte> payload, const endpoint_address* to,
                               const send_choices& choices, time_point now) {
   const auto by = prepare(payload.size(), to, choices, now);
-  if (!by) return by.failure();
+  if (!by || choices.is_probe) return by ? status{} : by.failure();
   if (payload.data() == nullptr && !payload.empty()) return error{EFAULT};
   if (by->segment != 0) return send_segments(*by, payload, now);
   packet* p = datagram_of(*by, payload);

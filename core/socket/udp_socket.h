@@ -173,10 +173,11 @@ class udp_socket {
   bool is_odd(const ip_address& destination) const;
   bool is_alone() const;
   bool is_kernels_to_judge(const send_choices& choices) const;
+  bool is_on_link(const path& way) const;
   ip_family family_over(const ip_address& destination) const;
   error refuse_other_ip(const ip_address& destination, time_point now);
   endpoint_address destination_of(endpoint_address to) const;
-  status check_destination(std::size_t size, const endpoint_address* to) const;
+  status check_destination(std::size_t size, const endpoint_address* to, bool is_out_of_band) const;
   status depart(const departure& by, packet* datagram, time_point now);
   status depart_stamped(const departure& by, packet* datagram, time_point now);
   void report_departure(const queued_error& what, packet* frame);

@@ -13,7 +13,7 @@ namespace fastudp {
 
 class rate_limiter {
  public:
-  rate_limiter(std::uint64_t secret, bool limits_v4, bool limits_v6)
+  explicit rate_limiter(std::uint64_t secret, bool limits_v4 = true, bool limits_v6 = true)
       : secret_(secret), random_(~secret), limits_v4_(limits_v4), limits_v6_(limits_v6) {}
   bool allow(ip_address destination, time_point now);
 

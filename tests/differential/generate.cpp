@@ -52,7 +52,6 @@ class generator {
   struct known_socket {
     family of = family::v4;
     place bound;
-    place peer;
   };
 
   step& push(call what, int slot) {
@@ -174,7 +173,7 @@ class generator {
 
   void add_socket(int slot, family of) {
     step& made = push(call::socket, slot);
-    if (slot < first_duplicate) sockets_[slot] = {of, {}, {}};
+    if (slot < first_duplicate) sockets_[slot] = {of, {}};
     made.level = of == family::v4 ? AF_INET : AF_INET6;
     made.name = SOCK_DGRAM;
     if (random_.percent(15))
@@ -251,18 +250,15 @@ class generator {
     return out;
   }
 
-  // "A peer of before" in docs/differences.md.
+  // "A peer at port 0" in docs/differences.md.
   place peer_for(int slot) {
-    place first = destination_from(slot);
-    if (wanted_.alone) give_port(first, port(slot));
-    if (!wanted_.alone || slot >= first_duplicate || family_of(slot) == family::v4) return first;
-    place& peer = sockets_[slot].peer;
-    if (peer.is_null) peer = first;
-    return peer;
+    place out = destination_from(slot);
+    if (wanted_.alone) give_port(out, port(slot));
+    return out;
   }
 
   void add_connect(int slot) {
-    if (gives_pieces_ || (wanted_.alone && slot >= first_duplicate)) return;
+    if (gives_pieces_) return;
     step& made = push(call::connect, slot);
     hears_errors_ = true;
     made.where = peer_for(slot);
@@ -285,8 +281,7 @@ class generator {
 
   void add_dup(call what) {
     step& made = push(what, some_slot());
-    const bool is_apart = random_.percent(70) || wanted_.alone;
-    made.other = is_apart ? first_duplicate + random_.below(2) : some_slot();
+    made.other = random_.percent(70) ? first_duplicate + random_.below(2) : some_slot();
     made.flags = what == call::dup3 ? random_.one_of<int>({0, O_CLOEXEC, O_CLOEXEC, O_NONBLOCK}) : 0;
   }
 
@@ -388,7 +383,7 @@ class generator {
   int flags_to_send() {
     int out = random_.percent(60) ? MSG_DONTWAIT : 0;
     if (fills_buffers_) return out;
-    if (wanted_.beyond) return out | (random_.percent(10) ? MSG_ZEROCOPY : 0);
+    if (wanted_.beyond && !wanted_.alone) return out | (random_.percent(10) ? MSG_ZEROCOPY : 0);
     if (random_.percent(15)) out |= random_.one_of<int>({MSG_NOSIGNAL, MSG_CONFIRM, MSG_EOR, MSG_DONTROUTE, MSG_PROXY});
     if (random_.percent(4)) {
       out |= random_.one_of<int>({MSG_OOB, MSG_TRUNC, MSG_CTRUNC, MSG_PEEK, MSG_ERRQUEUE, MSG_WAITFORONE, MSG_FASTOPEN,
