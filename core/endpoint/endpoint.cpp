@@ -29,11 +29,6 @@ constexpr int known_send_flags = message_flag::dont_wait | message_flag::confirm
                                  message_flag::more | message_flag::zero_copy;
 constexpr std::uint32_t all_headers = ethernet_size + ipv6_size + fixed_size<ipv6_fragment> + udp_size;
 
-// The next of those that a program gets as one with it.
-packet* joined_to(const packet& queued) {
-  return queued.next != nullptr && queued.next->joins == joining::always ? queued.next : nullptr;
-}
-
 result<std::size_t> write_flag(bool flag, std::span<std::byte> value) {
   const int out = flag;
   const std::size_t written = std::min(sizeof out, value.size());
@@ -377,41 +372,6 @@ void endpoint::describe(message& m, packet& datagram, std::uint32_t length) cons
 // loopback's, and Linux names the other one.
 int endpoint::interface(const ip_address& destination) const {
   return engine_.with_host() == sharing::loopback ? engine_.interface_of(destination) : engine_.device().interface;
-}
-
-// Linux finds out where a datagram of IPv4 came in when it queues it.
-void endpoint::put_place(control_writer& out, const packet& datagram) const {
-  const ip_facts facts = facts_of(datagram);
-  const bool is_placed = datagram.is_placed || !facts.destination.is_v4();
-  put_facts(out, facts, is_placed ? interface(facts.destination) : 0,
-            is_placed ? facts.destination : ip_address::any(ip_family::v4), socket_.settings(),
-            port_at(datagram.frame + datagram.transport));
-}
-
-void endpoint::fill_control(message& m, packet& datagram) const {
-  const socket_settings& wanted = socket_.settings();
-  if (!wanted.wants_control()) {
-    m.control = m.control.first(0);
-    return;
-  }
-  control_writer out(m.control);
-  put_stamps(out, wanted.stamps, stamp_of(datagram), false);
-  const std::uint32_t lost = wanted.receive_drops ? datagram.drops + kernels_drops_ : 0;
-  if (lost != 0) out.put(SOL_SOCKET, SO_RXQ_OVFL, lost);
-  // What somebody marks is sent, and so received, by the kernel.
-  if (wanted.receive_mark) out.put(SOL_SOCKET, SO_MARK, std::uint32_t{0});
-  if (wanted.receive_joined && joined_to(datagram) != nullptr)
-    out.put(IPPROTO_UDP, UDP_GRO, static_cast<int>(datagram.length));
-  if (wanted.wants_facts()) put_place(out, datagram);
-  m.control = m.control.first(out.size());
-  if (out.is_truncated()) m.flags |= message_flag::control_truncated;
-}
-
-// When the packet socket, or whoever looked at the clock, saw it; whatever came before anybody asked came just now.
-std::int64_t endpoint::stamp_of(packet& datagram) const {
-  const bool is_asked_for = socket_.settings().stamps.wanted;
-  if (datagram.stamp == 0 && is_asked_for) datagram.stamp = engine_.time().wall();
-  return is_asked_for || socket_.layer().stamps() ? datagram.stamp : 0;
 }
 
 result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {

@@ -1,6 +1,8 @@
-// What an endpoint's error queue tells: ICMP errors, stamps of what was sent, and sends that are done.
+// What is told beside the payload: of each datagram, and in the error queue of ICMP errors, stamps of what was sent,
+// and sends that are done.
 
 #include <netinet/in.h>
+#include <netinet/udp.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +14,41 @@
 #include "endpoint/stamps.h"
 
 namespace fastudp {
+
+// Linux finds out where a datagram of IPv4 came in when it queues it.
+void endpoint::put_place(control_writer& out, const packet& datagram) const {
+  const ip_facts facts = facts_of(datagram);
+  const bool is_placed = datagram.is_placed || !facts.destination.is_v4();
+  put_facts(out, facts, is_placed ? interface(facts.destination) : 0,
+            is_placed ? facts.destination : ip_address::any(ip_family::v4), socket_.settings(),
+            port_at(datagram.frame + datagram.transport));
+}
+
+void endpoint::fill_control(message& m, packet& datagram) const {
+  const socket_settings& wanted = socket_.settings();
+  if (!wanted.wants_control()) {
+    m.control = m.control.first(0);
+    return;
+  }
+  control_writer out(m.control);
+  put_stamps(out, wanted.stamps, stamp_of(datagram), false);
+  const std::uint32_t lost = wanted.receive_drops ? datagram.drops + kernels_drops_ : 0;
+  if (lost != 0) out.put(SOL_SOCKET, SO_RXQ_OVFL, lost);
+  // What somebody marks is sent, and so received, by the kernel.
+  if (wanted.receive_mark) out.put(SOL_SOCKET, SO_MARK, std::uint32_t{0});
+  if (wanted.receive_joined && joined_to(datagram) != nullptr)
+    out.put(IPPROTO_UDP, UDP_GRO, static_cast<int>(datagram.length));
+  if (wanted.wants_facts()) put_place(out, datagram);
+  m.control = m.control.first(out.size());
+  if (out.is_truncated()) m.flags |= message_flag::control_truncated;
+}
+
+// When the packet socket, or whoever looked at the clock, saw it; whatever came before anybody asked came just now.
+std::int64_t endpoint::stamp_of(packet& datagram) const {
+  const bool is_asked_for = socket_.settings().stamps.wanted;
+  if (datagram.stamp == 0 && is_asked_for) datagram.stamp = engine_.time().wall();
+  return is_asked_for || socket_.layer().stamps() ? datagram.stamp : 0;
+}
 
 // Linux has no local address there, that is, none for an answer.
 void endpoint::put_icmp(control_writer& out, const queued_error& e, std::span<const std::byte> quoted) const {
