@@ -176,8 +176,10 @@ void read_one(const cmsghdr& header, const std::byte* value, std::size_t size, i
     case IPPROTO_IP:
       return note(out.refusal_v4, read_v4(header.cmsg_type, value, size, out));
     case IPPROTO_IPV6:
-      if (family == ip_family::v6) note(out.refusal_v6, read_v6(header.cmsg_type, value, size, out));
-      return;
+      if (family == ip_family::v4) return;
+      // A source is one over IPv4 too.
+      return note(header.cmsg_type == IPV6_PKTINFO ? out.refusal : out.refusal_v6,
+                  read_v6(header.cmsg_type, value, size, out));
     default:
       return;
   }
