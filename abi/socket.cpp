@@ -69,8 +69,9 @@ auto write_back_for(fastudp_socket* socket) {
   return [family = open(socket).family()](const message& in, fastudp_msg& out) { write_back(in, out, family); };
 }
 
+// Of what is copied Linux finds out that it is nowhere when everything else is well.
 bool is_sendable(const fastudp_msg& m) {
-  return (m.data != nullptr || m.size == 0) && (m.control != nullptr || m.control_len == 0);
+  return (m.data != nullptr || m.size == 0 || m.frame == nullptr) && (m.control != nullptr || m.control_len == 0);
 }
 
 // The first message's own defect is the call's error; a later one ends the burst before it.

@@ -40,6 +40,7 @@ fastudp_stack_info info_of(engine& h) {
   const link_info& device = h.stack().device();
   copy_text(device.name, out.link, sizeof out.link);
   std::memcpy(out.mac, device.mac.bytes.data(), sizeof out.mac);
+  out.is_alone = h.with_host() == sharing::none;
   out.mtu = device.mtu;
   h.stack().frames().reclaim();
   out.frames = h.stack().frames().count();

@@ -109,7 +109,7 @@ typedef struct fastudp_stack_info {
   size_t size;
   char link[64];        /* scheme and device of the link */
   uint8_t mac[6];       /* our address on the link */
-  uint16_t reserved;    /* 0 */
+  uint16_t is_alone;    /* 1 = the addresses are the stack's, and no kernel's */
   uint32_t mtu;         /* bytes of the largest IP datagram in one frame */
   uint32_t frames;      /* frames that the link has in all */
   uint32_t frames_free; /* of these, neither queued, borrowed, nor laid out for what arrives next */

@@ -169,7 +169,7 @@ int change_network(int fd, unsigned long request, unsigned long argument) {
   if (!c) return real.ioctl(fd, request, argument);
   if (request == FIONBIO) return set_nonblocking(c, fd, argument);
   if (request == FIONREAD) return readable_bytes(c, fd, request, argument);
-  c.hand_over(cause::option);
+  if (!c.hand_over(cause::option)) return -1;
   return real.ioctl(fd, request, argument);
 }
 

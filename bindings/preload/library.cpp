@@ -36,6 +36,7 @@ enum : int { closed, opened, failed };
 
 constinit std::atomic<int> state{closed};
 constinit fastudp_stack* the_stack = nullptr;
+constinit bool owns_addresses = false;
 constinit pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 constinit std::size_t reasons[5]{};
 constinit code_range ranges[8]{};  // libfastudp.so and its plugins
@@ -130,6 +131,9 @@ int open_stack() {
   if (outcome < 0 && !strict) outcome = fastudp_stack_open(&the_stack, "host:", &config, why, sizeof why);
   set_thread_is_opening(false);
   find_ranges();
+  fastudp_stack_info info{};
+  info.size = sizeof info;
+  owns_addresses = outcome >= 0 && fastudp_stack_get_info(the_stack, &info) == 0 && info.is_alone != 0;
   return outcome;
 }
 
@@ -230,6 +234,8 @@ void after_fork_in_child() {
 }  // namespace
 
 fastudp_stack* stack() { return state.load(std::memory_order_acquire) == opened ? the_stack : nullptr; }
+
+bool is_alone() { return owns_addresses; }
 
 std::size_t reason(cause why) { return reasons[static_cast<std::size_t>(why)]; }
 

@@ -19,6 +19,8 @@ namespace library {
 // Null: not opened yet, or it could not be. Then every socket is the kernel's.
 fastudp_stack* stack();
 std::size_t reason(cause why);
+// The stack's addresses are its own: no kernel has them.
+bool is_alone();
 
 // Makes a kernel socket over IPv4 ours, and opens the stack if need be. 0; or -errno, and then it is the kernel's.
 // -EOPNOTSUPP: the user insists on a stack (FASTUDP_STRICT), and there is none.

@@ -3,6 +3,8 @@
 #include <netinet/in.h>
 #include <netinet/udp.h>
 
+#include <algorithm>
+
 #include "address.h"
 #include "call.h"
 #include "real.h"
@@ -43,14 +45,22 @@ bool is_v6_only(int fd, const call& c) {
 using name_getter = int (*)(fastudp_socket*, fastudp_addr*);
 using real_name_getter = int (*)(int, sockaddr*, socklen_t*);
 
+// What is asked for is there, but the place for it is none.
+int otherwise_wrong(const sockaddr* address, socklen_t* length) {
+  if (length != nullptr && static_cast<int>(*length) < 0) return give_int(-EINVAL);
+  if (length == nullptr || (address == nullptr && *length != 0)) return give_int(-EFAULT);
+  *length = sizeof(sockaddr_in);
+  return 0;
+}
+
 int get_name(int fd, sockaddr* address, socklen_t* length, name_getter get, real_name_getter otherwise) {
   const call c(fd);
-  if (!c || address == nullptr || length == nullptr || static_cast<int>(*length) < 0) {
-    return otherwise(fd, address, length);
-  }
+  const bool is_sane = address != nullptr && length != nullptr && static_cast<int>(*length) >= 0;
+  if (!c || (!is_sane && !library::is_alone())) return otherwise(fd, address, length);
   fastudp_addr found{};
   const int outcome = get(c.handle(), &found);
   if (outcome < 0) return give_int(outcome);
+  if (!is_sane) return otherwise_wrong(address, length);
   store(found, address, length);
   return 0;
 }
@@ -118,6 +128,14 @@ int measure_filter(const call& c, socklen_t* length) {
   return 0;
 }
 
+// Whose name that is the stack knows; without room for it Linux says so last.
+int measure_peer(const call& c, std::size_t size) {
+  sockaddr_storage nowhere;
+  std::size_t room = std::min(size, sizeof nowhere);
+  const int outcome = fastudp_socket_get_option(c.handle(), SOL_SOCKET, SO_PEERNAME, &nowhere, &room);
+  return give_int(outcome < 0 ? outcome : -EFAULT);
+}
+
 }  // namespace
 
 int hook::setsockopt(int fd, int level, int name, const void* value, socklen_t length) {
@@ -136,6 +154,9 @@ int hook::getsockopt(int fd, int level, int name, void* value, socklen_t* length
   const bool has_room = is_sane && (value != nullptr || *length == 0);
   const bool is_filter = level == SOL_SOCKET && name == SO_GET_FILTER;
   if (c && is_sane && !has_room && is_filter) return measure_filter(c, length);
+  if (c && is_sane && !has_room && library::is_alone() && level == SOL_SOCKET && name == SO_PEERNAME) {
+    return measure_peer(c, *length);
+  }
   if (!c || !has_room) {
     return real.getsockopt(fd, level, name, value, length);
   }

@@ -4,6 +4,7 @@
 
 #include "call.h"
 #include "descriptors.h"
+#include "real.h"
 
 namespace preload {
 namespace {
@@ -27,9 +28,20 @@ bool for_each_passed(const msghdr* m, const Visit& visit) {
   return true;
 }
 
+// Sockets of Unix alone do.
+bool passes_descriptors(int fd) {
+  const int error = errno;
+  int domain = 0;
+  socklen_t size = sizeof domain;
+  const bool is_socket = real.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0;
+  errno = error;
+  return is_socket && domain == AF_UNIX;
+}
+
 }  // namespace
 
-bool hand_over_passed(const msghdr* m) {
+bool hand_over_passed(int way, const msghdr* m) {
+  if (!passes_descriptors(way)) return true;
   return for_each_passed(m, [](int fd) {
     const call c(fd);
     return !c || c.hand_over(cause::forked);

@@ -249,8 +249,18 @@ ssize_t hook::recvmsg(int fd, msghdr* m, int flags) {
   return is_foreign(fd) ? receive_foreign(fd, m, flags) : receive_any(fd, m, flags);
 }
 
+// Linux tells a pending error before it looks at the messages, even of a call for none.
+static int error_of_own(const call& c) {
+  int pending = 0;
+  std::size_t size = sizeof pending;
+  if (!c || !library::is_alone()) return 0;
+  return fastudp_socket_get_option(c.handle(), SOL_SOCKET, SO_ERROR, &pending, &size) == 0 ? pending : 0;
+}
+
 int hook::recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
   const call c(fd, direction::receiving);
+  const bool is_for_none = (messages == nullptr || count == 0) && !(flags & MSG_ERRQUEUE);
+  if (const int pending = is_for_none ? error_of_own(c) : 0) return give_int(-pending);
   if (c && messages != nullptr && flags_translate(flags) && (timeout == nullptr || is_sane(*timeout))) {
     return receive_many(c, fd, messages, std::min(count, 1024u), flags, timeout);
   }

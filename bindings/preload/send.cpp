@@ -25,9 +25,10 @@ constexpr int compat_flag = INT_MIN;
 // which libc calls so) Linux sends nothing, and no more than one at a time.
 bool flags_translate(const call& c, int flags) {
   if (flags & MSG_MORE) c->sends_pieces.store(true, std::memory_order_relaxed);
-  return (flags & (compat_flag | MSG_PROXY)) == 0;
+  return (flags & (compat_flag | MSG_PROXY)) == 0 || library::is_alone();
 }
 
+// On an address of our own all that the kernel could say is that it knows no way from there.
 bool control_translates(const msghdr& m) {
   return m.msg_controllen == 0 || (m.msg_control != nullptr && m.msg_controllen <= UINT32_MAX);
 }
@@ -44,9 +45,10 @@ bool translate(const call& c, const msghdr& m, payload& body, fastudp_msg& out) 
   const bool has_name = m.msg_name != nullptr && m.msg_namelen != 0;
   if (m.msg_name != nullptr && static_cast<int>(m.msg_namelen) < 0) return false;
   if (has_name && !translate_to(c, m.msg_name, m.msg_namelen, out.peer)) return false;
-  if (!control_translates(m) || !body.name(m.msg_iov, m.msg_iovlen) || body.has_null()) return false;
-  body.gather();
-  out.data = body.data();
+  if (!control_translates(m) || !body.name(m.msg_iov, m.msg_iovlen)) return false;
+  if (body.has_null() && !library::is_alone()) return false;
+  if (!body.has_null()) body.gather();
+  out.data = body.has_null() ? nullptr : body.data();
   out.size = limited(body.size());
   out.control = m.msg_controllen != 0 ? m.msg_control : nullptr;
   out.control_len = static_cast<std::uint32_t>(m.msg_controllen);
@@ -68,7 +70,8 @@ ssize_t counted(const call& c, const Otherwise& otherwise, cause why = cause::op
 
 int send_fast(const call& c, const fastudp_msg* messages, std::size_t count, int flags) {
   const int sent = fastudp_send(c.handle(), messages, count, flags);
-  if (sent > 0 && !(flags & FASTUDP_MORE)) c->sends.fetch_add(1, std::memory_order_relaxed);
+  // To Linux one that can't be read has been sent and is gone again.
+  if ((sent > 0 || sent == -EFAULT) && !(flags & FASTUDP_MORE)) c->sends.fetch_add(1, std::memory_order_relaxed);
   return sent;
 }
 
@@ -77,7 +80,7 @@ template <typename Otherwise>
 ssize_t send_one(const call& c, const fastudp_msg& m, int flags, const Otherwise& otherwise) {
   if (user_rules::goes_by_kernel(c, m.peer)) return counted(c, otherwise, cause::rule);
   const int sent = send_fast(c, &m, 1, flags);
-  if (sent == -EOPNOTSUPP) return counted(c, otherwise);
+  if (sent == -EOPNOTSUPP && !library::is_alone()) return counted(c, otherwise);
   return sent < 0 ? give(sent) : static_cast<ssize_t>(m.size);
 }
 
@@ -87,7 +90,7 @@ ssize_t send_data(int fd, const void* data, size_t size, int flags, const sockad
   if (!c) return otherwise();
   fastudp_msg m{};
   flags &= ~compat_flag;
-  const bool translates = flags_translate(c, flags) && (data != nullptr || size == 0) &&
+  const bool translates = flags_translate(c, flags) && (data != nullptr || size == 0 || library::is_alone()) &&
                           (to == nullptr || translate_to(c, to, length, m.peer));
   if (!translates) return counted(c, otherwise);
   m.data = const_cast<void*>(data);
@@ -99,7 +102,9 @@ ssize_t send_message(const call& c, int fd, const msghdr* m, int flags) {
   const auto otherwise = [&] { return real.sendmsg(fd, m, flags); };
   payload body;
   fastudp_msg out;
-  if (!flags_translate(c, flags) || m == nullptr || !translate(c, *m, body, out)) return counted(c, otherwise);
+  const bool is_compatible = flags >= 0;  // MSG_CMSG_COMPAT is the kernel's to refuse
+  if (!is_compatible || !flags_translate(c, flags) || m == nullptr || !translate(c, *m, body, out))
+    return counted(c, otherwise);
   return send_one(c, out, flags, otherwise);
 }
 
@@ -119,14 +124,16 @@ ssize_t send_pieces(int fd, const iovec* pieces, int count, int flags) {
 
 [[gnu::noinline]] ssize_t send_whole(int fd, const void* data, size_t size) {
   const call c(fd, direction::sending);
-  if (!c || (data == nullptr && size != 0)) return real.write(fd, data, size);
+  if (!c || (data == nullptr && size != 0 && !library::is_alone())) return real.write(fd, data, size);
   fastudp_msg m{};
   m.data = const_cast<void*>(data);
   m.size = limited(size);
   return send_one(c, m, 0, [&] { return real.write(fd, data, size); });
 }
 
-ssize_t send_foreign(int fd, const msghdr* m, int flags) { return before_passing(m) ? real.sendmsg(fd, m, flags) : -1; }
+ssize_t send_foreign(int fd, const msghdr* m, int flags) {
+  return before_passing(fd, m) ? real.sendmsg(fd, m, flags) : -1;
+}
 
 [[gnu::noinline]] ssize_t send_any(int fd, const msghdr* m, int flags) {
   const call c(fd, direction::sending);
@@ -143,19 +150,22 @@ unsigned translate_burst(const call& c, const mmsghdr* messages, unsigned count,
   return n;
 }
 
+// Linux ends where something is left of a message: of one that is but a probe, all.
+bool ends_burst(int flags, std::int64_t size) { return (flags & MSG_PROXY) != 0 && size != 0; }
+
 // Returns how many went, or -errno of the first. `goes_on`: all that were tried went.
 int send_burst(const call& c, int fd, mmsghdr* messages, unsigned count, int flags, bool& goes_on) {
   fastudp_msg burst[64];
   const unsigned n = translate_burst(c, messages, count, burst, std::size(burst));
   const int sent = n == 0 ? -EOPNOTSUPP : send_fast(c, burst, n, flags);
-  goes_on = sent == static_cast<int>(n);
-  if (sent != -EOPNOTSUPP) {
+  goes_on = sent == static_cast<int>(n) && !ends_burst(flags, n != 0 ? burst[n - 1].size : 0);
+  if (sent != -EOPNOTSUPP || (n != 0 && library::is_alone())) {
     for (int i = 0; i < sent; ++i) messages[i].msg_len = burst[i].size;
     return sent;
   }
   const ssize_t size = send_message(c, fd, &messages->msg_hdr, flags);
   if (size < 0) return -errno;
-  goes_on = true;
+  goes_on = !ends_burst(flags, size);
   messages->msg_len = static_cast<unsigned>(size);
   return 1;
 }
@@ -176,12 +186,12 @@ int send_all(const call& c, int fd, mmsghdr* messages, unsigned count, int flags
 
 int send_many(int fd, mmsghdr* messages, unsigned count, int flags) {
   const call c(fd, direction::sending);
-  if (c && messages != nullptr && flags_translate(c, flags)) {
+  if (c && messages != nullptr && flags >= 0 && flags_translate(c, flags)) {
     return send_all(c, fd, messages, std::min(count, 1024u), flags);
   }
   if (c) prepare_kernel(c, cause::option);
   for (unsigned i = 0; !c && messages != nullptr && i < std::min(count, 1024u); ++i) {
-    if (!before_passing(&messages[i].msg_hdr)) return -1;
+    if (!before_passing(fd, &messages[i].msg_hdr)) return -1;
   }
   const int sent = real.sendmmsg(fd, messages, count, flags);
   if (c) c.count(0, sent);

@@ -16,12 +16,6 @@ constexpr int bind_to_number = 62;  // SO_BINDTOIFINDEX
 
 option_effect none_if(bool holds) { return holds ? option_effect::none : option_effect::kernel; }
 
-std::int32_t integer_at(std::span<const std::byte> value) {
-  std::int32_t out = 0;
-  std::memcpy(&out, value.data(), std::min(value.size(), sizeof out));
-  return out;
-}
-
 // By its name or its number: the kernel knows which it is.
 option_effect of_device(const companion& set, int interface) {
   std::int32_t device = 0;
@@ -47,8 +41,6 @@ option_effect effect_of(int level, int name, std::span<const std::byte> value, c
   if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE) return none_if(is_unlimited(value));
   if (level == IPPROTO_IP && name == IP_UNICAST_IF) return of_way_out(value, interface);
   if (level == IPPROTO_IPV6 && name == IPV6_UNICAST_IF) return of_way_out(value, interface);
-  // Flows have labels here, as Linux gives them unless told not to.
-  if (level == IPPROTO_IPV6 && name == IPV6_AUTOFLOWLABEL) return none_if(integer_at(value) != 0);
   return option_effect::unknown;
 }
 

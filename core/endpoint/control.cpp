@@ -8,6 +8,9 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "base/byte_order.h"
+#include "socket/option_numbers.h"
+
 namespace fastudp {
 namespace {
 
@@ -20,7 +23,7 @@ status read_packet_info(const std::byte* value, std::size_t size, send_choices& 
   out.source_v4 = source;
   out.has_v4_source = true;
   // For a datagram of IPv6 it means nothing, unlike to one of IPv4.
-  out.is_ambiguous |= info.ipi_ifindex != 0 && out.interface != 0 && info.ipi_ifindex != out.interface;
+  out.is_said_twice |= info.ipi_ifindex != 0 && out.interface != 0 && info.ipi_ifindex != out.interface;
   if (info.ipi_ifindex != 0) out.interface = info.ipi_ifindex;
   return {};
 }
@@ -30,9 +33,9 @@ status read_packet_info_v6(const std::byte* value, std::size_t size, send_choice
   if (size < sizeof info) return error{EINVAL};
   std::memcpy(&info, value, sizeof info);
   const auto interface = static_cast<int>(info.ipi6_ifindex);
-  out.is_ambiguous |= out.is_v6_said;
+  out.is_said_twice |= out.is_v6_said;
   out.is_v6_said = true;
-  out.is_ambiguous |= interface != 0 && out.interface != 0 && out.interface != interface;
+  out.is_said_twice |= interface != 0 && out.interface != 0 && out.interface != interface;
   if (interface != 0) out.interface = interface;
   ip_address source;
   std::memcpy(source.bytes.data(), &info.ipi6_addr, source.bytes.size());
@@ -60,8 +63,23 @@ status read_traffic_class(const std::byte* value, std::size_t size, int& out) {
   return read;
 }
 
+status read_bit(const std::byte* value, std::size_t size, int& out) {
+  if (size != sizeof out) return error{EINVAL};
+  std::memcpy(&out, value, sizeof out);
+  return out == 0 || out == 1 ? status{} : error{EINVAL};
+}
+
+status read_flow_info(const std::byte* value, std::size_t size, std::uint32_t& out) {
+  constexpr std::uint32_t all = 0x0fff'ffff;
+  if (size < sizeof all) return error{EINVAL};
+  const auto info = load_network<std::uint32_t>(value);
+  if (out != 0 && (info & ~all) != 0) return error{EINVAL};
+  out = info & all;
+  return {};
+}
+
 status read_v6(int type, const std::byte* value, std::size_t size, send_choices& out) {
-  out.is_ambiguous |= type == IPV6_2292PKTINFO || type == IPV6_2292HOPLIMIT;
+  out.is_for_host |= type == IPV6_2292PKTINFO || type == IPV6_2292HOPLIMIT;
   switch (type) {
     case IPV6_PKTINFO:
     case IPV6_2292PKTINFO:
@@ -71,6 +89,11 @@ status read_v6(int type, const std::byte* value, std::size_t size, send_choices&
       return read_v6_integer(value, size, out.hops);
     case IPV6_TCLASS:
       return read_traffic_class(value, size, out.traffic_class);
+    case IPV6_FLOWINFO:
+      return read_flow_info(value, size, out.flow_info);
+    case IPV6_DONTFRAG:
+      out.is_for_host = true;
+      return read_bit(value, size, out.dont_fragment);
     default:
       return error{EINVAL};
   }
@@ -103,8 +126,23 @@ status read_word(const std::byte* value, std::size_t size, std::int64_t& out) {
   return {};
 }
 
+// What there is to say to the host. Whether a socket has times to leave at (SO_TXTIME) is its own to know.
+status read_for_host(int type, const std::byte* value, std::size_t size, send_choices& out) {
+  out.is_for_host = true;
+  out.is_timed |= type == SO_TXTIME;
+  if (type == SO_PRIORITY && size == sizeof out.priority) std::memcpy(&out.priority, value, size);
+  return size == (type == SO_TXTIME ? sizeof(std::uint64_t) : sizeof(int)) ? status{} : error{EINVAL};
+}
+
 status read_of_socket(int type, const std::byte* value, std::size_t size, send_choices& out) {
   switch (type) {
+    case SCM_RIGHTS:
+    case SCM_CREDENTIALS:
+      return {};  // of Unix sockets
+    case SO_MARK:
+    case SO_PRIORITY:
+    case SO_TXTIME:
+      return read_for_host(type, value, size, out);
     case stamp_option::old_flags:
     case stamp_option::new_flags:
       if (auto read = read_word(value, size, out.stamps); !read) return read;
@@ -116,20 +154,42 @@ status read_of_socket(int type, const std::byte* value, std::size_t size, send_c
   }
 }
 
-status read_one(const cmsghdr& header, const std::byte* value, std::size_t size, ip_family family, send_choices& out) {
-  if (header.cmsg_level == IPPROTO_IPV6 && family == ip_family::v6) return read_v6(header.cmsg_type, value, size, out);
-  if (header.cmsg_level == SOL_SOCKET) return read_of_socket(header.cmsg_type, value, size, out);
-  if (header.cmsg_level == IPPROTO_UDP) return read_udp(header.cmsg_type, value, size, out);
-  if (header.cmsg_level != IPPROTO_IP) return {};  // Linux passes over what is for other protocols
-  switch (header.cmsg_type) {
+status read_v4(int type, const std::byte* value, std::size_t size, send_choices& out) {
+  int ignored;
+  switch (type) {
     case IP_PKTINFO:
       return read_packet_info(value, size, out);
     case IP_TTL:
       return size == sizeof(int) ? read_integer(value, size, 1, out.ttl) : error{EINVAL};
     case IP_TOS:
       return read_integer(value, size, 0, out.tos);
+    case IP_PROTOCOL:  // of raw sockets
+      return size == sizeof(int) ? read_integer(value, size, 1, ignored) : error{EINVAL};
     default:
       return error{EINVAL};
+  }
+}
+
+void note(int& refusal, const status& outcome) {
+  if (refusal == 0) refusal = outcome.code();
+}
+
+// Linux passes over what is for other protocols. A socket of IPv6 may have something to say to each IP.
+void read_one(const cmsghdr& header, const std::byte* value, std::size_t size, ip_family family, send_choices& out) {
+  switch (header.cmsg_level) {
+    case SOL_SOCKET:
+      return note(out.refusal, read_of_socket(header.cmsg_type, value, size, out));
+    case IPPROTO_UDP:
+      return note(out.refusal, read_udp(header.cmsg_type, value, size, out));
+    case IPPROTO_IP:
+      return note(out.refusal_v4, read_v4(header.cmsg_type, value, size, out));
+    case IPPROTO_IPV6:
+      if (family == ip_family::v4) return;
+      // A source is one over IPv4 too.
+      return note(header.cmsg_type == IPV6_PKTINFO ? out.refusal : out.refusal_v6,
+                  read_v6(header.cmsg_type, value, size, out));
+    default:
+      return;
   }
 }
 
@@ -193,8 +253,7 @@ send_choices read_control(std::span<const std::byte> control, ip_family family) 
     cmsghdr header;
     std::memcpy(&header, control.data(), sizeof header);
     if (header.cmsg_len < sizeof header || header.cmsg_len > control.size()) return {.refusal = EINVAL};
-    const auto outcome = read_one(header, control.data() + sizeof header, header.cmsg_len - sizeof header, family, out);
-    if (!outcome) return {.refusal = outcome.code()};
+    read_one(header, control.data() + sizeof header, header.cmsg_len - sizeof header, family, out);
     control = control.subspan(std::min<std::size_t>(CMSG_ALIGN(header.cmsg_len), control.size()));
   }
   return out;

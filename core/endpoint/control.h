@@ -32,9 +32,9 @@ class control_writer {
   bool truncated_ = false;
 };
 
-// SO_TIMESTAMPING and SCM_TS_OPT_ID; UDP_SEGMENT; IP_PKTINFO, IP_TTL and IP_TOS; for a socket of IPv6 IPV6_PKTINFO,
-// IPV6_HOPLIMIT and IPV6_TCLASS as well, the first two also by RFC 2292's numbers. Refused with EINVAL: a message that
-// UDP doesn't know, or of a wrong size.
+// SO_TIMESTAMPING, SCM_TS_OPT_ID and SO_PRIORITY; UDP_SEGMENT; IP_PKTINFO, IP_TTL and IP_TOS; for a socket of IPv6
+// IPV6_PKTINFO, IPV6_HOPLIMIT, IPV6_TCLASS, IPV6_FLOWINFO and IPV6_DONTFRAG as well, the first two also by RFC 2292's
+// numbers. Refused with EINVAL: a message that UDP doesn't know, or of a wrong size.
 send_choices read_control(std::span<const std::byte> control, ip_family family);
 
 // The same to be read by Linux: what was chosen for a datagram over one of the families.

@@ -29,11 +29,6 @@ constexpr int known_send_flags = message_flag::dont_wait | message_flag::confirm
                                  message_flag::more | message_flag::zero_copy;
 constexpr std::uint32_t all_headers = ethernet_size + ipv6_size + fixed_size<ipv6_fragment> + udp_size;
 
-// The next of those that a program gets as one with it.
-packet* joined_to(const packet& queued) {
-  return queued.next != nullptr && queued.next->joins == joining::always ? queued.next : nullptr;
-}
-
 result<std::size_t> write_flag(bool flag, std::span<std::byte> value) {
   const int out = flag;
   const std::size_t written = std::min(sizeof out, value.size());
@@ -148,6 +143,10 @@ result<std::size_t> endpoint::get_option(int level, int name, std::span<std::byt
 status endpoint::send_one(const message& m, int flags, time_point now) {
   send_choices choices = read_control(m.control, socket_.family());
   choices.confirm = (flags & message_flag::confirm) != 0;
+  choices.only_on_link = (flags & message_flag::dont_route) != 0;
+  choices.is_out_of_band = (flags & message_flag::out_of_band) != 0;
+  choices.is_probe = (flags & message_flag::probe) != 0;
+  if (choices.is_timed && !times_sends_ && choices.refusal == 0) choices.refusal = EINVAL;
   if (completes_here(flags)) [[unlikely]] {
     choices.completes = true;
     has_completed_.store(true, std::memory_order_relaxed);
@@ -181,7 +180,10 @@ result<std::size_t> endpoint::send_fast(std::span<message> messages, int flags, 
   }
   std::size_t sent = 0;
   status outcome;
-  while (sent < messages.size() && (outcome = send_one(messages[sent], flags, t.now()))) ++sent;
+  const bool is_probe = (flags & message_flag::probe) != 0;  // of which data is left: Linux ends there
+  while (sent < messages.size() && (outcome = send_one(messages[sent], flags, t.now()))) {
+    if (!messages[sent++].data.empty() && is_probe) break;
+  }
   engine_.finish_sending(t);
   settle_descriptor();  // sending takes a pending error
   to_kernel = outcome.code() == left_to_kernel;
@@ -204,7 +206,12 @@ result<std::size_t> endpoint::send_some(std::span<message> messages, int flags, 
 
 // Ends at the first that fails, which is told when it is the first of all.
 result<std::size_t> endpoint::send(std::span<message> messages, int flags) {
-  const bool is_known = (flags & ~known_send_flags) == 0;
+  int known = known_send_flags;
+  if (kernel_ && engine_.with_host() == sharing::none && is_fast()) [[unlikely]] {
+    known |= message_flag::out_of_band | message_flag::dont_route | message_flag::probe;
+    flags &= known;  // Linux passes over the others
+  }
+  const bool is_known = (flags & ~known) == 0;
   if (!is_known && !kernel_) return error{EOPNOTSUPP};
   std::size_t sent = 0;
   bool goes_on = true;
@@ -367,41 +374,6 @@ int endpoint::interface(const ip_address& destination) const {
   return engine_.with_host() == sharing::loopback ? engine_.interface_of(destination) : engine_.device().interface;
 }
 
-// Linux finds out where a datagram of IPv4 came in when it queues it.
-void endpoint::put_place(control_writer& out, const packet& datagram) const {
-  const ip_facts facts = facts_of(datagram);
-  const bool is_placed = datagram.is_placed || !facts.destination.is_v4();
-  put_facts(out, facts, is_placed ? interface(facts.destination) : 0,
-            is_placed ? facts.destination : ip_address::any(ip_family::v4), socket_.settings(),
-            port_at(datagram.frame + datagram.transport));
-}
-
-void endpoint::fill_control(message& m, packet& datagram) const {
-  const socket_settings& wanted = socket_.settings();
-  if (!wanted.wants_control()) {
-    m.control = m.control.first(0);
-    return;
-  }
-  control_writer out(m.control);
-  put_stamps(out, wanted.stamps, stamp_of(datagram), false);
-  const std::uint32_t lost = wanted.receive_drops ? datagram.drops + kernels_drops_ : 0;
-  if (lost != 0) out.put(SOL_SOCKET, SO_RXQ_OVFL, lost);
-  // What somebody marks is sent, and so received, by the kernel.
-  if (wanted.receive_mark) out.put(SOL_SOCKET, SO_MARK, std::uint32_t{0});
-  if (wanted.receive_joined && joined_to(datagram) != nullptr)
-    out.put(IPPROTO_UDP, UDP_GRO, static_cast<int>(datagram.length));
-  if (wanted.wants_facts()) put_place(out, datagram);
-  m.control = m.control.first(out.size());
-  if (out.is_truncated()) m.flags |= message_flag::control_truncated;
-}
-
-// When the packet socket, or whoever looked at the clock, saw it; whatever came before anybody asked came just now.
-std::int64_t endpoint::stamp_of(packet& datagram) const {
-  const bool is_asked_for = socket_.settings().stamps.wanted;
-  if (datagram.stamp == 0 && is_asked_for) datagram.stamp = engine_.time().wall();
-  return is_asked_for || socket_.layer().stamps() ? datagram.stamp : 0;
-}
-
 result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
   if ((flags & ~known_receive_flags) != 0) return error{EOPNOTSUPP};
   if (messages.empty()) return std::size_t{0};
@@ -506,8 +478,9 @@ bool endpoint::has_something() {
 int endpoint::fast_readiness() const {
   int out = ready::writable;
   if (socket_.has_datagram() || socket_.is_shut_for_reading()) out |= ready::readable;
-  if (socket_.has_pending_error() || socket_.errors_waiting()) out |= ready::error;
-  if (socket_.settings().select_error_queue && socket_.errors_waiting()) out |= ready::priority;
+  const bool has_error = socket_.has_pending_error() || socket_.errors_waiting();
+  if (has_error) out |= ready::error;
+  if (has_error && socket_.settings().select_error_queue) out |= ready::priority;
   if (socket_.is_shut_for_reading() && socket_.is_shut_for_writing()) out |= ready::hang_up;
   return out;
 }

@@ -153,12 +153,15 @@ class endpoint {
   bool is_of_another_interface(const endpoint_address& where) const;
   status bind_both(engine::turn& t, const endpoint_address& where);
   status bind_companion(const endpoint_address& where);
+  bool is_held_by_ours(const endpoint_address& where) const;
   status connect_both(engine::turn& t, const endpoint_address& peer);
+  bool names_interface(const endpoint_address& peer) const;
   status disconnect_both(engine::turn& t);
   status ensure_bound(engine::turn& t);
   void settle(engine::turn& t);
   bool is_in_kernels_group(const endpoint_address& local) const;
   kernel_reason why_not_fast(const endpoint_address& local) const;
+  bool is_refused_to_kernel(kernel_reason why) const;
   status prepare_to_divert(engine::turn& t);
   void divert();
   void undivert();
@@ -182,6 +185,8 @@ class endpoint {
   status hand_over_group(engine::turn& t);
   result<std::size_t> get_filter(std::span<std::byte> value) const;
   status set_group_option(engine::turn& t, int level, int name, std::span<const std::byte> value);
+  result<std::size_t> get_peer_name(std::span<std::byte> value);
+  result<std::size_t> get_path_mtu(engine::turn& t, std::span<std::byte> value);
   result<std::size_t> get_both(engine::turn& t, int level, int name, std::span<std::byte> value);
   result<std::size_t> receive_from_kernel(std::span<message> messages, int flags);
   result<std::size_t> receive_from_peer(message& m, int flags);
@@ -254,6 +259,7 @@ class endpoint {
   // SO_TIMESTAMPING's, while what the kernel sends is numbered together with what we send.
   std::atomic<std::uint32_t> numbered_stamps_{0};
   bool diverted_ = false, kernel_first_ = false;
+  bool times_sends_ = false;         // SO_TXTIME
   bool filter_is_locked_ = false;    // where there is no companion to know it
   bool has_foreign_filter_ = false;  // adopted with one that only the kernel can run
   kernel_reason handed_over_for_{};

@@ -28,11 +28,11 @@ bool is_sent_along(int level, int name) {
 }
 
 // Whether the fast path goes on as before.
-bool is_harmless(int level, int name, std::span<const std::byte> value) {
+bool is_harmless(int level, int name, std::span<const std::byte> value, bool is_alone) {
   const bool is_zero = std::ranges::all_of(value, [](std::byte b) { return b == std::byte{}; });
   if (value.empty() || (is_zero && !is_sent_along(level, name))) return true;
   const option_fate fate = fate_of(level, name);
-  return fate == option_fate::companion || fate == option_fate::refused;
+  return fate == option_fate::companion || fate == option_fate::refused || (is_alone && fate == option_fate::host);
 }
 
 // Sockets that may have to share their port with another process.
@@ -110,7 +110,7 @@ status endpoint::prepare_to_divert(engine::turn& t) {
 
 status endpoint::bind_companion(const endpoint_address& where) {
   if (engine_.with_host() == sharing::none && engine_.stack().addresses().contains(where.address)) {
-    if (auto allowed = kernel_->socket().allow_foreign_address(); !allowed) return allowed;
+    return kernel_->socket().bind_to_foreign(where);
   }
   return kernel_->socket().bind(where);
 }
@@ -133,6 +133,9 @@ status endpoint::bind_both(engine::turn& t, const endpoint_address& where) {
     if (!is_fast()) return kernel_->socket().bind(where);
   }
   const auto bound = bind_companion(where);
+  const bool is_taken = bound.code() == EADDRINUSE && engine_.with_host() == sharing::none;
+  if (is_taken && was_bound) return error{EINVAL};
+  if (is_taken && is_held_by_ours(where)) return socket_.bind(where);
   if (!bound && !was_bound) engine_.undivert(*this);
   // Linux remembers that interface even if the port is taken.
   if (is_of_another_interface(where) && (bound || bound.code() == EADDRINUSE)) {
@@ -147,8 +150,10 @@ status endpoint::bind_both(engine::turn& t, const endpoint_address& where) {
   const auto given = kernel_->socket().local();
   if (!given) return given.failure();
   const auto here = socket_.bind({where.address, given->port});
+  if (here.code() == EADDRINUSE) socket_.take_place({where.address, given->port});
+  if (where.port == 0) socket_.port_was_given();
   if (here.code() == EADDRNOTAVAIL) leave_to_kernel(kernel_reason::source);  // an address of the kernel's alone
-  return here.code() == EADDRNOTAVAIL ? status{} : here;
+  return here.code() == EADDRNOTAVAIL || here.code() == EADDRINUSE ? status{} : here;
 }
 
 // Linux binds a socket that sends or connects. What went through the companion, or was refused there, has bound that.
@@ -156,7 +161,11 @@ status endpoint::ensure_bound(engine::turn& t) {
   if (socket_.local().port != 0) return {};
   const auto kernels = kernel_->socket().local();
   const bool is_bound = kernels && kernels->port != 0;
-  if (engine_.with_host() == sharing::none) return is_bound ? socket_.bind(*kernels) : bind_both(t, socket_.local());
+  if (engine_.with_host() == sharing::none) {
+    const auto bound = is_bound ? socket_.bind(*kernels) : bind_both(t, socket_.local());
+    socket_.port_was_given();
+    return bound;
+  }
   if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
   if (!is_bound) kernel_->socket().choose_port();
   if (is_fast()) settle(t);
@@ -168,10 +177,15 @@ status endpoint::connect_both(engine::turn& t, const endpoint_address& peer) {
   if (!is_fast()) return kernel_->socket().connect(peer);
   if (engine_.with_host() == sharing::none) {
     if (auto bound = ensure_bound(t); !bound) return bound;
-    const auto here = is_fast() ? socket_.connect(peer, t.now()) : error{ENETUNREACH};
+    if (!names_interface(peer)) return error{EINVAL};
+    const bool is_here = is_fast() && !socket_.is_kernels_by_address(peer);
+    const auto here = is_here ? socket_.connect(peer, t.now()) : error{ENETUNREACH};
     if (here || (here.code() != ENETUNREACH && !peer.address.is_loopback())) return here;
-    if (auto kernels = kernel_->socket().connect(peer); !kernels) return kernels;
-    return is_fast() ? hand_over(t, kernel_reason::route) : status{};
+    const auto kernels = kernel_->socket().connect(peer);
+    // Linux keeps to an interface that was named, also if there is no way.
+    const bool stays = is_here && !kernels;
+    if (auto handed = stays ? status{} : hand_over(t, kernel_reason::route); !handed) return handed;
+    return kernels;
   }
   if (socket_.local().port == 0) {
     if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
@@ -190,7 +204,7 @@ status endpoint::connect_both(engine::turn& t, const endpoint_address& peer) {
 status endpoint::disconnect_both(engine::turn& t) {
   if (is_fast() && engine_.with_host() == sharing::none) {
     socket_.disconnect();
-    return {};
+    return kernel_->socket().disconnect();
   }
   // A wildcard of IPv6 that was connected by IPv4 isn't found at its addresses of IPv6 afterwards: only the kernel
   // knows.
@@ -261,7 +275,7 @@ void endpoint::stop_diverting() {
 // ---- Leaving it to the kernel
 
 status endpoint::hand_over(kernel_reason why) {
-  if (kernel_ && engine_.is_undecided() && !engine_.is_strict()) {
+  if (kernel_ && engine_.is_undecided() && !is_refused_to_kernel(why)) {
     if (is_fast()) disown(why);
     return {};
   }
@@ -269,9 +283,15 @@ status endpoint::hand_over(kernel_reason why) {
   return hand_over(t, why);
 }
 
+// What the user wants isn't what strictness is against. On an address of our own a socket that is the kernel's is cut
+// off, which no option is worth.
+bool endpoint::is_refused_to_kernel(kernel_reason why) const {
+  if (why == kernel_reason::option && is_fast() && engine_.with_host() == sharing::none) return true;
+  return engine_.is_strict() && why != kernel_reason::rule;
+}
+
 status endpoint::hand_over(engine::turn& t, kernel_reason why) {
-  // What the user wants isn't what strictness is against.
-  if (!kernel_ || (engine_.is_strict() && why != kernel_reason::rule)) return error{EOPNOTSUPP};
+  if (!kernel_ || is_refused_to_kernel(why)) return error{EOPNOTSUPP};
   if (!is_fast()) return {};
   engine_.work(t);
   leave_to_kernel(why);
@@ -290,20 +310,6 @@ void endpoint::move_input_to_kernel() {
     if (!engine_.give_to_kernel(*first)) return;
     release(socket_.pop());
   }
-}
-
-// A place to look at (SO_PEEK_OFF) counts the bytes of what is left here before those of what the kernel has.
-void endpoint::split_place() {
-  const int there = std::max(socket_.settings().peek_offset - static_cast<int>(socket_.bytes_waiting()), 0);
-  (void)kernel_->socket().set_option(SOL_SOCKET, SO_PEEK_OFF, std::as_bytes(std::span(&there, 1)));
-}
-
-// Who has come to the kernel's has looked at all that is here.
-void endpoint::join_place() {
-  int there = 0;
-  if (is_fast() || !kernel_->socket().get_option(SOL_SOCKET, SO_PEEK_OFF, std::as_writable_bytes(std::span(&there, 1))))
-    return;
-  if (there > 0) socket_.settings().peek_offset = static_cast<int>(socket_.bytes_waiting()) + there;
 }
 
 // The claim goes first; what the fast queue holds then stays to be received.
@@ -354,25 +360,6 @@ void endpoint::disown(kernel_reason why) {
   engine_.count().by_kernel(why);
 }
 
-int endpoint::leftovers() const {
-  const bool has_datagrams = has_leftovers_.load(std::memory_order_acquire);
-  const bool has_completions = !engine_.is_guest() && socket_.errors_waiting();
-  return (has_datagrams ? ready::readable : 0) | (has_completions ? ready::error : 0);
-}
-
-status endpoint::check_leftovers(int flags, time_point now) {
-  // The bytes of two queues have no common order.
-  const bool looks_at_place = kernel_ && is_fast() && socket_.settings().peek_offset >= 0 && !engine_.is_strict();
-  if (looks_at_place && (kernel_->readiness(now) & ready::readable) != 0) leave_to_kernel(kernel_reason::option);
-  if (!kernel_ || is_fast() || has_datagram(flags) || socket_.has_pending_error()) return {};
-  return has_fast_input() ? error{left_to_kernel} : no_leftovers();
-}
-
-error endpoint::no_leftovers() {
-  has_leftovers_.store(false, std::memory_order_release);
-  return error{left_to_kernel};
-}
-
 // ---- Options
 
 // The kernel's answer is the answer. What the fast path can't honour makes the socket the kernel's.
@@ -383,37 +370,39 @@ status endpoint::set_both(engine::turn& t, int level, int name, std::span<const 
   // What is left in the fast queue is received as the options then say; and UDP_SEGMENT says how many datagrams a send
   // counts for, whoever sends.
   if (!is_fast() && !has_leftovers_.load() && !is_stamps && level != IPPROTO_UDP) return {};
-  if (const auto effect = effect_of(level, name, value, kernel_->socket(), engine_.device().interface);
-      effect != option_effect::unknown) {
-    return effect == option_effect::none ? status{} : hand_over(t, kernel_reason::option);
-  }
-  const auto here = fastudp::set_option(socket_, level, name, value, t.now());
+  const bool is_alone = engine_.with_host() == sharing::none;
+  const bool depends = !is_alone || fate_of(level, name) == option_fate::kernel;
+  const auto effect =
+      depends ? effect_of(level, name, value, kernel_->socket(), engine_.device().interface) : option_effect::unknown;
+  if (effect == option_effect::none) return {};
+  // By another interface even what has an address of our own is the kernel's.
+  if (effect == option_effect::kernel) return hand_over(t, is_alone ? kernel_reason::route : kernel_reason::option);
+  // What Linux takes of IPv6 that is less than a number it takes for 0.
+  constexpr std::byte nothing[sizeof(int)]{};
+  const bool is_nothing = level == IPPROTO_IPV6 && value.size() < sizeof nothing;
+  const auto here = fastudp::set_option(socket_, level, name, is_nothing ? nothing : value, t.now());
   // Where filters keep ours from the kernel, it counts them as lost.
   if (here && name == SO_RXQ_OVFL && level == SOL_SOCKET && socket_.settings().receive_drops && is_filtered()) {
     return hand_over(t, kernel_reason::option);
   }
   if (here && is_stamps) return number_sends(t);
+  // What is bound here needn't be there.
+  if (is_alone && here.code() == EINVAL && fate_of(level, name) == option_fate::fast) return here;
   // Also one of which the kernel takes more values than we know.
-  if (!is_fast() || here || is_harmless(level, name, value)) return {};
+  times_sends_ |= level == SOL_SOCKET && name == SO_TXTIME;
+  if (!is_fast() || here || is_harmless(level, name, value, is_alone)) return {};
   return hand_over(t, kernel_reason::option);
-}
-
-// Groups of an interface that is shared are the kernel's. On an address of our own they are the stack's, and not the
-// companion's as well, which would hear each datagram once more; but other interfaces are the kernel's.
-status endpoint::set_group_option(engine::turn& t, int level, int name, std::span<const std::byte> value) {
-  if (engine_.with_host() != sharing::none) return kernel_->socket().set_option(level, name, value);
-  const auto here = fastudp::set_option(socket_, level, name, value, t.now());
-  const bool is_elsewhere = here.code() == ENODEV || here.code() == EADDRNOTAVAIL;
-  if (!is_elsewhere) return here;
-  return kernel_->socket().set_option(level, name, value) ? status{} : here;
 }
 
 result<std::size_t> endpoint::get_both(engine::turn& t, int level, int name, std::span<std::byte> value) {
   const bool is_own = is_fast() && engine_.with_host() == sharing::none;
   const bool is_mtu = (level == IPPROTO_IP && name == IP_MTU) || (level == IPPROTO_IPV6 && name == IPV6_MTU);
   const bool is_error = level == SOL_SOCKET && name == SO_ERROR && socket_.has_pending_error();
+  if (is_own && level == SOL_SOCKET && name == SO_PEERNAME) return get_peer_name(value);
+  if (is_own && level == IPPROTO_IPV6 && name == IPV6_PATHMTU) return get_path_mtu(t, value);
   if (is_error || (is_own && (is_mtu || is_group_option(level, name)))) {
-    return fastudp::get_option(socket_, level, name, value, t.now());
+    const auto here = fastudp::get_option(socket_, level, name, value, t.now());
+    if (here.code() != left_to_kernel) return here;
   }
   if (level == SOL_SOCKET && name == SO_PEEK_OFF && (is_fast() || socket_.has_datagram())) {
     join_place();
@@ -480,14 +469,6 @@ result<std::size_t> endpoint::receive_from_peer(message& m, int flags) {
     message nothing;
     if ((flags & message_flag::peek) != 0) (void)kernel_->receive({&nothing, 1}, flags & ~message_flag::peek);
   }
-}
-
-result<std::size_t> endpoint::take_leftovers(std::span<message> messages, int flags) {
-  if (socket_.settings().peek_offset < 0) return take_fast(messages, flags);
-  join_place();
-  const auto got = take_fast(messages, flags);
-  split_place();
-  return got;
 }
 
 // From the fast queue and from the kernel, in turns while both have something.

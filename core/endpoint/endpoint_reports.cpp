@@ -1,6 +1,8 @@
-// What an endpoint's error queue tells: ICMP errors, stamps of what was sent, and sends that are done.
+// What is told beside the payload: of each datagram, and in the error queue of ICMP errors, stamps of what was sent,
+// and sends that are done.
 
 #include <netinet/in.h>
+#include <netinet/udp.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,15 +15,50 @@
 
 namespace fastudp {
 
-// Linux has no local address there, that is, none for an answer; and tells when it was asked for what has no time of
-// its own.
+// Linux finds out where a datagram of IPv4 came in when it queues it.
+void endpoint::put_place(control_writer& out, const packet& datagram) const {
+  const ip_facts facts = facts_of(datagram);
+  const bool is_placed = datagram.is_placed || !facts.destination.is_v4();
+  put_facts(out, facts, is_placed ? interface(facts.destination) : 0,
+            is_placed ? facts.destination : ip_address::any(ip_family::v4), socket_.settings(),
+            port_at(datagram.frame + datagram.transport));
+}
+
+void endpoint::fill_control(message& m, packet& datagram) const {
+  const socket_settings& wanted = socket_.settings();
+  if (!wanted.wants_control()) {
+    m.control = m.control.first(0);
+    return;
+  }
+  control_writer out(m.control);
+  put_stamps(out, wanted.stamps, stamp_of(datagram), false);
+  const std::uint32_t lost = wanted.receive_drops ? datagram.drops + kernels_drops_ : 0;
+  if (lost != 0) out.put(SOL_SOCKET, SO_RXQ_OVFL, lost);
+  // What somebody marks is sent, and so received, by the kernel.
+  if (wanted.receive_mark) out.put(SOL_SOCKET, SO_MARK, std::uint32_t{0});
+  if (wanted.receive_joined && joined_to(datagram) != nullptr)
+    out.put(IPPROTO_UDP, UDP_GRO, static_cast<int>(datagram.length));
+  if (wanted.wants_facts()) put_place(out, datagram);
+  m.control = m.control.first(out.size());
+  if (out.is_truncated()) m.flags |= message_flag::control_truncated;
+}
+
+// When the packet socket, or whoever looked at the clock, saw it; whatever came before anybody asked came just now.
+std::int64_t endpoint::stamp_of(packet& datagram) const {
+  const bool is_asked_for = socket_.settings().stamps.wanted;
+  if (datagram.stamp == 0 && is_asked_for) datagram.stamp = engine_.time().wall();
+  return is_asked_for || socket_.layer().stamps() ? datagram.stamp : 0;
+}
+
+// Linux has no local address there, that is, none for an answer; and tells the present of what has no time of its own.
 void endpoint::put_icmp(control_writer& out, const queued_error& e, std::span<const std::byte> quoted) const {
   const ip_address nowhere = ip_address::any(ip_family::v4);
   const stamp_settings& stamps = socket_.settings().stamps;
-  put_stamps(out, stamps, stamps.wanted ? engine_.time().wall() : 0, true);
+  const std::int64_t at = e.stamp == 0 && stamps.wanted ? engine_.time().wall() : e.stamp;
+  put_stamps(out, stamps, at, e.is_completion());
   if (e.is_icmp())
     put_facts(out, e.message, interface(e.message.destination), nowhere, socket_.settings(), port_at(quoted));
-  put_report(out, e, e.is_completion() ? family() : e.destination.address.family(), e.is_icmp());
+  put_report(out, e, family(), e.is_icmp(), interface(e.message.destination));
 }
 
 // The stamp of what was sent. Of the datagram itself Linux tells a socket of IPv6 always, and one of IPv4 with
@@ -38,7 +75,7 @@ void endpoint::put_departure(control_writer& out, queued_error e, std::span<cons
     put_facts(out, e.message, left_by, local, own, port_at(frame.subspan(ethernet_size + ip_header)));
   }
   e.offender = e.message.source;
-  put_report(out, e, family(), tells_facts);
+  put_report(out, e, family(), tells_facts, interface(e.message.source));
 }
 
 // As Linux: the payload that was quoted, where the datagram was going, and who reported it in a control message.
@@ -52,6 +89,7 @@ status endpoint::fill_error(message& m) {
   m.data = m.data.first(stored);
   m.length = quoted->length;
   m.peer = e.destination;
+  if (m.peer.address.is_link_local()) m.peer.scope = static_cast<std::uint32_t>(interface(m.peer.address));
   m.has_peer = !is_stamp && !e.is_completion();
   m.flags = message_flag::error_queue | (stored < quoted->length ? message_flag::truncated : 0);
   control_writer out(m.control);

@@ -119,6 +119,9 @@ status engine::open_parts(uri& where, const engine_settings& settings, reason& w
   if (link_->info().shared) wanted.routes = most_mirrored_routes;
   if (where.scheme() == "loop") wanted.with_host = sharing::loopback;
   if (settings.neighbours != 0) wanted.neighbours = settings.neighbours;
+  constexpr std::uint32_t by_default = 6168, unreachable = 1 << 3;
+  wanted.limits_errors_v4 = (sysctl("/proc/sys/net/ipv4/icmp_ratemask", by_default) & unreachable) != 0;
+  wanted.limits_errors_v6 = sysctl("/proc/sys/net/ipv6/icmp/ratelimit", 1000) != 0;
   wanted.announce = !announce || *announce == "on";
   if (where.has("address")) wanted.stable_secret = machine_secret();
   auto made = stack::create(*link_, count(), sockets_, wanted);

@@ -56,7 +56,7 @@ known_port port_at(std::span<const std::byte> ports) {
   return ports.size() >= 2 * sizeof(std::uint16_t) ? known_port(port_at(ports.data())) : std::nullopt;
 }
 
-void put_report(control_writer& out, const queued_error& e, ip_family family, bool is_reported) {
+void put_report(control_writer& out, const queued_error& e, ip_family family, bool is_reported, int interface) {
   if (family == ip_family::v4) {
     struct {
       sock_extended_err what;
@@ -72,6 +72,7 @@ void put_report(control_writer& out, const queued_error& e, ip_family family, bo
     } report{describe(e), {}};
     report.offender.sin6_family = is_reported ? AF_INET6 : AF_UNSPEC;
     if (is_reported) report.offender.sin6_addr = to_in6(e.offender);
+    if (e.offender.is_link_local()) report.offender.sin6_scope_id = static_cast<std::uint32_t>(interface);
     out.put(IPPROTO_IPV6, IPV6_RECVERR, report);
   }
 }

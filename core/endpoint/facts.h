@@ -25,6 +25,6 @@ void put_facts(control_writer& out, const ip_facts& facts, int interface, const 
                const socket_settings& wanted, known_port destination_port);
 
 // IP_RECVERR's control message, or IPV6_RECVERR's: the error, then the address of whoever reported it.
-void put_report(control_writer& out, const queued_error& e, ip_family family, bool is_reported);
+void put_report(control_writer& out, const queued_error& e, ip_family family, bool is_reported, int interface);
 
 }  // namespace fastudp

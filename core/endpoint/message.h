@@ -12,6 +12,7 @@ namespace fastudp {
 
 // Linux's numbers, so that they pass through unchanged.
 namespace message_flag {
+inline constexpr int out_of_band = 0x1, dont_route = 0x4, probe = 0x10;
 inline constexpr int peek = 0x2, control_truncated = 0x8, truncated = 0x20, dont_wait = 0x40, confirm = 0x800,
                      error_queue = 0x2000, no_signal = 0x4000, more = 0x8000, wait_for_one = 0x10000,
                      zero_copy = 0x4000000;

@@ -206,10 +206,23 @@ bool companion::is_v6_only() const {
   return only && *only != 0;
 }
 
-status companion::allow_foreign_address() {
-  const int on = 1;
-  if (family_ == ip_family::v4) return outcome(::setsockopt(number_, IPPROTO_IP, IP_FREEBIND, &on, sizeof on));
-  return outcome(::setsockopt(number_, IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof on));
+result<std::size_t> companion::write_name(const endpoint_address& name, ip_family family, std::span<std::byte> to) {
+  const kernel_address out = to_sockaddr(name, family);
+  if (to.size() > size_of(out)) return error{EINVAL};
+  std::memcpy(to.data(), &out, to.size());
+  return to.size();
+}
+
+// The option is the program's, and stays as it is.
+status companion::bind_to_foreign(const endpoint_address& where) {
+  const int level = family_ == ip_family::v4 ? IPPROTO_IP : IPPROTO_IPV6;
+  const int name = family_ == ip_family::v4 ? IP_FREEBIND : IPV6_FREEBIND, on = 1;
+  const auto before = option<int>(number_, level, name);
+  if (!before) return before.failure();
+  if (::setsockopt(number_, level, name, &on, sizeof on) != 0) return error{errno};
+  const auto bound = bind(where);
+  (void)::setsockopt(number_, level, name, &*before, sizeof *before);
+  return bound;
 }
 
 result<std::size_t> companion::send(std::span<kernel_message> messages, int flags) {

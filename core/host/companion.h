@@ -61,8 +61,10 @@ class companion {
   void choose_port();
   // IPV6_V6ONLY, which binding to an address of IPv6 sets as well.
   bool is_v6_only() const;
-  // Lets it bind to and hold an address that isn't the host's (IP_FREEBIND).
-  status allow_foreign_address();
+  // An address as Linux has it, of which all that there is room for must be there: EINVAL.
+  static result<std::size_t> write_name(const endpoint_address& name, ip_family family, std::span<std::byte> to);
+  // To an address that isn't the host's.
+  status bind_to_foreign(const endpoint_address& where);
 
   // Returns how many went, or the error of the first. `flags` are Linux's.
   result<std::size_t> send(std::span<kernel_message> messages, int flags);

@@ -37,4 +37,9 @@ class datagram_row {
   bool is_off_wire_ = false, is_lost_ = false;
 };
 
+// The next of those that a program gets as one with it.
+inline packet* joined_to(const packet& queued) {
+  return queued.next != nullptr && queued.next->joins == joining::always ? queued.next : nullptr;
+}
+
 }  // namespace fastudp

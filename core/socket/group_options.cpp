@@ -35,11 +35,20 @@ ip_address address_of(const in6_addr& in) {
   return out;
 }
 
+ip_address address_in(const sockaddr_storage& in, int level) {
+  if (level == IPPROTO_IP) return address_of(reinterpret_cast<const sockaddr_in&>(in).sin_addr);
+  return address_of(reinterpret_cast<const sockaddr_in6&>(in).sin6_addr);
+}
+
 // Of the family that the option's level is for; none if it is of another.
 std::optional<ip_address> address_of(const sockaddr_storage& in, int level) {
   if (in.ss_family != (level == IPPROTO_IP ? AF_INET : AF_INET6)) return std::nullopt;
-  if (level == IPPROTO_IP) return address_of(reinterpret_cast<const sockaddr_in&>(in).sin_addr);
-  return address_of(reinterpret_cast<const sockaddr_in6&>(in).sin6_addr);
+  return address_in(in, level);
+}
+
+// Of a list of IPv6 Linux doesn't look at the families.
+std::optional<ip_address> address_in_list(const sockaddr_storage& in, int level) {
+  return level == IPPROTO_IP ? address_of(in, level) : address_in(in, level);
 }
 
 // ---- Which interface. A stack has one.
@@ -52,6 +61,9 @@ bool is_ours(udp_socket& s, const ip_address& address) {
   return address.is_any() || s.layer().below().addresses().contains(address);
 }
 
+// Another interface may be the host's.
+error elsewhere(const udp_socket& s, int code) { return error{s.leans_on_kernel() ? left_to_kernel : code}; }
+
 // ---- What is asked for
 
 enum class verb { join, leave, join_source, leave_source, block, unblock };
@@ -63,7 +75,7 @@ struct request {
 
 status change(udp_socket& s, verb what, const request& r, time_point now) {
   if (!r.group.is_multicast()) return error{what == verb::leave && r.group.is_v4() ? EADDRNOTAVAIL : EINVAL};
-  if (!r.is_here) return error{what == verb::leave ? EADDRNOTAVAIL : ENODEV};
+  if (!r.is_here) return elsewhere(s, what == verb::leave ? EADDRNOTAVAIL : ENODEV);
   memberships& all = s.groups();
   const auto apply = [&]() -> status {
     switch (what) {
@@ -125,7 +137,7 @@ result<request> read_any(udp_socket& s, int level, octets value) {
 
 result<request> read_any_source(udp_socket& s, int level, octets value) {
   const auto in = read<group_source_req>(value);
-  if (!in) return error{EINVAL};
+  if (!in || (level == IPPROTO_IP && value.size() != sizeof *in)) return error{EINVAL};
   const auto group = address_of(in->gsr_group, level), source = address_of(in->gsr_source, level);
   if (!group || !source) return error{EADDRNOTAVAIL};
   return request{.group = *group, .source = *source, .is_here = is_ours(s, in->gsr_interface)};
@@ -139,6 +151,7 @@ struct list_layout {
   ip_address group;
   bool is_here;
   std::uint32_t mode, count;
+  bool is_of_level = true;  // the group is an address of the family that the option's level is for
 };
 
 std::optional<list_layout> layout_of(udp_socket& s, int level, int name, octets value) {
@@ -156,19 +169,21 @@ std::optional<list_layout> layout_of(udp_socket& s, int level, int name, octets 
   group_filter head{};
   if (value.size() < GROUP_FILTER_SIZE(0)) return std::nullopt;
   std::memcpy(&head, value.data(), GROUP_FILTER_SIZE(0));
-  const auto group = address_of(head.gf_group, level);
+  const auto group = address_in_list(head.gf_group, level);
+  const bool is_of_level = address_of(head.gf_group, level).has_value();
   return list_layout{.begin = GROUP_FILTER_SIZE(0),
                      .each = sizeof(sockaddr_storage),
                      .group = group ? *group : ip_address(),
                      .is_here = is_ours(s, head.gf_interface),
                      .mode = head.gf_fmode,
-                     .count = head.gf_numsrc};
+                     .count = head.gf_numsrc,
+                     .is_of_level = is_of_level};
 }
 
 std::optional<ip_address> source_at(const list_layout& list, int level, octets value, std::size_t i) {
   const octets at = value.subspan(list.begin + i * list.each);
   if (list.each == sizeof(in_addr)) return address_of(*read<in_addr>(at));
-  return address_of(*read<sockaddr_storage>(at), level);
+  return address_in_list(*read<sockaddr_storage>(at), level);
 }
 
 status set_list(udp_socket& s, int level, int name, octets value, time_point now) {
@@ -176,15 +191,16 @@ status set_list(udp_socket& s, int level, int name, octets value, time_point now
   if (!list) return error{EINVAL};
   if (list->count > source_list::capacity) return error{ENOBUFS};
   if (value.size() < list->begin + list->count * list->each) return error{EINVAL};
-  if (!list->group.is_multicast()) return error{EINVAL};
-  if (!list->is_here) return error{ENODEV};
-  if (list->mode != MCAST_INCLUDE && list->mode != MCAST_EXCLUDE) return error{EINVAL};
   source_filter wanted{.excludes = list->mode == MCAST_EXCLUDE};
+  if (!list->is_of_level && level == IPPROTO_IP) return error{EADDRNOTAVAIL};
   for (std::size_t i = 0; i < list->count; ++i) {
     const auto source = source_at(*list, level, value, i);
     if (!source) return error{EADDRNOTAVAIL};
     wanted.sources.add(*source);
   }
+  if (!list->group.is_multicast()) return error{EINVAL};
+  if (list->mode != MCAST_INCLUDE && list->mode != MCAST_EXCLUDE) return error{EINVAL};
+  if (!list->is_here) return elsewhere(s, ENODEV);
   if (auto set = s.groups().set(list->group, wanted); !set) return set;
   return s.layer().listen(s, list->group, now);
 }
@@ -205,8 +221,9 @@ void write_source(const ip_address& source, int level, std::size_t each, std::by
 // As many sources as the caller has said that there is room for; the number is that of all.
 result<std::size_t> get_list(udp_socket& s, int level, int name, std::span<std::byte> value) {
   const auto list = layout_of(s, level, name, value);
+  if (list && !list->is_of_level && level == IPPROTO_IPV6) return error{EADDRNOTAVAIL};
   if (!list || !list->group.is_multicast()) return error{EINVAL};
-  if (!list->is_here) return error{ENODEV};
+  if (!list->is_here) return elsewhere(s, ENODEV);
   const source_filter* filter = s.groups().find(list->group);
   if (filter == nullptr) return error{EADDRNOTAVAIL};
   const std::size_t room = std::min<std::size_t>(list->count, (value.size() - list->begin) / list->each);
@@ -235,7 +252,7 @@ status set_interface_v4(udp_socket& s, octets value) {
   }
   const ip_address from = address_of(in.imr_address);
   const bool is_here = in.imr_ifindex != 0 ? is_ours(s, static_cast<std::uint32_t>(in.imr_ifindex)) : is_ours(s, from);
-  if (!is_here) return error{EADDRNOTAVAIL};
+  if (!is_here) return elsewhere(s, EADDRNOTAVAIL);
   s.settings().multicast_source = from;
   return {};
 }
@@ -243,7 +260,7 @@ status set_interface_v4(udp_socket& s, octets value) {
 status set_interface_v6(udp_socket& s, octets value) {
   const auto interface = read<int>(value);
   if (!interface) return error{EINVAL};
-  if (!is_ours(s, static_cast<std::uint32_t>(*interface))) return error{ENODEV};
+  if (!is_ours(s, static_cast<std::uint32_t>(*interface))) return elsewhere(s, ENODEV);
   s.settings().v6.multicast_interface = *interface;
   return {};
 }

@@ -82,10 +82,10 @@ status memberships::join_source(const ip_address& group, const ip_address& sourc
 }
 
 status memberships::set(const ip_address& group, const source_filter& wanted) {
+  if (wanted.is_of_nobody()) return leave(group);
   membership* m = get(group);
   if (m == nullptr) return error{EINVAL};
   if (group.is_v4() && wanted.sources.size() > most_v4_sources) return error{ENOBUFS};
-  if (wanted.is_of_nobody()) return leave(group);
   m->filter = wanted;
   return {};
 }

@@ -3,7 +3,7 @@
 
 namespace fastudp {
 
-enum class option_fate { fast, companion, kernel, refused };
+enum class option_fate { fast, companion, kernel, host, refused };
 
 option_fate fate_of(int level, int name);
 

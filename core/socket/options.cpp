@@ -251,6 +251,7 @@ constexpr option_row options[] = {
        return {};
      }},
     flag_v6<&socket_settings::ipv6::dont_fragment>(IPV6_DONTFRAG),
+    flag_v6<&socket_settings::ipv6::automatic_flow_label>(IPV6_AUTOFLOWLABEL),
     flag_v6<&socket_settings::ipv6::receive_packet_info>(IPV6_RECVPKTINFO),
     flag_v6<&socket_settings::ipv6::receive_hops>(IPV6_RECVHOPLIMIT),
     flag_v6<&socket_settings::ipv6::receive_traffic_class>(IPV6_RECVTCLASS),

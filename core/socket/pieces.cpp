@@ -32,6 +32,7 @@ status udp_socket::check_next_piece(std::size_t size, time_point now) {
 status udp_socket::send_piece(std::span<const std::byte> payload, const endpoint_address* to,
                               const send_choices& choices, bool more, time_point now) {
   constexpr std::size_t longest = 65'535;
+  if (payload.data() == nullptr && !payload.empty()) return error{EFAULT};
   status fits;
   if (!cork_.is_holding()) {
     const auto by = prepare(payload.size(), to, choices, now, extent::first_piece);

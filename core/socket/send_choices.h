@@ -18,11 +18,26 @@ struct send_choices {
   std::int64_t stamp_id = -1;         // the number to tell it by; -1: the next one
   bool has_v6_source = false;         // an address of IPv6, or its any address, was given as the source
   bool has_v4_source = false;
-  bool is_v6_said = false;
-  bool is_ambiguous = false;  // two that aren't of one mind, or RFC 2292's names, which mean nothing to IPv4
-  bool confirm = false;       // the peer is known to be alive (MSG_CONFIRM)
-  bool completes = false;     // MSG_ZEROCOPY: when it is done, the error queue says so
-  int refusal = 0;            // errno: they can't be had, which Linux says after it has looked at the destination
+  bool is_v6_said = false, is_said_twice = false;  // two that aren't of one mind: each counts by itself
+  bool confirm = false;                            // the peer is known to be alive (MSG_CONFIRM)
+  bool only_on_link = false;                       // not by a gateway (MSG_DONTROUTE), over IPv4
+  bool is_out_of_band = false;                     // MSG_OOB, which IPv4 refuses
+  bool is_probe = false;                           // MSG_PROBE: find the way, and send nothing
+  bool completes = false;                          // MSG_ZEROCOPY: when it is done, the error queue says so
+  int priority = -1;                               // SO_PRIORITY; -1: the socket's
+  int dont_fragment = -1;                          // IPV6_DONTFRAG; -1: the socket's
+  std::uint32_t flow_info = 0;                     // IPV6_FLOWINFO, of which Linux sends the label
+  bool is_timed = false;                           // SCM_TXTIME
+  // There is something that a kernel judges, where there is one: what it does to datagrams (marks, queues, times to
+  // leave), and RFC 2292's names, which mean nothing to IPv4.
+  bool is_for_host = false;
+  int refusal = 0;  // errno: they can't be had, which Linux says after it has looked at the destination
+  int refusal_v4 = 0, refusal_v6 = 0;  // the same, of one that is sent by that family alone
+
+  bool is_refused() const { return refusal != 0 || refusal_v4 != 0 || refusal_v6 != 0; }
+  int refusal_over(ip_family family) const {
+    return refusal != 0 ? refusal : family == ip_family::v4 ? refusal_v4 : refusal_v6;
+  }
 
   void leave_from(const ip_address& address) {
     has_v4_source = address.is_v4();

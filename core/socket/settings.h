@@ -62,7 +62,7 @@ struct socket_settings {
     int multicast_interface = 0;
     std::uint8_t traffic_class = 0;
     int mtu_discover = 1;  // IPV6_PMTUDISC_WANT
-    bool dont_fragment = false;
+    bool dont_fragment = false, automatic_flow_label = true;
     bool receive_errors = false;
     bool receive_packet_info = false, receive_hops = false, receive_traffic_class = false;
     bool receive_packet_info_2292 = false, receive_hops_2292 = false;  // the same by RFC 2292's numbers

@@ -66,22 +66,36 @@ status udp_socket::set_v6_only(bool only) {
   return {};
 }
 
+bool udp_socket::is_of_many(const ip_address& address) const {
+  return address.is_multicast() || address.is_limited_broadcast() ||
+         layer_.below().addresses().is_subnet_broadcast(address);
+}
+
 status udp_socket::bind(endpoint_address where) {
   if (auto fits = check_family(where.address); !fits) return fits;
   const local_addresses& ours = layer_.below().addresses();
   const ip_address address = where.address;
-  const bool to_many = address.is_multicast() || address.is_limited_broadcast() || ours.is_subnet_broadcast(address);
-  if (!address.is_any() && !address.is_loopback() && !to_many && !ours.contains(address)) return error{EADDRNOTAVAIL};
+  if (!address.is_any() && !address.is_loopback() && !is_of_many(address) && !ours.contains(address))
+    return error{EADDRNOTAVAIL};
   if (entry_.local.port != 0) return error{EINVAL};
   const auto bound = where.port == 0 ? layer_.ports().bind_ephemeral(entry_, address, layer_.below().random())
                                      : layer_.ports().bind(entry_, where);
-  if (!bound) return bound;
+  if (bound) note_bound({address, where.port});
+  return bound;
+}
+
+void udp_socket::take_place(const endpoint_address& where) {
+  layer_.ports().move(entry_, where, nullptr);
+  note_bound(where);
+}
+
+void udp_socket::note_bound(const endpoint_address& where) {
+  const ip_address& address = where.address;
   address_is_chosen_ = !address.is_any();
   if (family_ == ip_family::v6 && address_is_chosen_ && !address.is_v4()) entry_.v6_only = true;  // as Linux does
   // A socket bound to a group receives for it, and sends from an address of ours.
-  if (!to_many) source_ = address;
+  if (!is_of_many(address)) source_ = address;
   port_is_chosen_ = where.port != 0;
-  return {};
 }
 
 // An IPv4 socket knows no IPv6; an IPv6 socket takes IPv4-mapped addresses unless told not to.
@@ -105,10 +119,12 @@ status udp_socket::bind_ephemeral() {
 status udp_socket::connect(endpoint_address peer, time_point now) {
   if (auto bound = bind_ephemeral(); !bound) return bound;
   if (!check_family(peer.address)) return error{family_ == ip_family::v4 ? EAFNOSUPPORT : ENETUNREACH};
-  auto way = path_to(peer.address, source_, now);
+  if (is_of_the_other_ip(peer.address) && !peer.address.is_any()) return refuse_other_ip(peer.address, now);
+  auto way = path_to(peer.address, source_for(peer.address, {}), now);
   if (!way) return way.failure();
   if ((*way)->kind == path_kind::broadcast && !settings_.broadcast) return error{EACCES};
-  source_ = (*way)->source;
+  // One of IPv6 keeps the address that it has by a peer of IPv6, though it sends from another.
+  if (source_.is_any() || source_.is_v4() == (*way)->source.is_v4()) source_ = (*way)->source;
   const ip_address local = entry_.local.address.is_any() ? source_ : entry_.local.address;
   layer_.ports().connect(entry_, {local, entry_.local.port}, {(*way)->destination, peer.port});
   return {};
@@ -145,8 +161,9 @@ ip_choices udp_socket::choices_for(const path& way, const send_choices& choices,
   const int ttl = way.kind == path_kind::multicast ? settings_.multicast_ttl : own_ttl >= 0 ? own_ttl : default_ttl;
   return {.ttl = static_cast<std::uint8_t>(ttl),
           .tos = choices.tos >= 0 ? static_cast<std::uint8_t>(choices.tos) : settings_.tos,
-          .priority = priority_on_link(choices.tos >= 0 ? priority_of_tos(static_cast<std::uint8_t>(choices.tos))
-                                                        : settings_.priority),
+          .priority = priority_on_link(choices.priority >= 0 ? choices.priority
+                                       : choices.tos >= 0    ? priority_of_tos(static_cast<std::uint8_t>(choices.tos))
+                                                             : settings_.priority),
           .dont_fragment = mode.always_df || (mode.df_when_it_fits && total <= way.mtu && !way.mtu_floor),
           .may_fragment = mode.may_fragment,
           .ignore_path_mtu = mode.ignore_path,
@@ -160,12 +177,16 @@ ip_choices udp_socket::choices_v6(const path& way, const send_choices& choices) 
                    : way.kind == path_kind::multicast ? own.multicast_hops
                    : own.hops >= 0                    ? own.hops
                                                       : layer_.below().out().hop_limit();
+  const int own_class = choices.traffic_class >= 0 ? choices.traffic_class : own.traffic_class;
+  const std::uint32_t label = ipv6::flow_label_of(choices.flow_info);
+  const bool dont_fragment = choices.dont_fragment >= 0 ? choices.dont_fragment != 0 : own.dont_fragment;
   return {.ttl = static_cast<std::uint8_t>(hops),
-          .tos = choices.traffic_class >= 0 ? static_cast<std::uint8_t>(choices.traffic_class) : own.traffic_class,
-          .priority = priority_on_link(settings_.priority),
-          .may_fragment = mode.may_fragment && !own.dont_fragment,
+          .tos = static_cast<std::uint8_t>(own_class),
+          .priority = priority_on_link(choices.priority >= 0 ? choices.priority : settings_.priority),
+          .may_fragment = mode.may_fragment && !dont_fragment,
           .ignore_path_mtu = mode.ignore_path,
-          .loop = own.multicast_loop};
+          .loop = own.multicast_loop,
+          .flow_label = label != 0 || !own.automatic_flow_label ? static_cast<int>(label) : -1};
 }
 
 // Fails here, before anything is built, and says so in the error queue as Linux does.
@@ -188,50 +209,11 @@ status udp_socket::check_size(const path& way, const ip_choices& ip, bool in_seg
                   .info = mtu,
                   // IPv4 names the peer's port even if it went elsewhere.
                   .destination = {to.address, way.is_v4() ? entry_.remote.port : to.port},
-                  .offender = {}},
+                  .offender = {},
+                  .stamp = settings_.stamps.wanted ? layer_.events().wall_time() : 0},
                  {}, settings_.receive_buffer, layer_.below().store());
   }
   return error{EMSGSIZE};
-}
-
-// A socket of IPv6 that has an address of IPv4 speaks no IPv6.
-bool udp_socket::is_of_the_other_ip(const ip_address& destination) const {
-  return family_ == ip_family::v6 && source_.is_v4() && !destination.is_v4();
-}
-
-// From an address of one IP to one of the other; and to the any address from elsewhere than loopback, which is
-// loopback's interface all the same.
-bool udp_socket::is_odd(const ip_address& destination) const {
-  const bool has_none = source_.is_any() && !source_.is_v4();
-  const bool is_mixed = family_ == ip_family::v6 && !has_none && source_.is_v4() != destination.is_v4();
-  return is_mixed || (destination.is_any() && !source_.is_any() && !source_.is_loopback());
-}
-
-// Linux says so when there is a way.
-error udp_socket::refuse_other_ip(const ip_address& destination, time_point now) {
-  const auto way = path_to(destination, ip_address::any(family_), now);
-  return way ? error{EAFNOSUPPORT} : way.failure();
-}
-
-// The any address is this host, by the IP that the socket has an address of.
-endpoint_address udp_socket::destination_of(endpoint_address to) const {
-  if (to.address.is_any() && is_of_the_other_ip(to.address)) to.address = ipv4_address{{127, 0, 0, 1}};
-  return to;
-}
-
-// In the order of Linux's checks, which isn't the same for both families of sockets.
-status udp_socket::check_destination(std::size_t size, const endpoint_address* to) const {
-  if (family_ == ip_family::v6 && to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
-  const ip_address& address = to != nullptr ? to->address : entry_.remote.address;
-  if (family_ == ip_family::v6 && !check_family(address)) return error{ENETUNREACH};
-  // IPv6 finds that out when it knows the path, and tells the error queue.
-  const bool is_v4 = family_ == ip_family::v4 || address.is_v4();
-  if (is_v4 && size > longest_ip_datagram) return error{EMSGSIZE};
-  if (to == nullptr && !entry_.connected) return error{EDESTADDRREQ};
-  if (to != nullptr && !check_family(address)) return error{EAFNOSUPPORT};
-  // A peer may be connected to at port 0; but a mapped one is named anew for each datagram.
-  const bool is_named = to != nullptr || (family_ == ip_family::v6 && is_v4);
-  return is_named && (to != nullptr ? to->port : entry_.remote.port) == 0 ? error{EINVAL} : status{};
 }
 
 // Linux has made the datagram by now: it is done with, and makes room again for who waits for that.
@@ -245,13 +227,13 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   // Linux binds before it looks at anything else.
   if (auto bound = bind_ephemeral(); !bound) return bound.failure();
   const endpoint_address destination = destination_of(to != nullptr ? *to : entry_.remote);
-  if (auto good = check_destination(size, to != nullptr ? &destination : nullptr); !good) return good.failure();
-  // The kernel may know more.
-  if (has_companion_ && (choices.refusal != 0 || choices.is_ambiguous)) {
+  const endpoint_address* named = to != nullptr ? &destination : nullptr;
+  if (auto good = check_destination(size, named, choices.is_out_of_band); !good) return good.failure();
+  if (has_companion_ && is_kernels_to_judge(choices)) {
     why_kernel_ = kernel_reason::option;
     return error{left_to_kernel};
   }
-  if (choices.refusal != 0) return error{choices.refusal};
+  if (const int refusal = choices.refusal_over(family_over(destination.address)); refusal != 0) return error{refusal};
   if (choices.stamp_id >= 0 && (settings_.stamps.flags & stamping::with_id) == 0) return error{EINVAL};
   // The device may have a clock, which is out of reach here.
   const bool may_have_hardware = layer_.below().with_host() == sharing::interface;
@@ -264,7 +246,7 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
     return error{has_companion_ ? left_to_kernel : ENODEV};
   }
   if (choices.has_v6_source && destination.address.is_v4()) return error{EINVAL};
-  if (has_companion_ && is_odd(destination.address)) {
+  if (has_companion_ && is_kernels_by_address(destination)) {
     why_kernel_ = kernel_reason::route;
     return error{left_to_kernel};
   }
@@ -278,7 +260,9 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
     if (!way || is_the_kernels(**way, destination, total)) return error{left_to_kernel};
   }
   if (!way) return way.failure();
+  if (choices.only_on_link && !is_on_link(**way)) return error{ENETUNREACH};
   if ((*way)->kind == path_kind::broadcast && !settings_.broadcast) return error{EACCES};
+  if (choices.is_probe) return departure{destination, *way, {}, 0, 0, 0};
   ip_choices ip = choices_for(**way, choices, headers + size);
   ip.ports = std::uint32_t{entry_.local.port} << 16 | destination.port;
   if (auto fits = check_size(**way, ip, segment != 0, headers + size, destination); !fits) return fits.failure();
@@ -309,6 +293,8 @@ bool udp_socket::is_by_another_interface(const send_choices& choices, const ip_a
 ip_address udp_socket::source_for(const ip_address& destination, const send_choices& choices) const {
   if (destination.is_v4() && choices.has_v4_source) return choices.source_v4;
   if (!destination.is_v4() && !choices.source.is_any()) return choices.source;
+  // A socket of IPv6 that is connected has an address of its own, and sends by IPv4 all the same.
+  if (destination.is_v4() && !source_.is_v4()) return ip_address::any(ip_family::v4);
   const bool is_v4_group = destination.is_v4() && destination.is_multicast();
   return is_v4_group && source_.is_any() ? settings_.multicast_source : source_;
 }
@@ -319,8 +305,8 @@ bool udp_socket::is_the_kernels(const path& way, const endpoint_address& to, std
     why_kernel_ = way.why_kernel;
     return true;
   }
-  // A link-local address means something on one interface only, and Linux wants to be told on which.
-  const bool needs_scope = to.address.is_link_local() || to.address.is_link_local_group();
+  const bool needs_scope =
+      with_host != sharing::none && (to.address.is_link_local() || to.address.is_link_local_group());
   if (needs_scope && to.scope != static_cast<std::uint32_t>(layer_.below().device().interface)) {
     why_kernel_ = kernel_reason::route;
     return true;
@@ -359,14 +345,15 @@ void udp_socket::write_header(const departure& by, packet* p, std::span<const st
 status udp_socket::send(std::span<const std::byte> payload, const endpoint_address* to, const send_choices& choices,
                         time_point now) {
   const auto sent = send_whole(payload, to, choices, now);
-  if (sent && choices.completes) complete_sends(1);
+  if (sent && choices.completes && !choices.is_probe) complete_sends(1);
   return sent;
 }
 
 status udp_socket::send_whole(std::span<const std::byte> payload, const endpoint_address* to,
                               const send_choices& choices, time_point now) {
   const auto by = prepare(payload.size(), to, choices, now);
-  if (!by) return by.failure();
+  if (!by || choices.is_probe) return by ? status{} : by.failure();
+  if (payload.data() == nullptr && !payload.empty()) return error{EFAULT};
   if (by->segment != 0) return send_segments(*by, payload, now);
   packet* p = datagram_of(*by, payload);
   return p != nullptr ? depart(*by, p, now) : error{ENOBUFS};
@@ -575,7 +562,8 @@ void udp_socket::report(const icmp_report& what) {
                   .info = what.mtu,
                   .destination = what.about.remote,
                   .offender = what.reporter,
-                  .message = what.message},
+                  .message = what.message,
+                  .stamp = settings_.stamps.wanted ? layer_.events().wall_time() : 0},
                  what.payload, settings_.receive_buffer, layer_.below().store());
   } else if (!meaning.fatal || !entry_.connected) {
     return;

@@ -33,13 +33,20 @@ class udp_socket {
   ~udp_socket();
 
   status bind(endpoint_address where);
+  // The same where the kernel has found that it may, whoever else is there.
+  void take_place(const endpoint_address& where);
   status connect(endpoint_address peer, time_point now);
   void disconnect();
+  // The port that it is bound to isn't the program's choice: disconnecting gives it back.
+  void port_was_given() { port_is_chosen_ = false; }
   // Takes the place that the kernel has given its companion; from then on the kernel sends what the stack shouldn't.
   // Port 0: none. `peer`, if not null, is what it is connected to.
   void follow(const endpoint_address& local, const endpoint_address* peer);
   // There is a companion: what the stack can't send gives left_to_kernel, for the reason that why_kernel() tells then.
   void lean_on_kernel() { has_companion_ = true; }
+  bool leans_on_kernel() const { return has_companion_; }
+  // Only the companion can get there.
+  bool is_kernels_by_address(const endpoint_address& to) const;
   kernel_reason why_kernel() const { return why_kernel_; }
   // ENOTCONN when not connected; it is shut down all the same.
   status shut_down(bool reading, bool writing);
@@ -149,6 +156,8 @@ class udp_socket {
   status check_next_piece(std::size_t size, time_point now);
   send_choices choices_to_hold(const departure& by, const send_choices& choices) const;
   status bind_ephemeral();
+  bool is_of_many(const ip_address& address) const;
+  void note_bound(const endpoint_address& where);
   bool keep(packet* datagram, std::uint32_t charged_for);
   bool passes_filter(packet& datagram);
   void arrived();
@@ -168,9 +177,13 @@ class udp_socket {
   status send_segments(const departure& by, std::span<const std::byte> payload, time_point now);
   bool is_of_the_other_ip(const ip_address& destination) const;
   bool is_odd(const ip_address& destination) const;
+  bool is_alone() const;
+  bool is_kernels_to_judge(const send_choices& choices) const;
+  bool is_on_link(const path& way) const;
+  ip_family family_over(const ip_address& destination) const;
   error refuse_other_ip(const ip_address& destination, time_point now);
   endpoint_address destination_of(endpoint_address to) const;
-  status check_destination(std::size_t size, const endpoint_address* to) const;
+  status check_destination(std::size_t size, const endpoint_address* to, bool is_out_of_band) const;
   status depart(const departure& by, packet* datagram, time_point now);
   status depart_stamped(const departure& by, packet* datagram, time_point now);
   void report_departure(const queued_error& what, packet* frame);

@@ -212,7 +212,9 @@ void egress::push_ipv6(const path& way, packet* p, const ip_choices& choices, ip
   const auto header = p->push(ipv6_size);
   std::memcpy(header.data(), way.headers.data() + ethernet_size, ipv6_size);
   const auto view = *mutable_view<ipv6>::parse(header);
-  view.set<&ipv6::first>(ipv6::first_word(choices.tos, static_cast<std::uint32_t>(mix(choices.ports, way.secret))));
+  const auto label = choices.flow_label >= 0 ? static_cast<std::uint32_t>(choices.flow_label)
+                                             : static_cast<std::uint32_t>(mix(choices.ports, way.secret));
+  view.set<&ipv6::first>(ipv6::first_word(choices.tos, label));
   view.set<&ipv6::payload_length>(u<16>::masked(payload));
   view.set<&ipv6::next_header>(next);
   view.set<&ipv6::hop_limit>(choices.ttl);

@@ -55,6 +55,7 @@ struct ip_choices {
   bool may_fragment = true;      // here, when it doesn't
   bool ignore_path_mtu = false;  // only the interface's MTU counts (IP_PMTUDISC_PROBE and _INTERFACE)
   bool loop = true;              // to a group that this host is in: a copy for ourselves
+  int flow_label = -1;           // of IPv6; -1: the flow's own
   int identification = -1;       // of IPv4, where DF isn't set; -1: any
   std::uint32_t ports = 0;       // both, so that a flow has a label of its own (RFC 6437)
   packet** keep = nullptr;       // gets a copy of the frame, of fragments the first one's; null: there was no memory

@@ -15,6 +15,7 @@ bool affords(time_point whole_at, duration cost, duration budget, time_point now
 }  // namespace
 
 bool rate_limiter::allow(ip_address destination, time_point now) {
+  if (!(destination.is_v4() ? limits_v4_ : limits_v6_)) return true;
   time_point& own_whole_at = whole_at_[mix(destination, secret_) % slots];
   if (!affords(all_whole_at_, cost_of_all, budget_of_all, now)) return false;
   if (!affords(own_whole_at, cost_of_one, budget_of_one, now)) return false;

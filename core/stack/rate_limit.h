@@ -1,6 +1,6 @@
 #pragma once
 // How many ICMP errors we send, as Linux limits them (icmp_ratelimit, icmp_msgs_per_sec): to one destination six at
-// once and then one a second, to all together about fifty at once and a thousand a second.
+// once and then one a second, to all together about fifty at once and a thousand a second. Or not at all.
 
 #include <array>
 #include <cstdint>
@@ -13,7 +13,8 @@ namespace fastudp {
 
 class rate_limiter {
  public:
-  explicit rate_limiter(std::uint64_t secret) : secret_(secret), random_(~secret) {}
+  explicit rate_limiter(std::uint64_t secret, bool limits_v4 = true, bool limits_v6 = true)
+      : secret_(secret), random_(~secret), limits_v4_(limits_v4), limits_v6_(limits_v6) {}
   bool allow(ip_address destination, time_point now);
 
  private:
@@ -23,6 +24,7 @@ class rate_limiter {
   time_point all_whole_at_ = 0;
   std::uint64_t secret_;
   random_source random_;
+  bool limits_v4_, limits_v6_;
 };
 
 }  // namespace fastudp

@@ -38,7 +38,7 @@ stack::stack(link& device, counters& count, datagram_sink& sink, const stack_set
       with_host_(settings.with_host),
       neighbours_(egress_, count, random_),
       path_mtu_(random_.next()),
-      icmp_limit_(random_.next()),
+      icmp_limit_(random_.next(), settings.limits_errors_v4, settings.limits_errors_v6),
       igmp_({egress_, addresses_, groups_, device.info().mac, device.info().mtu, count}),
       mld_({egress_, addresses_, groups_, device.info().mac, device.info().mtu, count}),
       groups_(device, igmp_, mld_, random_),

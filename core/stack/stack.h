@@ -37,7 +37,8 @@ struct stack_settings {
   std::uint32_t neighbours = 1024;
   std::uint32_t routes = 1024;
   std::uint32_t groups = 512;
-  bool announce = true;  // probe and announce new addresses (RFC 5227)
+  bool announce = true;                                   // probe and announce new addresses (RFC 5227)
+  bool limits_errors_v4 = true, limits_errors_v6 = true;  // how many ICMP errors are sent
   sharing with_host = sharing::none;
   sip_key stable_secret{};  // this host's, for the addresses that it forms (RFC 7217)
 };

@@ -18,6 +18,7 @@ struct ipv6 {
   }
   static constexpr std::uint8_t version_of(std::uint32_t first) { return static_cast<std::uint8_t>(first >> 28); }
   static constexpr std::uint8_t traffic_class_of(std::uint32_t first) { return static_cast<std::uint8_t>(first >> 20); }
+  static constexpr std::uint32_t flow_label_of(std::uint32_t first) { return first & 0xfffff; }
 
   u<32> first = first_word(0, 0);
   u<16> payload_length = 0;

@@ -195,6 +195,15 @@ def test_a_flow_keeps_its_label_and_others_have_others(either):
     assert labels[0] == labels[1] != labels[2] and labels[0] != 0
 
 
+def test_a_socket_may_do_without_labels(either):
+    opened = either.bound(1000)
+    for on in (0, 1):
+        opened.set_option(socket.IPPROTO_IPV6, 70, on)  # IPV6_AUTOFLOWLABEL
+        opened.sendto(b"x", (PEER, 2000))
+    without, label = (each[IPv6].fl for each in either.said())
+    assert without == 0 != label
+
+
 @pytest.mark.parametrize("wrong, why", [
     (datagram(source="ff02::5"), "ip_source"), (datagram(source="::1"), "ip_source"), (datagram(destination=STRANGER), "not_for_us"), (datagram(destination="ff02::1:ff00:99"), "not_for_us"),
     (datagram(destination="::1"), "not_for_us"), (datagram(version=4), "ip_version"), (datagram(plen=100), "ip_total_length"),

@@ -4,6 +4,7 @@
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace differential {
@@ -85,7 +86,9 @@ std::vector<std::byte> control_to_send(family own, bool plain, dice& random) {
       put_udp(out, random);
     } else if (kind < 18) {
       const std::int64_t nothing = 0;
-      out.put(random.one_of<int>({IPPROTO_IP, SOL_SOCKET, IPPROTO_IPV6, 77}), random.below(70), &nothing, 4,
+      const int level = random.one_of<int>({IPPROTO_IP, SOL_SOCKET, IPPROTO_IPV6, 77}), type = random.below(70);
+      const bool has_options = plain && level == IPPROTO_IP && type == IP_RETOPTS;
+      out.put(level, has_options ? 99 : type, &nothing, 4,
               random.one_of<std::size_t>({0, 1, 15, 16, 17, 19, 21, 1000, ~std::size_t{0}}));
     } else if ((own == family::v4) == random.percent(90)) {
       put_v4(out, plain, random);
@@ -93,7 +96,7 @@ std::vector<std::byte> control_to_send(family own, bool plain, dice& random) {
       put_v6(out, plain, random);
     }
   }
-  if (random.percent(5)) out.bytes.resize(out.bytes.size() - static_cast<std::size_t>(random.below(20)));
+  if (random.percent(5)) out.bytes.resize(out.bytes.size() - std::min(out.bytes.size(), std::size_t(random.below(20))));
   return out.bytes;
 }
 

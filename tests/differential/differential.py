@@ -38,13 +38,29 @@ echo 0 > /proc/sys/net/ipv4/icmp_ratemask
 echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
 exec cat
 """
+# The same, where the other end is the way to everybody.
+HOST_WITH_ROUTES = HOST.replace("exec cat", """ip address add fe80::ff:fe00:1/64 dev own0 nodad
+ip route add default via 10.99.0.100
+ip route add default via fd99::100
+exec cat""")
+# The same, where the interface is a TAP one and its addresses are a stack's of ours.
+HOST_BEHIND_TAP = f"""ip link set lo up
+ip tuntap add own0 mode tap
+ip link set own0 addrgenmode none
+ip link set own0 xdpgeneric obj {REFLECTOR} sec xdp
+ip link set own0 up
+echo 0 > /proc/sys/net/ipv4/icmp_ratemask
+echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
+exec cat
+"""
+TAP = "tap:own0?address=10.99.0.1/24,fd99::1/64&gateway=10.99.0.100,fd99::100&mac=02:00:00:00:00:01&announce=off"
 
 
 class Host:
     """A network namespace in which to play; it ends with this process."""
 
-    def __init__(self):
-        self._holder = subprocess.Popen(["unshare", "-n", "sh", "-ec", HOST + "\n"], stdin=subprocess.PIPE,
+    def __init__(self, network=HOST):
+        self._holder = subprocess.Popen(["unshare", "-n", "sh", "-ec", network + "\n"], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE)
         self._holder.stdin.write(b"up\n")
         self._holder.stdin.flush()
@@ -167,13 +183,15 @@ def explain(comparison, seed):
 @contextlib.contextmanager
 def comparison(link, options, planted=None):
     """Of the kernel with a link, or with the kernel once more when that is None."""
-    with contextlib.closing(Host()) as one, contextlib.closing(Host()) as other:
-        yield Comparison(Side(one), Side(other, link, planted), options)
+    is_tap = link is not None and link.startswith("tap:")
+    networks = (HOST_WITH_ROUTES, HOST_BEHIND_TAP) if is_tap else (HOST, HOST)
+    with contextlib.closing(Host(networks[0])) as one, contextlib.closing(Host(networks[1])) as other:
+        yield Comparison(Side(one), Side(other, link, planted), options + ["--alone"] * is_tap)
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--link", default="loop:", help="a link of fastudp's, or 'kernel'")
+    parser.add_argument("--link", default="loop:", help="a link of fastudp's, or 'tap:' or 'kernel'")
     parser.add_argument("--first", type=int, default=random.randrange(1 << 40), help="the first seed")
     parser.add_argument("--count", type=int, default=20_000, help="how many seeds")
     parser.add_argument("--calls", type=int, default=20)
@@ -193,7 +211,8 @@ def player_options(wanted):
 def main():
     wanted = arguments()
     print(f"seeds from {wanted.first}, {wanted.count} of them, on {wanted.link}", flush=True)
-    with comparison(None if wanted.link == "kernel" else wanted.link, player_options(wanted)) as both:
+    link = {"kernel": None, "tap:": TAP}.get(wanted.link, wanted.link)
+    with comparison(link, player_options(wanted)) as both:
         found = both.confirmed(both.differing(wanted.first, wanted.count))
         for seed in found[:wanted.explain]:
             print(explain(both, seed), flush=True)

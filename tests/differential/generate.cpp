@@ -252,11 +252,18 @@ class generator {
     return out;
   }
 
+  // "A peer at port 0" in docs/differences.md.
+  place peer_for(int slot) {
+    place out = destination_from(slot);
+    if (wanted_.alone) give_port(out, port(slot));
+    return out;
+  }
+
   void add_connect(int slot) {
     if (gives_pieces_) return;
     step& made = push(call::connect, slot);
     hears_errors_ = true;
-    made.where = destination_from(slot);
+    made.where = peer_for(slot);
     // "A peer of before" in docs/differences.md.
     if (family_of(slot) == family::v6 || !random_.percent(15)) return;
     made.where = at(random_.percent(50) ? "0.0.0.0" : "127.0.0.1", 0);
@@ -294,9 +301,14 @@ class generator {
     step& made = push(call::ioctl, some_slot());
     made.name = random_.one_of<int>(
         {FIONREAD, FIONREAD, FIONREAD, TIOCOUTQ, TIOCOUTQ, FIONBIO, FIONBIO, FIOASYNC, SIOCATMARK, 0x1234});
-    if (fills_buffers_ && made.name == FIOASYNC) made.name = FIONREAD;
+    if ((fills_buffers_ || wanted_.alone) && made.name == FIOASYNC) made.name = FIONREAD;
     made.number = random_.percent(60);
     made.has_value = !random_.percent(3);
+  }
+
+  // "Options of the kernel" in docs/differences.md.
+  static bool is_refused_alone(const option& o) {
+    return o.is_kernels || (o.level == IPPROTO_IPV6 && o.name == IPV6_MTU);
   }
 
   const option& some_option(bool may_be_early) {
@@ -305,6 +317,7 @@ class generator {
       const option& found = random_.pick(options);
       if (is_usual && found.use != when::often) continue;
       if (found.use == when::early && !may_be_early) continue;
+      if (wanted_.alone && is_refused_alone(found)) continue;
       if (found.use == when::excused || (wanted_.beyond && found.use == when::within)) continue;
       if (found.use == when::groups && !shares_ports_) continue;
       if (found.use == when::pieces && !gives_pieces_) continue;
@@ -321,7 +334,8 @@ class generator {
     made.name = chosen.name;
     if (!fills_buffers_ && random_.percent(1)) made.level = random_.one_of({0, 1, 41, 17, 6, 99});
     const option* other = find_option(made.level, made.name);
-    if (other == nullptr || other->use != when::now || chosen.use == when::groups) made.level = chosen.level;
+    const bool is_fit = other != nullptr && other->use == when::now && !(wanted_.alone && is_refused_alone(*other));
+    if (!is_fit || chosen.use == when::groups) made.level = chosen.level;
   }
 
   void add_get_option(int slot) {
@@ -380,7 +394,7 @@ class generator {
   int flags_to_send() {
     int out = random_.percent(60) ? MSG_DONTWAIT : 0;
     if (fills_buffers_) return out;
-    if (wanted_.beyond) return out | (random_.percent(10) ? MSG_ZEROCOPY : 0);
+    if (wanted_.beyond && !wanted_.alone) return out | (random_.percent(10) ? MSG_ZEROCOPY : 0);
     if (random_.percent(15)) out |= random_.one_of<int>({MSG_NOSIGNAL, MSG_CONFIRM, MSG_EOR, MSG_DONTROUTE, MSG_PROXY});
     if (random_.percent(4)) {
       out |= random_.one_of<int>({MSG_OOB, MSG_TRUNC, MSG_CTRUNC, MSG_PEEK, MSG_ERRQUEUE, MSG_WAITFORONE, MSG_FASTOPEN,

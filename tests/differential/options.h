@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "newer.h"
@@ -46,6 +47,7 @@ struct option {
   const char* text;
   value_kind kind = value_kind::flag;
   when use = when::now;
+  bool is_kernels = true;  // it is no more than refused where the kernel has no part
 };
 
 inline constexpr option special[] = {
@@ -59,14 +61,18 @@ inline constexpr option special[] = {
 // As values.def has it, or a flag.
 constexpr option option_named(option plain) {
   for (const option& each : special) {
-    if (each.level == plain.level && each.name == plain.name) return each;
+    if (each.level != plain.level || each.name != plain.name) continue;
+    option out = each;
+    out.is_kernels = plain.is_kernels;
+    return out;
   }
   return plain;
 }
 
 // All that fastudp knows, and some that nobody does.
 inline constexpr option options[] = {
-#define OPTION(level, name, fate, words) option_named({level, name, #level, #name}),
+#define OPTION(level, name, fate, words) \
+  option_named({level, name, #level, #name, value_kind::flag, when::now, std::string_view(#fate) == "kernel"}),
 #include "socket/options.def"
 #undef OPTION
 #define VALUE(level, name, kind, use)

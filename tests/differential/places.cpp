@@ -117,7 +117,12 @@ place moved(const place& p, const char* v4, const char* v6) {
 }  // namespace
 
 place beyond(const place& within) {
-  return within.is_null || !is_within(within) ? within : moved(within, "10.99.0.100", "fd99::100");
+  return within.is_null || !is_within(within) ? within : moved(within, beyond_v4, beyond_v6);
+}
+
+void give_port(place& p, int port) {
+  auto& raw = reinterpret_cast<sockaddr_in&>(p.raw);
+  if (!p.is_null && raw.sin_port == 0) raw.sin_port = htons(static_cast<std::uint16_t>(port));
 }
 
 void spoil(place& good, dice& random) {

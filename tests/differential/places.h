@@ -8,6 +8,9 @@ namespace differential {
 
 enum class family : std::uint8_t { v4, v6 };
 
+// The other host.
+inline constexpr const char *beyond_v4 = "10.99.0.100", *beyond_v6 = "fd99::100";
+
 place at(const char* text, int port, unsigned scope = 0);
 
 // To bind to, mostly one that can be had.
@@ -18,6 +21,8 @@ place place_of(const place& bound, family from, dice& random);
 place place_of_nobody(family from, int port, dice& random);
 // What is within this host, as the address by which a datagram goes to another host and comes back.
 place beyond(const place& within);
+// If it has none.
+void give_port(place& p, int port);
 // Cut, prolonged, of another family, or not there.
 void spoil(place& good, dice& random);
 

@@ -2,7 +2,9 @@
 // sockets and under the interposer, it must write the same.
 
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -12,6 +14,7 @@
 #include <thread>
 
 #include "c_program.h"
+#include "places.h"
 #include "stage.h"
 
 using namespace differential;
@@ -52,6 +55,18 @@ void want_stamps() {
   if (::setsockopt(socket, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof on) != 0) std::perror("SO_TIMESTAMP");
 }
 
+// What is sent to a host whose address isn't resolved yet comes back later than the rest: so it is asked before.
+void greet(const char* host, const char* own) {
+  constexpr int port = 9, patience_in_milliseconds = 1000;
+  const place from = at(own, port), to = at(host, port);
+  const int socket = ::socket(to.raw.ss_family, SOCK_DGRAM, 0);
+  (void)::bind(socket, reinterpret_cast<const sockaddr*>(&from.raw), from.length);
+  (void)::sendto(socket, nullptr, 0, 0, reinterpret_cast<const sockaddr*>(&to.raw), to.length);
+  pollfd answer{socket, POLLIN, 0};
+  if (::poll(&answer, 1, patience_in_milliseconds) != 1) std::fprintf(stderr, "no answer from %s\n", host);
+  ::close(socket);
+}
+
 std::vector<step> sequence(const request& r, std::uint64_t seed) {
   auto made = generate(seed, r.wanted);
   std::vector<step> kept;
@@ -79,6 +94,7 @@ int play_all(const request& r) {
   constexpr unsigned patience_in_seconds = 20, often = 64;
   transcript out;
   census counts;
+  if (r.wanted.beyond) greet(beyond_v4, "0.0.0.0"), greet(beyond_v6, "::");
   for (std::uint64_t i = 0; i < r.count; ++i) {
     if (i % often == 0) alarm(patience_in_seconds);
     play(r, r.first + i, out, counts);
@@ -110,6 +126,7 @@ bool read_switch(request& r, int letter) {
                        : letter == 'p' ? &r.prints_c
                        : letter == 't' ? &r.has_threads
                        : letter == 'b' ? &r.wanted.beyond
+                       : letter == 'a' ? &r.wanted.alone
                                        : nullptr;
   if (chosen == nullptr) return false;
   *chosen = true;
@@ -148,7 +165,7 @@ int main(int argc, char** argv) {
       {"first", 1, nullptr, 'f'},     {"count", 1, nullptr, 'n'},  {"calls", 1, nullptr, 'c'},
       {"ipv6", 1, nullptr, '6'},      {"show", 0, nullptr, 's'},   {"print-c", 0, nullptr, 'p'},
       {"leave-out", 1, nullptr, 'l'}, {"census", 1, nullptr, 'C'}, {"threads", 0, nullptr, 't'},
-      {"beyond", 0, nullptr, 'b'},    {nullptr, 0, nullptr, 0},
+      {"beyond", 0, nullptr, 'b'},    {"alone", 0, nullptr, 'a'},  {nullptr, 0, nullptr, 0},
   };
   request r;
   for (int letter; (letter = getopt_long(argc, argv, "", names, nullptr)) != -1;) {

@@ -69,6 +69,8 @@ struct choices {
   int ipv6_percent = 40;
   // Datagrams go to another host, from where each comes back, instead of staying within this one.
   bool beyond = false;
+  // To be compared with a stack that has addresses of its own.
+  bool alone = false;
 };
 
 std::vector<step> generate(std::uint64_t seed, const choices& wanted);

@@ -138,7 +138,8 @@ TEST(control, is_taken_and_refused_as_by_the_kernel) {
   };
   kernel_socket kernel;
   for (const std::string& row : rows) {
-    EXPECT_EQ(read_control(octets(row), ip_family::v4).refusal, kernel.send(row)) << test::to_hex(row);
+    EXPECT_EQ(read_control(octets(row), ip_family::v4).refusal_over(ip_family::v4), kernel.send(row))
+        << test::to_hex(row);
   }
 }
 

@@ -76,8 +76,10 @@ TEST_F(companions, errors_are_linuxs) {
   EXPECT_EQ(other.peer().code(), ENOTCONN);
   EXPECT_EQ(receive(other), std::strerror(EAGAIN));
   EXPECT_EQ(other.bind({ipv4_address{{192, 0, 2, 1}}, 0}).code(), EADDRNOTAVAIL);
-  EXPECT_TRUE(other.allow_foreign_address());
-  EXPECT_TRUE(other.bind({ipv4_address{{192, 0, 2, 1}}, 0}));
+  EXPECT_TRUE(other.bind_to_foreign({ipv4_address{{192, 0, 2, 1}}, 0}));
+  int is_free = -1;
+  ASSERT_TRUE(other.get_option(IPPROTO_IP, IP_FREEBIND, std::as_writable_bytes(std::span(&is_free, 1))));
+  EXPECT_EQ(is_free, 0);
   EXPECT_EQ(companion::adopt(::dup(0)).code(), ENOTSOCK);
 }
 

@@ -70,6 +70,12 @@ TEST(rate_limit, what_one_message_costs_of_the_common_budget_is_not_known) {
   EXPECT_LT(least, most);
 }
 
+TEST(rate_limit, is_off_where_the_host_limits_nothing) {
+  rate_limiter limit(5, false, true);
+  EXPECT_EQ(allowed(limit, ip("10.0.0.2"), 1000, 0), 1000u);
+  EXPECT_EQ(allowed(limit, ip("fd00::2"), 1000, 0), 6u);
+}
+
 TEST(rate_limit, a_flood_that_is_refused_costs_the_others_nothing) {
   rate_limiter limit(4);
   EXPECT_EQ(allowed(limit, ip("10.0.0.2"), 100'000, 0), 6u);
