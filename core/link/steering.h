@@ -57,7 +57,8 @@ class steering {
   // A member that never has a claim: its tap lets ICMP errors through alone.
   static constexpr unsigned no_member = most_members;
 
-  // ---- Instead of attach and taps: a program at XDP, which takes what is claimed of all members to AF_XDP sockets.
+  // ---- For member 0, instead of a tap: a program at XDP, which takes what is its to AF_XDP sockets. The taps of
+  // others come after it.
 
   // Loads it. EBUSY: another program is on the interface.
   virtual status open_redirect(const redirection& how, reason& why) = 0;

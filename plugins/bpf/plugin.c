@@ -51,8 +51,8 @@ static size_t places_size(void) { return FASTUDP_MOST_COUNTS * sizeof(struct pla
 
 static void close_state(void* state) {
   struct state* s = state;
-  const int held[] = {s->attached, s->claims,  s->taken, s->watched, s->steer,
-                      s->count,    s->sockets, s->redirect};
+  const int held[] = {s->attached, s->claims,  s->taken,    s->watched,   s->steer,
+                      s->count,    s->sockets, s->redirect, s->redirected};
   for (size_t i = 0; i < sizeof held / sizeof *held; ++i) {
     if (held[i] >= 0) close(held[i]);
   }
@@ -114,7 +114,7 @@ static int open_state(void** state, char* why, size_t why_size) {
   libbpf_set_print(quiet);
   struct state* s = calloc(1, sizeof *s);
   if (!s) return fail(-ENOMEM, why, why_size, "no memory for the BPF programs");
-  s->attached = s->claims = s->taken = s->watched = s->steer = s->count = s->sockets = s->redirect = -1;
+  s->attached = s->claims = s->taken = s->watched = s->steer = s->count = s->sockets = s->redirect = s->redirected = -1;
   void* shared = mmap(NULL, places_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) {
     free(s);

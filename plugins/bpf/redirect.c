@@ -76,7 +76,7 @@ int attach_redirect(void* state, int interface, int native, char* why, size_t wh
   const int link = bpf_link_create(s->redirect, interface, BPF_XDP, &how);
   const int code = -errno;
   if (link >= 0) {
-    s->attached = out_of_the_way(link);
+    s->redirected = out_of_the_way(link);
     close(link);
     return 0;
   }

@@ -16,7 +16,7 @@ struct place {
 
 struct state {
   int claims, taken, watched, steer, count, attached;
-  int sockets, redirect; /* of the program at XDP */
+  int sockets, redirect, redirected; /* of the program at XDP, with what holds it there */
   uint64_t* counts;      /* mapped */
   struct place* places;  /* shared with children of fork */
   uint32_t next_place;

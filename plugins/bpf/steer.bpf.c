@@ -90,19 +90,6 @@ static __always_inline int read_datagram(struct __sk_buff* skb, struct datagram*
   return 1;
 }
 
-static __always_inline __u64 mix(__u64 sum, __u64 word) { return ((sum ^ word) * 0x9e3779b97f4a7c15) ^ (sum >> 29); }
-
-static __always_inline __u64 mix_address(__u64 sum, const __u8* address) {
-  __u64 words[2];
-  __builtin_memcpy(words, address, sizeof words);
-  return mix(mix(sum, words[0]), words[1]);
-}
-
-static __always_inline __u32 member_for(struct datagram* d, struct claim_members* of) {
-  const __u64 hash = mix(mix_address(0, d->key.remote), d->key.remote_port);
-  return of->slot[(hash >> 32) % FASTUDP_SLOTS];
-}
-
 /* Tells one datagram from the next. */
 static __always_inline __u64 mark_of(struct datagram* d) {
   __u64 udp;
@@ -160,7 +147,7 @@ int tap(struct __sk_buff* skb) {
   struct datagram d = {};
   if (!read_datagram(skb, &d)) return is_icmp_error(skb) ? EVERYTHING : 0;
   struct claim_members* claim = claim_on(&d.key);
-  if (!claim || member_for(&d, claim) != own_member()) return 0;
+  if (!claim || member_for(&d.key, claim) != own_member()) return 0;
   __u64* mark = bpf_map_lookup_elem(&taken, &first);
   const __u64 this = mark_of(&d);
   if (!mark || *mark == this) return 0; /* another tap has it: the claim has changed since */

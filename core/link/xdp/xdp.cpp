@@ -18,6 +18,7 @@
 
 #include "link/link.h"
 #include "link/own_mac.h"
+#include "link/packet/spare_ends.h"
 #include "link/steering.h"
 #include "link/uri.h"
 #include "link/xdp/partial_checksum.h"
@@ -31,17 +32,26 @@ namespace {
 constexpr unsigned looks_between_statistics = 1024;
 constexpr std::uint32_t most_queues = 256;
 
+af_packet::plan plan_of_ends(const af_packet::interface_facts& device, const link_info& info, const steering& claims) {
+  af_packet::plan out{.device = device, .info = info, .claims = &claims};
+  out.info.way = "";
+  out.info.queues = 1;
+  return out;
+}
+
 class xdp_link final : public link {
  public:
-  xdp_link(const plan& by, queues&& sockets, counters& count)
-      : queues_(std::move(sockets)),
+  xdp_link(const plan& by, queues&& sockets, steering& claims, counters& count)
+      : device_(by.device),
+        claims_(claims),
+        queues_(std::move(sockets)),
         info_(by.info),
         guesses_checksums_(by.driver.leads_to_local_kernels()),
         count_(count) {
     std::snprintf(name_, sizeof name_, "xdp:%s", by.device.name);
     info_.name = name_;
   }
-  status start(const plan& by, std::unique_ptr<steering> own_claims, steering& claims, const reason& way, reason& why);
+  status start(std::unique_ptr<steering> own_claims, const reason& way, reason& why);
 
   std::size_t rx_burst(burst& out) override;
   std::size_t tx_burst(const burst& in) override;
@@ -50,6 +60,9 @@ class xdp_link final : public link {
   int wait_fd() const override { return watched_.number(); }
   bool arm() override;
   void admit_group(const mac_address& group, bool wanted) override { side_->admit_group(group, wanted); }
+  status set_ends_aside(reason& why) override;
+  result<link_ptr> open_end(unsigned number, counters& count, reason& why) override;
+  void close_end(unsigned number) override;
 
   // What a full device hasn't taken is offered again a little later: nothing tells when it has room.
   time_point deadline() const override { return queues_.first().has_left_some() ? now_ + 10 * millisecond : never; }
@@ -66,14 +79,18 @@ class xdp_link final : public link {
   packet* into_chunk(packet* p);
   bool make_room_to_send();
   void ask_for_losses();
+  void leave();
 
-  std::unique_ptr<steering> claims_;  // of a link without a stack
+  af_packet::interface_facts device_;
+  std::unique_ptr<steering> own_claims_;  // of a link without a stack
+  steering& claims_;
   queues queues_;
   link_info info_;
   bool guesses_checksums_;
   counters& count_;
   std::unique_ptr<side> side_;
   descriptor watched_;  // an epoll set
+  std::unique_ptr<af_packet::spare_ends> ends_;
   losses counted_;
   unsigned empty_looks_ = 0;
   time_point now_ = 0;
@@ -87,12 +104,11 @@ status xdp_link::watch(int descriptor, reason& why) {
                                                                                  : why.fail(errno, "epoll: %m");
 }
 
-status xdp_link::start(const plan& by, std::unique_ptr<steering> own_claims, steering& claims, const reason& way,
-                       reason& why) {
-  claims_ = std::move(own_claims);
+status xdp_link::start(std::unique_ptr<steering> own_claims, const reason& way, reason& why) {
+  own_claims_ = std::move(own_claims);
   way_ = way;
   info_.way = way_.c_str();
-  auto beside = side::open(by.device, info_, claims, frames(), count_, why);
+  auto beside = side::open(device_, info_, claims_, frames(), count_, why);
   if (!beside) return beside.failure();
   side_ = std::move(*beside);
   watched_ = descriptor(::epoll_create1(EPOLL_CLOEXEC));
@@ -195,6 +211,38 @@ std::size_t xdp_link::tx_burst(const burst& in) {
 void xdp_link::tx_flush() {
   queues_.first().flush();
   queues_.first().reclaim(memory());
+}
+
+// ---- Several processes
+
+// An AF_XDP socket has one process. The others' ends are packet sockets, on the same claims: what isn't ours by these
+// the program at XDP lets pass, to their taps, and the one at tc keeps what they take from the kernel.
+status xdp_link::set_ends_aside(reason& why) {
+  if (!info_.shared) return link::set_ends_aside(why);
+  if (ends_) return {};
+  if (auto attached = claims_.attach(device_.index, why); !attached) return attached;
+  auto made = af_packet::spare_ends::make(plan_of_ends(device_, info_, claims_), why);
+  if (!made) return made.failure();
+  ends_ = std::move(*made);
+  return {};
+}
+
+result<link_ptr> xdp_link::open_end(unsigned number, counters& count, reason& why) {
+  if (!ends_) return link::open_end(number, count, why);
+  auto opened = af_packet::open_end(ends_, number, count, why);
+  if (opened) leave();
+  return opened;
+}
+
+void xdp_link::close_end(unsigned number) {
+  if (ends_) ends_->put_back(number);
+}
+
+// The sockets are another process's, and would stay bound to their queues as long as anybody has them.
+void xdp_link::leave() {
+  queues_.leave();
+  side_.reset();
+  watched_ = descriptor();
 }
 
 // ---- Opening
@@ -313,9 +361,9 @@ result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   reason way;
   auto sockets = queues::open(*by, claims, way, why);
   if (!sockets) return sockets.failure();
-  std::unique_ptr<xdp_link> out(new (std::nothrow) xdp_link(*by, std::move(*sockets), services.count));
+  std::unique_ptr<xdp_link> out(new (std::nothrow) xdp_link(*by, std::move(*sockets), claims, services.count));
   if (!out) return why.fail(ENOMEM, "no memory for xdp:%s", by->device.name);
-  if (auto started = out->start(*by, std::move(own_claims), claims, way, why); !started) return started.failure();
+  if (auto started = out->start(std::move(own_claims), way, why); !started) return started.failure();
   return link_ptr(std::move(out));
 }
 

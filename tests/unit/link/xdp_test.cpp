@@ -7,8 +7,12 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
+#include <atomic>
+#include <csignal>
 #include <optional>
+#include <utility>
 
+#include "base/memory.h"
 #include "link/steering.h"
 #include "link/xdp/partial_checksum.h"
 #include "link/xdp/ring.h"
@@ -281,6 +285,108 @@ TEST_P(xdp_link, a_child_that_takes_over_goes_on_where_its_parent_was) {
   ::waitpid(child, &status, 0);
   EXPECT_EQ(status, 0);
   EXPECT_THAT(wire_->receive(2), ElementsAre(from_us("the parent's"), from_us("the child's")));
+}
+
+// What a process of a family says while it works with end 1.
+struct other_process {
+  std::atomic<bool> is_ready;
+  std::atomic<int> received;
+};
+
+class shared_xdp_link : public xdp_link {
+ protected:
+  void SetUp() override {
+    xdp_link::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    ASSERT_NO_FATAL_FAILURE(open());
+    auto made = shared_array<other_process>::map(1);
+    ASSERT_TRUE(made);
+    other_ = std::move(*made);
+  }
+  void TearDown() override {
+    end_other();
+    xdp_link::TearDown();
+  }
+  // It opens the end, does that, and waits for its end.
+  template <typename Work>
+  void start_other(const Work& work) {
+    child_ = ::fork();
+    if (child_ != 0) return;
+    reason why;
+    auto end = subject()->open_end(1, subject().count(), why);
+    if (!end) ::_exit(1);
+    host own;  // beside the old link, which it leaves as it is
+    own.adopt(std::move(*end));
+    work(own);
+    for (;;) ::pause();
+  }
+  void await_other() {
+    while (!other().is_ready) ASSERT_EQ(::waitpid(child_, nullptr, WNOHANG), 0);
+  }
+  void end_other() {
+    if (child_ <= 0) return;
+    ::kill(child_, SIGKILL);
+    ::waitpid(std::exchange(child_, 0), nullptr, 0);
+  }
+  other_process& other() { return other_[0]; }
+  frame datagram_from(int port) {
+    return datagram(10, [port](auto&, auto&, auto& udp) { udp[1] = static_cast<char>(port); });
+  }
+
+  shared_array<other_process> other_;
+  pid_t child_ = 0;
+};
+
+INSTANTIATE_TEST_SUITE_P(modes, shared_xdp_link, testing::Values("copy", "generic"),
+                         [](const auto& tested) { return tested.param; });
+
+TEST_P(shared_xdp_link, each_conversation_is_one_ends_and_the_kernel_has_none) {
+  constexpr int all = 100;
+  reason why;
+  EXPECT_EQ(subject()->open_end(1, subject().count(), why).code(), EOPNOTSUPP);
+  ASSERT_TRUE(subject()->set_ends_aside(why)) << why.c_str();
+  ASSERT_TRUE(claims().add(ours(), 0));
+  start_other([&](host& own) {
+    other().is_ready = bool(claims().add(ours(), 1));
+    for (;;) other().received += static_cast<int>(receive_awaited(own, 1).size());
+  });
+  ASSERT_NO_FATAL_FAILURE(await_other());
+  for (int port = 0; port < all; ++port) put_on_wire(datagram_from(port));
+  int came = 0;
+  for (int looks = 0; came + other().received < all && looks < patience_ms; ++looks) {
+    if (subject()->arm()) readable(subject()->wait_fd(), 1);
+    came += static_cast<int>(subject().receive().size());
+  }
+  EXPECT_EQ(came + other().received, all);
+  EXPECT_GT(came, all / 4);
+  EXPECT_GT(other().received, all / 4);
+  char room[100];
+  EXPECT_LT(::recv(kernel_.number(), room, sizeof room, MSG_DONTWAIT), 0);
+  end_other();
+  claims().remove_member(1);
+  for (int port = 0; port < 20; ++port) EXPECT_EQ(who_gets(datagram_from(port)), "link");
+}
+
+// Its queues would be taken for as long as the child has them, or a ring of theirs.
+TEST_P(shared_xdp_link, who_opens_an_end_has_nothing_of_the_sockets_any_more) {
+  reason why;
+  ASSERT_TRUE(subject()->set_ends_aside(why)) << why.c_str();
+  start_other([&](host&) {
+    claims_.reset();
+    other().is_ready = true;
+  });
+  ASSERT_NO_FATAL_FAILURE(await_other());
+  subject_.reset();
+  ASSERT_NO_FATAL_FAILURE(open());
+  ASSERT_TRUE(claims().add(ours(), 0));
+  EXPECT_EQ(who_gets(datagram()), "link");
+}
+
+TEST_P(shared_xdp_link, an_address_of_our_own_is_one_processs) {
+  reason why;
+  subject_.reset();
+  ASSERT_NO_FATAL_FAILURE(open_own());
+  EXPECT_EQ(subject()->set_ends_aside(why).code(), EOPNOTSUPP);
 }
 
 TEST_P(xdp_link, each_queue_has_a_socket) {
