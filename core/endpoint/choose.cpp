@@ -59,6 +59,23 @@ result<std::unique_ptr<engine>> open_by(const char* scheme, std::string_view dev
   return engine::open(candidate, settings, why);
 }
 
+// Keys that AF_XDP alone has are no demand that it be had, but they have to make sense.
+bool is_of_xdp(std::string_view pair) { return pair.starts_with("mode=") || pair.starts_with("queues="); }
+bool has_keys_of_xdp(const uri& where) { return where.has("mode") || where.has("queues"); }
+
+// The user's keys without them; cut at `size`.
+std::string_view keys_of_packet(std::string_view keys, char* out, std::size_t size) {
+  std::size_t length = 0;
+  while (!keys.empty()) {
+    const auto pair = keys.substr(1, keys.find('&', 1) - 1);
+    keys.remove_prefix(1 + pair.size());
+    if (is_of_xdp(pair) || length + 1 + pair.size() > size) continue;
+    out[length] = length == 0 ? '?' : '&';
+    length += 1 + pair.copy(out + length + 1, pair.size());
+  }
+  return {out, length};
+}
+
 // What the user has written wrong is wrong for every link.
 bool is_mistake(int code) { return code == EINVAL || code == ENODEV; }
 
@@ -78,8 +95,10 @@ result<std::unique_ptr<engine>> open_best(std::string_view text, const uri& wher
     const char* mode = where.has("mode") ? "" : keys.empty() ? "?mode=nic" : "&mode=nic";
     auto opened = open_by("xdp", device, keys, mode, settings, not_by_xdp);
     if (opened) return opened;
+    if (opened.code() == EINVAL && has_keys_of_xdp(where)) return why = not_by_xdp, opened.failure();
     settings.why_not_faster = not_by_xdp.c_str();
-    opened = open_by("packet", device, keys, "", settings, against);
+    char others[512];
+    opened = open_by("packet", device, keys_of_packet(keys, others, sizeof others), "", settings, against);
     if (opened) return opened;
     if (is_mistake(opened.code())) return why = against, opened.failure();
   }

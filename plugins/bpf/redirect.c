@@ -23,15 +23,17 @@ static void name_of(uint32_t id, char* name, size_t size) {
 
 /* An interface has room for one program at XDP. */
 static int is_taken(int interface, char* why, size_t why_size) {
-  char name[BPF_OBJ_NAME_LEN] = "";
+  char name[BPF_OBJ_NAME_LEN] = "", holder[100] = "a process that can't be seen from here";
   LIBBPF_OPTS(bpf_xdp_query_opts, now);
   if (bpf_xdp_query(interface, 0, &now) != 0 || now.attach_mode == XDP_ATTACHED_NONE) return 0;
   const uint32_t id = now.prog_id ? now.prog_id : now.drv_prog_id ? now.drv_prog_id : now.skb_prog_id;
   name_of(id, name, sizeof name);
+  const int is_seen = find_holder(id, holder, sizeof holder);
   if (strcmp(name, program_name) == 0) {
-    snprintf(why, why_size, "another fastudp process has this interface by XDP already: use packet: beside it");
+    snprintf(why, why_size, "another fastudp program has this interface by XDP already, %s: use packet: beside it", holder);
   } else {
-    snprintf(why, why_size, "another XDP program ('%s', id %u) is attached: 'bpftool net' shows it", name, id);
+    snprintf(why, why_size, "another XDP program ('%s', id %u%s%s) is attached: end it, or use packet: beside it", name, id,
+             is_seen ? ", of " : "", is_seen ? holder : "");
   }
   return 1;
 }

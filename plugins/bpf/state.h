@@ -30,6 +30,9 @@ int program_fd(struct bpf_object* object, const char* name);
 int map_fd(struct bpf_object* object, const char* name);
 int out_of_the_way(int fd);
 
+/* Whose program at XDP that is, in words. 0: none that we can see. */
+int find_holder(uint32_t program, char* out, size_t size);
+
 int open_redirect(void* state, const struct fastudp_bpf_redirect* how, char* why, size_t why_size);
 int redirect_to(void* state, unsigned queue, int socket);
 int attach_redirect(void* state, int interface, int native, char* why, size_t why_size);

@@ -340,12 +340,7 @@ result<plan> make_plan(uri& where, reason& why) {
   return out;
 }
 
-}  // namespace
-
-// Keys: mode=zerocopy|copy|generic, queues, mac with address.
-result<link_ptr> open(uri& where, const link_services& services, reason& why) {
-  const auto by = make_plan(where, why);
-  if (!by) return by.failure();
+result<link_ptr> open_by(const plan& by, const link_services& services, reason& why) {
   std::unique_ptr<steering> own_claims;
   if (services.claims == nullptr) {
     auto loaded = steering::load(why);
@@ -353,18 +348,29 @@ result<link_ptr> open(uri& where, const link_services& services, reason& why) {
     own_claims = std::move(*loaded);
   }
   steering& claims = own_claims ? *own_claims : *services.claims;
-  const redirection wanted{.interface = by->device.index,
-                           .mac = by->info.mac,
-                           .longest = umem::chunk_size(by->longest_frame()) - umem::kernel_headroom,
-                           .takes_all = !by->info.shared};
+  const redirection wanted{.interface = by.device.index,
+                           .mac = by.info.mac,
+                           .longest = umem::chunk_size(by.longest_frame()) - umem::kernel_headroom,
+                           .takes_all = !by.info.shared};
   if (auto loaded = claims.open_redirect(wanted, why); !loaded) return loaded.failure();
   reason way;
-  auto sockets = queues::open(*by, claims, way, why);
+  auto sockets = queues::open(by, claims, way, why);
   if (!sockets) return sockets.failure();
-  std::unique_ptr<xdp_link> out(new (std::nothrow) xdp_link(*by, std::move(*sockets), claims, services.count));
-  if (!out) return why.fail(ENOMEM, "no memory for xdp:%s", by->device.name);
+  std::unique_ptr<xdp_link> out(new (std::nothrow) xdp_link(by, std::move(*sockets), claims, services.count));
+  if (!out) return why.fail(ENOMEM, "no memory for xdp:%s", by.device.name);
   if (auto started = out->start(std::move(own_claims), way, why); !started) return started.failure();
   return link_ptr(std::move(out));
+}
+
+}  // namespace
+
+// Keys: mode=zerocopy|copy|generic, queues, mac with address. EINVAL is for what these say, and not for what a driver
+// or the kernel says of it.
+result<link_ptr> open(uri& where, const link_services& services, reason& why) {
+  const auto by = make_plan(where, why);
+  if (!by) return by.failure();
+  auto made = open_by(*by, services, why);
+  return made.code() == EINVAL ? error{EOPNOTSUPP} : std::move(made);
 }
 
 }  // namespace fastudp::xdp

@@ -16,6 +16,8 @@
 #include "link/steering.h"
 #include "link/xdp/partial_checksum.h"
 #include "link/xdp/ring.h"
+#include "link/xdp/socket.h"
+#include "link/xdp/umem.h"
 #include "unit/link/near_cable.h"
 
 namespace fastudp::test {
@@ -412,9 +414,23 @@ TEST_P(xdp_link, each_queue_has_a_socket) {
 
 TEST_P(xdp_link, an_interface_that_another_program_has_is_refused_and_told) {
   ASSERT_NO_FATAL_FAILURE(open());
-  EXPECT_THAT(why_not(uri("")), HasSubstr("another fastudp process has this interface"));
+  EXPECT_THAT(why_not(uri("")), AllOf(HasSubstr("another fastudp program has this interface"),
+                                      HasSubstr("(process " + std::to_string(::getpid()) + ")")));
   subject_.reset();
   claims_.reset();
+}
+
+// Of a program that has none at XDP.
+TEST_P(xdp_link, a_queue_that_another_socket_has_is_refused_and_told) {
+  reason why;
+  auto memory = xdp::umem::create(64, 1500, why);
+  auto other = xdp::socket::open({.receive = 64, .fill = 64, .send = 0}, why);
+  ASSERT_TRUE(memory && other) << why.c_str();
+  ASSERT_TRUE(memory->register_with(other->number(), why)) << why.c_str();
+  const auto near = static_cast<int>(if_nametoindex("near"));
+  ASSERT_TRUE(other->bind(near, 0, XDP_COPY, *other, why)) << why.c_str();
+  EXPECT_THAT(why_not(uri("")), HasSubstr("queue 0 has an AF_XDP socket of another program's"));
+  EXPECT_NE(run("ip -details link show near | grep -q 'prog/xdp'"), 0);
 }
 
 TEST_P(xdp_link, is_gone_when_it_is_closed_and_can_be_opened_again_at_once) {
