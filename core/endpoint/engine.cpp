@@ -86,13 +86,14 @@ result<std::unique_ptr<engine>> engine::open(std::string_view text, engine_setti
   return out;
 }
 
-// The link on a line of its own, then what is to be said of it.
+// The link on a line of its own, then what is to be said of it: once, though it may stand in the way of two links.
 void engine::write_explanation(const engine_settings& settings) {
   const char* how = *link_->info().way != '\0' ? link_->info().way
                     : !link_->info().shared    ? ""
                     : is_steered()             ? "what is claimed is taken at tc, before the kernel sees it"
                                    : "filters keep what is ours from the kernel's sockets, which costs it the work";
-  const char* slower = link_->info().shared && !is_steered() ? without_bpf_.c_str() : "";
+  const bool is_told = std::string_view(without_bpf_.c_str()) == settings.why_not_faster;
+  const char* slower = link_->info().shared && !is_steered() && !is_told ? without_bpf_.c_str() : "";
   const auto end_of = [](const char* line, const char* next) { return *line != '\0' && *next != '\0' ? "\n" : ""; };
   const char* faster = settings.why_not_faster;
   std::snprintf(explanation_, sizeof explanation_, "%s\n%s%s%s%s%s", link_name(), how, end_of(how, faster), faster,
