@@ -359,6 +359,30 @@ def test_a_worker_that_execs_leaves_its_share_to_the_others(under):
         end(server)
 
 
+# Who opened the link, and has looked at the socket, is another program from then on.
+PARENT_REPLACES_ITSELF = SERVE + """
+server = make()
+def look():
+    try: server.recvfrom(0, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+    except BlockingIOError: pass
+look()
+for _ in range(WORKERS): spawn(lambda: serve(server))
+if "--looks" in sys.argv: look()
+os.execv("/bin/sleep", ["sleep", "1000"])
+"""
+
+
+@SHARED
+@pytest.mark.parametrize("options", [[], ["--looks"]], ids=["before", "again"])
+def test_a_parent_that_execs_leaves_all_to_its_workers(under, options):
+    with start(under, PARENT_REPLACES_ITSELF, *options) as server:
+        with Asked(under) as asked:
+            pass
+        asked.check_fast(losses=40)
+        asked.check_spread()
+        os.killpg(server.process.pid, signal.SIGTERM)
+
+
 # The parent receives, and each answer is a child's that never receives.
 CHILD_FOR_EACH = SERVE + """
 import socketserver

@@ -60,7 +60,7 @@ status socket::map_rings(const ring_sizes& sizes, reason& why) {
 // A queue is busy for some tens of milliseconds after another socket of it was closed, and for longer where the machine
 // is.
 status socket::bind(int interface, std::uint32_t queue, std::uint16_t how, const socket& first, reason& why) {
-  constexpr int most_tries = 600, milliseconds_between = 5;
+  constexpr int most_tries = 400, milliseconds_between = 5;
   sockaddr_xdp at{};
   at.sxdp_family = AF_XDP;
   at.sxdp_ifindex = static_cast<std::uint32_t>(interface);
