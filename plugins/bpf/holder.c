@@ -47,11 +47,19 @@ static int holds(const char* process, uint32_t program) {
   return found;
 }
 
+/* A process chooses its name, and we print it. */
+static void make_printable(char* text) {
+  for (; *text; ++text) {
+    if (*text < ' ' || *text > '~') *text = '?';
+  }
+}
+
 static void name_process(const char* process, char* out, size_t size) {
   char name[64] = "";
   FILE* file = open_file(process, "comm", "");
   if (file && fgets(name, sizeof name, file)) name[strcspn(name, "\n")] = '\0';
   if (file) fclose(file);
+  make_printable(name);
   snprintf(out, size, "%s (process %s)", name, process);
 }
 

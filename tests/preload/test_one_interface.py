@@ -123,6 +123,14 @@ def test_a_second_program_goes_by_another_link_and_is_told_who_has_xdp(net, link
         assert first.stats()["rx"] == {"fast": 50, "kernel": 0}
 
 
+def test_whatever_name_he_has_is_said_as_text(net):
+    renames = "import ctypes\nctypes.CDLL(None).prctl(15, b'\\xff\\x1b[1m\"', 0, 0, 0)\n"
+    with Started(net, "xdp:near", PYTHON, "-c", renames + BLOCKING_ECHO) as first:
+        first.program.says("ready\n")
+        with Started(net, AUTO, port=7001) as second:
+            assert f'??[1m" (process {worker_of(first)})' in second.stats()["reason"]
+
+
 def test_keys_that_make_no_sense_are_no_reason_to_take_another_link(net):
     done = subprocess.run([FASTUDP, "run", "--link", "auto:near?mode=fast", "--", "true"], capture_output=True, text=True)
     assert done.returncode == 2 and "mode=fast: write zerocopy, copy or generic" in done.stderr
