@@ -10,6 +10,7 @@
 #include <atomic>
 #include <csignal>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "base/memory.h"
@@ -367,6 +368,46 @@ TEST_P(shared_xdp_link, each_conversation_is_one_ends_and_the_kernel_has_none) {
   end_other();
   claims().remove_member(1);
   for (int port = 0; port < 20; ++port) EXPECT_EQ(who_gets(datagram_from(port)), "link");
+}
+
+// What the program at XDP has passed for another's is the kernel's, if by then it is nobody's.
+TEST_P(shared_xdp_link, whose_a_flow_is_may_change_under_traffic_and_nothing_is_lost_or_comes_twice) {
+  reason why;
+  ASSERT_TRUE(subject()->set_ends_aside(why)) << why.c_str();
+  start_other([&](host& own) {
+    other().is_ready = true;
+    for (;;) other().received += static_cast<int>(receive_awaited(own, 1).size());
+  });
+  ASSERT_NO_FATAL_FAILURE(await_other());
+  std::atomic<bool> done{false};
+  std::thread changing([&] {
+    for (unsigned i = 0; !done; ++i) {
+      (void)claims().add(ours(), i % 2);
+      (void)claims().add(ours(), 1 - i % 2);
+      claims().remove(ours(), i % 2);
+      if (i % 3 == 0) claims().remove_member(1 - i % 2);
+    }
+  });
+  constexpr int all = 20'000;
+  int came = 0, to_kernel = 0;
+  char room[100];
+  const auto look = [&] {
+    came += static_cast<int>(subject().receive().size());
+    while (::recv(kernel_.number(), room, sizeof room, MSG_DONTWAIT) > 0) ++to_kernel;
+  };
+  for (int i = 0; i < all; ++i) {
+    put_on_wire(datagram_from(i));
+    if (i % 16 == 0) look();
+  }
+  for (int looks = 0; came + to_kernel + other().received < all && looks < patience_ms; ++looks) {
+    if (subject()->arm()) readable(subject()->wait_fd(), 1);
+    look();
+  }
+  done = true;
+  changing.join();
+  EXPECT_EQ(came + to_kernel + other().received, all);
+  EXPECT_GT(came, 0);
+  EXPECT_GT(other().received, 0);
 }
 
 // Its queues would be taken for as long as the child has them, or a ring of theirs.
