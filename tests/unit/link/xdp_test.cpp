@@ -7,19 +7,13 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
-#include <atomic>
-#include <csignal>
 #include <optional>
-#include <thread>
-#include <utility>
 
-#include "base/memory.h"
-#include "link/steering.h"
 #include "link/xdp/partial_checksum.h"
 #include "link/xdp/ring.h"
 #include "link/xdp/socket.h"
 #include "link/xdp/umem.h"
-#include "unit/link/near_cable.h"
+#include "unit/link/xdp_cable.h"
 
 namespace fastudp::test {
 namespace {
@@ -28,94 +22,6 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::ElementsAreArray;
 using testing::HasSubstr;
-
-class xdp_link : public near_cable, public testing::WithParamInterface<std::string> {
- protected:
-  void SetUp() override {
-    near_cable::SetUp();
-    if (IsSkipped() || HasFatalFailure()) return;
-  }
-  void TearDown() override {
-    subject_.reset();
-    run("ip link delete near 2>/dev/null; ip link delete full 2>/dev/null");
-  }
-
-  static std::unique_ptr<steering> load() {
-    reason why;
-    auto loaded = steering::load(why, plugin().c_str());
-    EXPECT_TRUE(loaded) << why.c_str();
-    return loaded ? std::move(*loaded) : nullptr;
-  }
-  static std::string uri(const std::string& keys, const std::string& device = "near") {
-    return "xdp:" + device + "?mode=" + GetParam() + keys;
-  }
-  void open(const std::string& keys = "", const std::string& device = "near") {
-    claims_ = load();
-    ASSERT_NE(claims_, nullptr);
-    subject_ = std::make_unique<host>(uri(keys, device), claims_.get());
-    ASSERT_TRUE(*subject_) << subject_->why();
-  }
-  void open_own(const std::string& keys = "") { open("&address=10.99.0.9/24" + keys); }
-  std::string why_not(const std::string& text) {
-    const auto claims = load();
-    host refused(text, claims.get());
-    EXPECT_FALSE(refused) << text;
-    return refused.why();
-  }
-  host& subject() { return *subject_; }
-  steering& claims() { return *claims_; }
-
-  // A datagram to 10.99.0.1:5353; `change` may spoil it.
-  template <typename Change>
-  frame datagram(std::size_t size, const Change& change) {
-    std::string ip("\x45\0\0\0\0\0\0\0\x40\x11\0\0\x0a\x63\0\x02\x0a\x63\0\x01", 20);
-    std::string udp("\x03\xe8\x14\xe9\0\0\0\0", 8);
-    const std::size_t length = udp.size() + size;
-    udp[4] = static_cast<char>(length >> 8);
-    udp[5] = static_cast<char>(length);
-    std::string mac(reinterpret_cast<const char*>(subject()->info().mac.bytes.data()), 6);
-    change(mac, ip, udp);
-    const std::size_t total = ip.size() + length;
-    ip[2] = static_cast<char>(total >> 8);
-    ip[3] = static_cast<char>(total);
-    unsigned sum = 0;
-    for (std::size_t i = 0; i < ip.size(); i += 2)
-      sum += static_cast<unsigned>(static_cast<unsigned char>(ip[i]) << 8 | static_cast<unsigned char>(ip[i + 1]));
-    while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-    ip[10] = static_cast<char>(~sum >> 8);
-    ip[11] = static_cast<char>(~sum);
-    return mac + std::string("\x02\0\0\0\0\x09\x08\0", 8) + ip + udp + std::string(size, 'x');
-  }
-  frame datagram(std::size_t size = 10) {
-    return datagram(size, [](std::string&, std::string&, std::string&) {});
-  }
-  void put_on_wire(const frame& f) { wire_->send(f); }
-
-  // Whoever gets it has it by the time that sending returns, or a moment later.
-  std::string who_gets(const frame& f) {
-    EXPECT_TRUE(subject()->arm());
-    put_on_wire(f);
-    pollfd both[] = {{subject()->wait_fd(), POLLIN, 0}, {kernel_.number(), POLLIN, 0}};
-    ::poll(both, 2, patience_ms);
-    ::poll(both, 2, 0);
-    char room[2000];
-    const bool link = !subject().receive().empty();
-    const bool kernel = ::recv(kernel_.number(), room, sizeof room, MSG_DONTWAIT) > 0;
-    return link && kernel ? "both" : link ? "link" : kernel ? "kernel" : "nobody";
-  }
-  std::vector<frame> receive(std::size_t expected) { return receive_awaited(subject(), expected); }
-  frame to_us(std::string_view payload) { return ethernet(subject()->info().mac, mac_of(0x99), payload); }
-  frame from_us(std::string_view payload) { return ethernet(mac_of(0x99), subject()->info().mac, payload); }
-
-  static claim ours(std::uint16_t remote_port = 0) {
-    claim out{.local = ipv4_address{{10, 99, 0, 1}}, .remote = {}, .local_port = 5353, .remote_port = remote_port};
-    if (remote_port != 0) out.remote = ipv4_address{{10, 99, 0, 2}};
-    return out;
-  }
-
-  std::unique_ptr<steering> claims_;
-  std::unique_ptr<host> subject_;
-};
 
 INSTANTIATE_TEST_SUITE_P(modes, xdp_link, testing::Values("copy", "generic"),
                          [](const auto& tested) { return tested.param; });
@@ -288,148 +194,6 @@ TEST_P(xdp_link, a_child_that_takes_over_goes_on_where_its_parent_was) {
   ::waitpid(child, &status, 0);
   EXPECT_EQ(status, 0);
   EXPECT_THAT(wire_->receive(2), ElementsAre(from_us("the parent's"), from_us("the child's")));
-}
-
-// What a process of a family says while it works with end 1.
-struct other_process {
-  std::atomic<bool> is_ready;
-  std::atomic<int> received;
-};
-
-class shared_xdp_link : public xdp_link {
- protected:
-  void SetUp() override {
-    xdp_link::SetUp();
-    if (IsSkipped() || HasFatalFailure()) return;
-    ASSERT_NO_FATAL_FAILURE(open());
-    auto made = shared_array<other_process>::map(1);
-    ASSERT_TRUE(made);
-    other_ = std::move(*made);
-  }
-  void TearDown() override {
-    end_other();
-    xdp_link::TearDown();
-  }
-  // It opens the end, does that, and waits for its end.
-  template <typename Work>
-  void start_other(const Work& work) {
-    child_ = ::fork();
-    if (child_ != 0) return;
-    reason why;
-    auto end = subject()->open_end(1, subject().count(), why);
-    if (!end) ::_exit(1);
-    host own;  // beside the old link, which it leaves as it is
-    own.adopt(std::move(*end));
-    work(own);
-    for (;;) ::pause();
-  }
-  void await_other() {
-    while (!other().is_ready) ASSERT_EQ(::waitpid(child_, nullptr, WNOHANG), 0);
-  }
-  void end_other() {
-    if (child_ <= 0) return;
-    ::kill(child_, SIGKILL);
-    ::waitpid(std::exchange(child_, 0), nullptr, 0);
-  }
-  other_process& other() { return other_[0]; }
-  frame datagram_from(int port) {
-    return datagram(10, [port](auto&, auto&, auto& udp) { udp[1] = static_cast<char>(port); });
-  }
-
-  shared_array<other_process> other_;
-  pid_t child_ = 0;
-};
-
-INSTANTIATE_TEST_SUITE_P(modes, shared_xdp_link, testing::Values("copy", "generic"),
-                         [](const auto& tested) { return tested.param; });
-
-TEST_P(shared_xdp_link, each_conversation_is_one_ends_and_the_kernel_has_none) {
-  constexpr int all = 100;
-  reason why;
-  EXPECT_EQ(subject()->open_end(1, subject().count(), why).code(), EOPNOTSUPP);
-  ASSERT_TRUE(subject()->set_ends_aside(why)) << why.c_str();
-  ASSERT_TRUE(claims().add(ours(), 0));
-  start_other([&](host& own) {
-    other().is_ready = bool(claims().add(ours(), 1));
-    for (;;) other().received += static_cast<int>(receive_awaited(own, 1).size());
-  });
-  ASSERT_NO_FATAL_FAILURE(await_other());
-  for (int port = 0; port < all; ++port) put_on_wire(datagram_from(port));
-  int came = 0;
-  for (int looks = 0; came + other().received < all && looks < patience_ms; ++looks) {
-    if (subject()->arm()) readable(subject()->wait_fd(), 1);
-    came += static_cast<int>(subject().receive().size());
-  }
-  EXPECT_EQ(came + other().received, all);
-  EXPECT_GT(came, all / 4);
-  EXPECT_GT(other().received, all / 4);
-  char room[100];
-  EXPECT_LT(::recv(kernel_.number(), room, sizeof room, MSG_DONTWAIT), 0);
-  end_other();
-  claims().remove_member(1);
-  for (int port = 0; port < 20; ++port) EXPECT_EQ(who_gets(datagram_from(port)), "link");
-}
-
-// What the program at XDP has passed for another's is the kernel's, if by then it is nobody's.
-TEST_P(shared_xdp_link, whose_a_flow_is_may_change_under_traffic_and_nothing_is_lost_or_comes_twice) {
-  reason why;
-  ASSERT_TRUE(subject()->set_ends_aside(why)) << why.c_str();
-  start_other([&](host& own) {
-    other().is_ready = true;
-    for (;;) other().received += static_cast<int>(receive_awaited(own, 1).size());
-  });
-  ASSERT_NO_FATAL_FAILURE(await_other());
-  std::atomic<bool> done{false};
-  std::thread changing([&] {
-    for (unsigned i = 0; !done; ++i) {
-      (void)claims().add(ours(), i % 2);
-      (void)claims().add(ours(), 1 - i % 2);
-      claims().remove(ours(), i % 2);
-      if (i % 3 == 0) claims().remove_member(1 - i % 2);
-    }
-  });
-  constexpr int all = 20'000;
-  int came = 0, to_kernel = 0;
-  char room[100];
-  const auto look = [&] {
-    came += static_cast<int>(subject().receive().size());
-    while (::recv(kernel_.number(), room, sizeof room, MSG_DONTWAIT) > 0) ++to_kernel;
-  };
-  for (int i = 0; i < all; ++i) {
-    put_on_wire(datagram_from(i));
-    if (i % 16 == 0) look();
-  }
-  for (int looks = 0; came + to_kernel + other().received < all && looks < patience_ms; ++looks) {
-    if (subject()->arm()) readable(subject()->wait_fd(), 1);
-    look();
-  }
-  done = true;
-  changing.join();
-  EXPECT_EQ(came + to_kernel + other().received, all);
-  EXPECT_GT(came, 0);
-  EXPECT_GT(other().received, 0);
-}
-
-// Its queues would be taken for as long as the child has them, or a ring of theirs.
-TEST_P(shared_xdp_link, who_opens_an_end_has_nothing_of_the_sockets_any_more) {
-  reason why;
-  ASSERT_TRUE(subject()->set_ends_aside(why)) << why.c_str();
-  start_other([&](host&) {
-    claims_.reset();
-    other().is_ready = true;
-  });
-  ASSERT_NO_FATAL_FAILURE(await_other());
-  subject_.reset();
-  ASSERT_NO_FATAL_FAILURE(open());
-  ASSERT_TRUE(claims().add(ours(), 0));
-  EXPECT_EQ(who_gets(datagram()), "link");
-}
-
-TEST_P(shared_xdp_link, an_address_of_our_own_is_one_processs) {
-  reason why;
-  subject_.reset();
-  ASSERT_NO_FATAL_FAILURE(open_own());
-  EXPECT_EQ(subject()->set_ends_aside(why).code(), EOPNOTSUPP);
 }
 
 TEST_P(xdp_link, each_queue_has_a_socket) {
