@@ -414,9 +414,10 @@ void endpoint::count_received(std::span<const message> messages) {
     const auto size = static_cast<int>(m.length);
     const auto datagrams = static_cast<std::uint64_t>(segment > 0 ? (size + segment - 1) / segment : 1);
     count_kernel(datagrams, 0,
-                 !is_fast() ? handed_over_for_
-                 : is_local ? kernel_reason::loopback
-                            : kernel_reason::elsewhere);
+                 !is_fast()                   ? handed_over_for_
+                 : is_local                   ? kernel_reason::loopback
+                 : engine_.health().is_lost() ? kernel_reason::link_lost
+                                              : kernel_reason::elsewhere);
   }
 }
 

@@ -42,6 +42,7 @@ result<path> egress::classify(ip_address destination, ip_address source) const {
     return way;
   }
   if (source.is_loopback()) return error{EINVAL};
+  if (trouble_ != kernel_reason::count) return error{ENETDOWN};
   if (destination.is_multicast()) {
     way.kind = path_kind::multicast;
   } else if (destination.is_limited_broadcast() || with_.addresses.is_subnet_broadcast(destination)) {
@@ -86,7 +87,7 @@ path egress::classify_shared(ip_address destination, ip_address source) const {
   way.why_kernel = is_local                                                ? kernel_reason::loopback
                    : is_group                                              ? kernel_reason::group
                    : with_.with_host == sharing::loopback                  ? kernel_reason::route
-                   : !usable_                                              ? kernel_reason::link_down
+                   : trouble_ != kernel_reason::count                      ? trouble_
                    : !source.is_any() && !with_.addresses.contains(source) ? kernel_reason::source
                                                                            : kernel_reason::count;
   if (way.why_kernel != kernel_reason::count) return way;
@@ -116,8 +117,8 @@ void egress::set_mtu_v6(std::uint32_t mtu) {
   invalidate_paths();
 }
 
-void egress::set_usable(bool usable) {
-  usable_ = usable;
+void egress::set_trouble(kernel_reason why) {
+  trouble_ = why;
   invalidate_paths();
 }
 

@@ -130,17 +130,38 @@ static int open_state(void** state, char* why, size_t why_size) {
   return 0;
 }
 
-/* A link, so that the program is gone with the last process that holds it. */
+/* By a link, so that the program is gone with the last process that holds it. */
+int attach_at(struct state* s, struct attachment where) {
+  LIBBPF_OPTS(bpf_link_create_opts, how, .flags = where.flags);
+  const int link = bpf_link_create(where.program, where.interface, (enum bpf_attach_type)where.type, &how);
+  if (link < 0) return -errno;
+  if (s->attached >= 0) close(s->attached);
+  s->attached = out_of_the_way(link);
+  s->where = where;
+  close(link);
+  return 0;
+}
+
+/* A link whose program was taken off, or whose interface is gone, has none any more. XDP's and TCX's tell alike. */
+static int is_attached(void* state) {
+  const struct state* s = state;
+  struct bpf_link_info info;
+  uint32_t size = sizeof info;
+  memset(&info, 0, sizeof info);
+  return s->attached < 0 || bpf_obj_get_info_by_fd(s->attached, &info, &size) != 0 || info.xdp.ifindex != 0;
+}
+
+static int attach_again(void* state) {
+  struct state* s = state;
+  const int code = attach_at(s, s->where);
+  return code == -EEXIST && s->where.type == BPF_XDP ? -EBUSY : code; /* a program in the other mode */
+}
+
 static int attach(void* state, int interface, char* why, size_t why_size) {
   struct state* s = state;
-  const int link = bpf_link_create(s->steer, interface, (enum bpf_attach_type)ATTACH_TCX_INGRESS, NULL);
-  const int code = -errno;
-  if (link >= 0) {
-    if (s->attached >= 0) close(s->attached);
-    s->attached = out_of_the_way(link);
-    close(link);
-    return 0;
-  }
+  const struct attachment tc = {.program = s->steer, .interface = interface, .type = ATTACH_TCX_INGRESS};
+  const int code = attach_at(s, tc);
+  if (code == 0) return 0;
   if (code == -ENODEV) return fail(code, why, why_size, "there is no such interface");
   if (code == -EPERM) return fail(code, why, why_size, "tc programs may not be attached: run as root, or with CAP_NET_ADMIN");
   return fail(-EOPNOTSUPP, why, why_size, "no TCX here: Linux 6.6 or newer has it");
@@ -294,6 +315,8 @@ __attribute__((visibility("default"))) const struct fastudp_bpf_table fastudp_bp
     .open = open_state,
     .close = close_state,
     .attach = attach,
+    .is_attached = is_attached,
+    .attach_again = attach_again,
     .tap_filter = tap_filter,
     .add = add,
     .remove = remove_claim,

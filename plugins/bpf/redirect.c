@@ -69,17 +69,12 @@ int redirect_to(void* state, unsigned queue, int socket) {
   return bpf_map_update_elem(((struct state*)state)->sockets, &key, &value, BPF_ANY) == 0 ? 0 : -errno;
 }
 
-/* A link, so that the program is gone with the last process that holds it. */
 int attach_redirect(void* state, int interface, int native, char* why, size_t why_size) {
   struct state* s = state;
-  LIBBPF_OPTS(bpf_link_create_opts, how, .flags = native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
-  const int link = bpf_link_create(s->redirect, interface, BPF_XDP, &how);
-  const int code = -errno;
-  if (link >= 0) {
-    s->attached = out_of_the_way(link);
-    close(link);
-    return 0;
-  }
+  const uint32_t flags = native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+  const struct attachment xdp = {.program = s->redirect, .interface = interface, .type = BPF_XDP, .flags = flags};
+  const int code = attach_at(s, xdp);
+  if (code == 0) return 0;
   if (is_taken(interface, why, why_size)) return -EBUSY;
   if (code == -EPERM) return fail(code, why, why_size, "XDP programs may not be attached: run as root, or with CAP_NET_ADMIN");
   if (code == -ERANGE || code == -EINVAL) return fail(code, why, why_size, "the driver doesn't take it, perhaps for this MTU");

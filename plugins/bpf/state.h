@@ -14,8 +14,16 @@ struct place {
   uint32_t users;
 };
 
+/* Where a program is. */
+struct attachment {
+  int program, interface;
+  uint32_t type, flags;
+};
+
 struct state {
-  int claims, taken, watched, steer, count, attached;
+  int claims, taken, watched, steer, count;
+  int attached; /* a BPF link; none as long as nothing is */
+  struct attachment where;
   int sockets, redirect; /* of the program at XDP */
   uint64_t* counts;      /* mapped */
   struct place* places;  /* shared with children of fork */
@@ -29,6 +37,7 @@ int explain_load(int code, char* why, size_t why_size);
 int program_fd(struct bpf_object* object, const char* name);
 int map_fd(struct bpf_object* object, const char* name);
 int out_of_the_way(int fd);
+int attach_at(struct state* s, struct attachment where);
 
 int open_redirect(void* state, const struct fastudp_bpf_redirect* how, char* why, size_t why_size);
 int redirect_to(void* state, unsigned queue, int socket);

@@ -51,6 +51,8 @@ class xdp_link final : public link {
   bool arm() override;
   void admit_group(const mac_address& group, bool wanted) override { side_->admit_group(group, wanted); }
 
+  bool has_device() const override { return af_packet::has_interface(side_->number()); }
+
   // What a full device hasn't taken is offered again a little later: nothing tells when it has room.
   time_point deadline() const override { return queues_.first().has_left_some() ? now_ + 10 * millisecond : never; }
   void advance(time_point now) override { now_ = now; }
