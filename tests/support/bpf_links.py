@@ -1,0 +1,97 @@
+"""BPF links of an interface, by bpf(2): bpftool of Debian 12 doesn't know those at tc."""
+
+import ctypes
+import errno
+import os
+import struct
+
+_libc = ctypes.CDLL(None, use_errno=True)
+BPF = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+LOAD, INFO, CREATE, LINK_BY_ID, NEXT_LINK, DETACH = 5, 15, 28, 30, 31, 34
+XDP, TCX = 6, 11
+# Programs that let everything through: their type, what they return, and where they are attached.
+PASS = {XDP: (6, 2, 37), TCX: (3, -1, 46)}
+MOST_AT_TC = 63
+
+
+def _call(command, attributes):
+    room = ctypes.create_string_buffer(attributes, 64)
+    done = _libc.syscall(BPF, command, room, len(room))
+    if done < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return done, room.raw
+
+
+def _ids():
+    last = 0
+    while True:
+        try:
+            last = struct.unpack_from("=II", _call(NEXT_LINK, struct.pack("=II", last, 0))[1])[1]
+        except FileNotFoundError:
+            return
+        yield last
+
+
+def _describe(descriptor):
+    """Its kind, its number, and the interface that its program is on."""
+    info = ctypes.create_string_buffer(128)
+    _call(INFO, struct.pack("=IIQ", descriptor, len(info), ctypes.addressof(info)))
+    kind, number, _, _, interface = struct.unpack_from("=IIIII", info.raw)
+    return kind, number, interface
+
+
+def links_on(interface):
+    """Descriptors of the links whose programs are on the interface with this number, by their kind; the caller's to close."""
+    out = []
+    for number in _ids():
+        try:
+            descriptor = _call(LINK_BY_ID, struct.pack("=I", number))[0]
+        except FileNotFoundError:
+            continue  # gone meanwhile
+        kind, _, where = _describe(descriptor)
+        if kind in (XDP, TCX) and where == interface:
+            out.append((kind, descriptor))
+        else:
+            os.close(descriptor)
+    return out
+
+
+def detach_all(interface):
+    """Takes off the interface what hangs on a link, as 'bpftool link detach' does. Returns how many there were."""
+    found = links_on(interface)
+    for _, descriptor in found:
+        _call(DETACH, struct.pack("=I", descriptor))
+        os.close(descriptor)
+    return len(found)
+
+
+def attach_another(interface, kind):
+    """A program of that kind that does nothing. Returns the descriptor of its link."""
+    program_type, verdict, where = PASS[kind]
+    code = ctypes.create_string_buffer(struct.pack("=BBHiBBHi", 0xB7, 0, 0, verdict, 0x95, 0, 0, 0))
+    license = ctypes.create_string_buffer(b"GPL")
+    program, _ = _call(LOAD, struct.pack("=IIQQ", program_type, 2, ctypes.addressof(code), ctypes.addressof(license)))
+    try:
+        return _call(CREATE, struct.pack("=IIII", program, interface, where, 0))[0]
+    finally:
+        os.close(program)
+
+
+def take_place(interface):
+    """Instead of the program that is there alone, and so that it can't come back, another one is, or as many as there is room
+    for. Returns the descriptors of their links."""
+    [(kind, first)] = links_on(interface)
+    os.close(first)
+    others = [attach_another(interface, kind) for _ in range(MOST_AT_TC - 1 if kind == TCX else 0)]
+    numbers = {_describe(each)[1] for each in others}
+    while True:  # who is there may be quicker
+        for _, descriptor in links_on(interface):
+            if _describe(descriptor)[1] not in numbers:
+                _call(DETACH, struct.pack("=I", descriptor))
+            os.close(descriptor)
+        try:
+            return [*others, attach_another(interface, kind)]
+        except OSError as error:
+            assert error.errno in (errno.EBUSY, errno.ERANGE), error
+
