@@ -42,7 +42,6 @@ result<path> egress::classify(ip_address destination, ip_address source) const {
     return way;
   }
   if (source.is_loopback()) return error{EINVAL};
-  if (trouble_ != kernel_reason::count) return error{ENETDOWN};
   if (destination.is_multicast()) {
     way.kind = path_kind::multicast;
   } else if (destination.is_limited_broadcast() || with_.addresses.is_subnet_broadcast(destination)) {
@@ -131,6 +130,8 @@ result<path> egress::find_path(ip_address destination, ip_address source, time_p
                                                 : result<path>(classify_shared(destination, source));
   if (!found) return found;
   path& way = *found;
+  const bool leaves = way.kind != path_kind::local && way.kind != path_kind::kernel;
+  if (leaves && trouble_ != kernel_reason::count) return error{ENETDOWN};
   way.asked_source = source;
   way.generation = generation_;
   mac_address to{};

@@ -3,14 +3,15 @@ The peer sends numbers, and the program answers each, so that either direction s
 
 import contextlib
 import os
+import signal
 import socket
 
-import bpf_links
+import bpf_objects
 import pytest
 from net import HOST, HOST6, PEER, PEER6, until
 from private_network import run
 from stream import Stream
-from test_programs import PYTHON
+from test_programs import BLOCKING_ECHO, PYTHON
 
 STEADY = """
 import ctypes, os, socket, struct, sys
@@ -44,7 +45,7 @@ def near():
 
 
 def programs():
-    found = bpf_links.links_on(near())
+    found = bpf_objects.links_on(near())
     for _, descriptor in found:
         os.close(descriptor)
     return len(found)
@@ -119,7 +120,7 @@ def test_the_peer_is_down_for_a_while(under):
 def test_our_program_is_taken_off_and_put_back(under, how):
     with served(under, how) as stream:
         for _ in range(3):
-            assert bpf_links.detach_all(near()) == 1
+            assert bpf_objects.detach_all(near()) == 1
             stream.goes_on()
             until(lambda: programs() == 1, "the program")
             stream.goes_on(500)
@@ -132,7 +133,7 @@ def test_our_program_is_taken_off_and_put_back(under, how):
 def test_while_it_cant_be_put_back_the_kernel_goes_on(under):
     """Others have its place. When they leave, it comes back."""
     with served(under) as stream:
-        others = bpf_links.take_place(near())
+        others = bpf_objects.take_place(near())
         until(lambda: is_off(others), "what can't be put back")
         before = stream.answers()
         stream.goes_on(1000)
@@ -152,7 +153,7 @@ def test_while_it_cant_be_put_back_the_kernel_goes_on(under):
 def test_a_filter_of_the_programs_own_costs_one_datagram_for_each_processor_at_most(under):
     """It stands where we would otherwise know what a tap has."""
     with served(under, "filter") as stream:
-        assert bpf_links.detach_all(near()) == 1
+        assert bpf_objects.detach_all(near()) == 1
         stream.goes_on(500)
         assert stream.take_twice() <= os.cpu_count()
     came_back(under, stream)
@@ -166,7 +167,7 @@ def test_super_packets_come_once_while_the_program_is_off(under):
             sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sender.setsockopt(socket.IPPROTO_UDP, 103, 100)  # UDP_SEGMENT
         sender.settimeout(5)
-        others = bpf_links.take_place(near())
+        others = bpf_objects.take_place(near())
         pieces = {bytes([65 + n, i]) + bytes(98) for n in range(20) for i in range(5)}
         for n in range(20):
             sender.sendto(b"".join(sorted(each for each in pieces if each[0] == 65 + n)), (HOST, 7000))
@@ -181,6 +182,42 @@ def test_super_packets_come_once_while_the_program_is_off(under):
         assert stream.take_twice() == 0 and is_off(others)
         for each in others:
             os.close(each)
+
+
+WORKERS = """
+import os, signal, socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 7000))
+def serve():
+    try: server.recvfrom(0, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+    except BlockingIOError: pass
+    os.write(1, b"worker %d\\n" % os.getpid())
+    while True:
+        data, peer = server.recvfrom(65535)
+        server.sendto(data, peer)
+for _ in range(4):
+    if os.fork() == 0: serve()
+signal.pause()
+"""
+
+
+@on("packet")
+def test_workers_put_it_back_for_each_other(under):
+    """It is gone with the worker that has put it back: then another one does."""
+    with contextlib.ExitStack() as exits:
+        server = exits.enter_context(under.start(PYTHON, "-c", WORKERS))
+        until(lambda: server.output().count("worker") == 4, "the workers")
+        streams = [exits.enter_context(Stream(under.net.peer, HOST)) for _ in range(6)]
+        assert bpf_objects.detach_all(near()) == 1
+        for worker in [int(line.split()[1]) for line in server.output().splitlines()][1:]:
+            for stream in streams:
+                stream.goes_on(100)
+            until(lambda: programs() == 1, "the program")
+            os.kill(worker, signal.SIGKILL)
+        for stream in streams:
+            stream.goes_on(100)
+        until(lambda: programs() == 1, "the program")
+        assert [stream.take_twice() for stream in streams] == [0] * len(streams)
 
 
 # ---- The interface is deleted
@@ -285,3 +322,48 @@ def test_who_only_sends_hears_of_it_too(under):
         heard += [receiver.recv(100) for _ in range(10)]
         program.stop()
         assert len(heard) == len(set(heard))
+
+
+# ---- With an address of our own, where the kernel can't go on
+
+SENDS_AND_SAYS = """
+import errno, socket, sys, time
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sender.bind((sys.argv[1], 7000))
+said = None
+while True:
+    try: now = sender.sendto(b"x", (sys.argv[2], 9)) and "sent"
+    except OSError as error: now = errno.errorcode[error.errno]
+    if now != said: print(now, flush=True)
+    said = now
+    time.sleep(0.01)
+"""
+
+
+@on("kernel", "packet-own", "xdp-own", "tap")
+def test_sends_fail_once_the_device_is_gone(under):
+    """Linux has no route by then, and says so; of an address that is ours alone the network is down. What stays here goes on."""
+    with under.start(PYTHON, "-c", SENDS_AND_SAYS, under.address, under.peer_address) as program:
+        under.ready()
+        program.says("sent")
+        run("ip", "link", "delete", "fast0" if under.name == "tap" else "near")
+        program.says("ENETDOWN" if under.uri else "ENETUNREACH")
+        program.stop()
+    if under.uri:
+        assert under.stats()["kernel_by"]["link_lost"] == 1
+
+
+@on("xdp-own")
+def test_the_program_of_an_address_of_our_own_comes_back_though_nothing_does(under):
+    with under.start(PYTHON, "-c", BLOCKING_ECHO) as server:
+        server.says("ready")
+        for _ in range(3):
+            assert bpf_objects.detach_all(near()) == 1
+            until(lambda: programs() == 1, "the program")
+        with Stream(under.net.peer, under.address) as stream:
+            stream.goes_on(100)
+            assert bpf_objects.detach_all(near()) == 1
+            stream.goes_on(100)
+            assert stream.take_twice() == 0
+        server.stop()
+    assert under.stats()["kernel_by"]["link_lost"] == 4

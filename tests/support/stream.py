@@ -34,7 +34,7 @@ class Stream:
         self._socket.settimeout(0.05)
         while not self._is_over.is_set():
             try:
-                number = struct.unpack("=Q", self._socket.recv(100))[0]
+                number = struct.unpack_from("=Q", self._socket.recv(100))[0]
             except OSError:
                 continue
             if number in self._answered:

@@ -1,4 +1,4 @@
-"""BPF links of an interface, by bpf(2): bpftool of Debian 12 doesn't know those at tc."""
+"""What hangs on an interface by BPF links, by bpf(2): bpftool of Debian 12 doesn't know those at tc."""
 
 import ctypes
 import errno
@@ -8,6 +8,7 @@ import struct
 _libc = ctypes.CDLL(None, use_errno=True)
 BPF = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
 LOAD, INFO, CREATE, LINK_BY_ID, NEXT_LINK, DETACH = 5, 15, 28, 30, 31, 34
+BY_ID = {"prog": 13, "map": 14, "link": LINK_BY_ID}
 XDP, TCX = 6, 11
 # Programs that let everything through: their type, what they return, and where they are attached.
 PASS = {XDP: (6, 2, 37), TCX: (3, -1, 46)}
@@ -95,3 +96,11 @@ def take_place(interface):
         except OSError as error:
             assert error.errno in (errno.EBUSY, errno.ERANGE), error
 
+
+def exists(kind, number):
+    """Whether there is such a program ("prog"), map or link still."""
+    try:
+        os.close(_call(BY_ID[kind], struct.pack("=I", number))[0])
+    except FileNotFoundError:
+        return False
+    return True
