@@ -87,7 +87,7 @@ def test_a_program_is_killed_under_traffic_again_and_again(net, link):
                 server.says("ready")
                 own = bpf_held_by(server.process.pid)
                 held |= own
-                assert server.output() == "ready\n" and own, server.output()
+                assert server.output().strip() == "ready" and own, server.output()
                 assert memory_of(server.process.pid)[1] == 0
                 server.process.kill()
                 server.process.wait(PATIENCE)

@@ -2,12 +2,16 @@
 
 import ctypes
 import errno
+import json
 import os
+import socket
 import struct
+
+from private_network import run
 
 _libc = ctypes.CDLL(None, use_errno=True)
 BPF = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
-LOAD, INFO, CREATE, LINK_BY_ID, NEXT_LINK, DETACH = 5, 15, 28, 30, 31, 34
+LOAD, INFO, QUERY, CREATE, LINK_BY_ID, NEXT_LINK, DETACH = 5, 15, 16, 28, 30, 31, 34
 BY_ID = {"prog": 13, "map": 14, "link": LINK_BY_ID}
 XDP, TCX = 6, 11
 # Programs that let everything through: their type, what they return, and where they are attached.
@@ -34,24 +38,33 @@ def _ids():
         yield last
 
 
-def _describe(descriptor):
-    """Its kind, its number, and the interface that its program is on."""
+def _describe(link):
+    """Its kind, its number, that of its program, and of the interface that this is on; 0: on none any more."""
     info = ctypes.create_string_buffer(128)
-    _call(INFO, struct.pack("=IIQ", descriptor, len(info), ctypes.addressof(info)))
-    kind, number, _, _, interface = struct.unpack_from("=IIIII", info.raw)
-    return kind, number, interface
+    _call(INFO, struct.pack("=IIQ", link, len(info), ctypes.addressof(info)))
+    return struct.unpack_from("=III4xI", info.raw)
+
+
+def _programs_on(interface):
+    """The numbers of those at XDP and at tc: interfaces in other namespaces have the same number."""
+    numbers = (ctypes.c_uint32 * MOST_AT_TC)()
+    asked = struct.pack("=IIIIQI", interface, PASS[TCX][2], 0, 0, ctypes.addressof(numbers), MOST_AT_TC)
+    count = struct.unpack_from("=I", _call(QUERY, asked)[1], 24)[0]
+    [shown] = json.loads(run("ip", "-json", "link", "show", "dev", socket.if_indextoname(interface)))
+    at_xdp = [shown["xdp"]["prog"]["id"]] if "xdp" in shown else []
+    return {TCX: set(numbers[:count]), XDP: set(at_xdp)}
 
 
 def links_on(interface):
-    """Descriptors of the links whose programs are on the interface with this number, by their kind; the caller's to close."""
-    out = []
+    """Descriptors of the links by which programs are on the interface with this number, by their kind; the caller's to close."""
+    there, out = _programs_on(interface), []
     for number in _ids():
         try:
             descriptor = _call(LINK_BY_ID, struct.pack("=I", number))[0]
         except FileNotFoundError:
             continue  # gone meanwhile
-        kind, _, where = _describe(descriptor)
-        if kind in (XDP, TCX) and where == interface:
+        kind, _, program, where = _describe(descriptor)
+        if where == interface and program in there.get(kind, ()):
             out.append((kind, descriptor))
         else:
             os.close(descriptor)

@@ -10,12 +10,14 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdlib>
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "unit/link/near_cable.h"
 
@@ -309,15 +311,21 @@ TEST_P(steered_link, an_end_is_opened_by_one_process_after_the_other) {
 INSTANTIATE_TEST_SUITE_P(rings, steered_link, testing::Values("v2", "v3", "off"),
                          [](const auto& tested) { return tested.param; });
 
-// How many programs the kernel says are at tc ingress of the interface.
-std::uint32_t attached() {
+// The numbers of the programs that the kernel says are at tc ingress of the interface.
+std::vector<std::uint32_t> programs_on_near() {
   constexpr int tcx_ingress = 46;
+  std::vector<std::uint32_t> numbers(64);
   bpf_attr asked{};
   asked.query.target_fd = if_nametoindex("near");
   asked.query.attach_type = tcx_ingress;
+  asked.query.prog_ids = reinterpret_cast<std::uintptr_t>(numbers.data());
+  asked.query.prog_cnt = static_cast<std::uint32_t>(numbers.size());
   EXPECT_EQ(::syscall(SYS_bpf, BPF_PROG_QUERY, &asked, sizeof asked), 0) << std::strerror(errno);
-  return asked.query.prog_cnt;
+  numbers.resize(asked.query.prog_cnt);
+  return numbers;
 }
+
+std::size_t attached() { return programs_on_near().size(); }
 
 // ---- Somebody takes the program off
 
@@ -337,15 +345,16 @@ program_link link_after(std::uint32_t last) {
   return out;
 }
 
+// Interfaces in other namespaces have the same number.
 bool is_on_near(const descriptor& link) {
-  constexpr std::uint32_t tcx = 11;
   bpf_link_info info{};
   bpf_attr asked{};
   asked.info.bpf_fd = static_cast<std::uint32_t>(link.number());
   asked.info.info_len = sizeof info;
   asked.info.info = reinterpret_cast<std::uintptr_t>(&info);
   const bool told = ::syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &asked, sizeof asked) == 0;
-  return told && info.type == tcx && info.xdp.ifindex == if_nametoindex("near");
+  return told && info.xdp.ifindex == if_nametoindex("near") &&
+         std::ranges::count(programs_on_near(), info.prog_id) == 1;
 }
 
 void take_off() {
