@@ -107,7 +107,7 @@ def take_place(interface):
         try:
             return [*others, attach_another(interface, kind)]
         except OSError as error:
-            assert error.errno in (errno.EBUSY, errno.ERANGE), error
+            assert error.errno in (errno.EBUSY, errno.EEXIST, errno.ERANGE), error
 
 
 def exists(kind, number):
