@@ -140,9 +140,8 @@ status engine::open_helpers(reason& why) {
 }
 
 status engine::open_host_view(reason& why) {
-  constexpr int loopback = 1;  // on every Linux, the first interface of a namespace
   const int interface = link_->info().interface;
-  auto view = host_view::open(interface != 0 ? interface : loopback, *stack_, *this, why);
+  auto view = host_view::open(interface != 0 ? interface : loopback_interface, *stack_, *this, why);
   if (!view) return view.failure();
   view_ = std::move(*view);
   const auto watched = watch_host();

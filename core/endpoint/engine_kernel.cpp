@@ -296,7 +296,7 @@ int engine::look_at(wait_item& item, const pollfd& watched, time_point now) {
   if (item.socket == nullptr) return watched.revents;
   auto& of = *static_cast<endpoint*>(item.socket);
   const int asked = item.events | ready::error | ready::hang_up;
-  if ((item.events & ready::edge) != 0) return of.edge(item.fd, asked);
+  if ((item.events & ready::edge) != 0) return of.edge(item.fd, asked, now);
   if (watched.fd < 0) return of.readiness(now, asked) & asked;
   return watched.revents | (of.leftovers() & (item.events | ready::error));
 }

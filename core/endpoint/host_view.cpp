@@ -39,10 +39,9 @@ void host_view::addresses_are(std::span<const address> all) {
 }
 
 int host_view::interface_of(const ip_address& ours) const {
-  constexpr int loopback = 1;
   const auto all = below_.addresses().all();
   const auto found = std::ranges::find(all, ours, &ip_prefix::address);
-  return found == all.end() ? loopback : interfaces_[static_cast<std::size_t>(found - all.begin())];
+  return found == all.end() ? loopback_interface : interfaces_[static_cast<std::size_t>(found - all.begin())];
 }
 
 void host_view::routes_are(std::span<const host_route> all) {

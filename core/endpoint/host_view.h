@@ -13,6 +13,9 @@
 
 namespace fastudp {
 
+// On every Linux the first one of a network namespace.
+inline constexpr int loopback_interface = 1;
+
 class host_view final : private mirror_events {
  public:
   class listener {
