@@ -2,6 +2,7 @@
 The peer sends numbers, and the program answers each, so that either direction shows."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -293,6 +294,17 @@ def test_the_peer_changes_its_mac(under, addresses):
         stream.goes_on(300)
         assert stream.take_twice() == 0
     came_back(under, stream)
+
+
+@on("kernel", *SHARED)
+def test_our_interface_changes_its_mac(under):
+    with served(under) as stream:
+        mac = json.loads(run("ip", "-json", "link", "show", "near"))[0]["address"]
+        for now in ("02:00:00:00:03:01", mac):
+            run("ip", "link", "set", "near", "address", now)
+            run("ping", "-c", "1", "-W", "5", PEER)  # by which the peer hears of it
+            stream.goes_on(200)
+        assert stream.take_twice() == 0
 
 
 @on("kernel", *SHARED)
