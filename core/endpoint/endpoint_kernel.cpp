@@ -541,21 +541,6 @@ std::size_t endpoint::count_segments(const message& m) const {
   return segment == 0 || m.data.empty() ? 1 : (m.data.size() + segment - 1) / segment;
 }
 
-// Sends with MSG_ZEROCOPY are numbered on one half of the socket only: here, from the first on that wasn't the
-// kernel's.
-bool endpoint::completes_here(int flags) const {
-  if ((flags & message_flag::zero_copy) == 0 || !socket_.settings().zero_copy || engine_.is_guest()) return false;
-  return is_fast() || has_completed_.load(std::memory_order_relaxed);
-}
-
-void endpoint::complete_sends(std::uint32_t count) {
-  if (count == 0) return;
-  own_turn t(*this);
-  if (engine_.is_guest()) return;
-  has_completed_.store(true, std::memory_order_relaxed);
-  socket_.complete_sends(count);
-}
-
 // Stamps of what was sent are told by a number (SOF_TIMESTAMPING_OPT_ID), which we give, so that none is given twice.
 result<std::size_t> endpoint::send_numbered(std::span<message> messages, int flags, std::uint32_t stamps) {
   std::size_t sent = 0;
