@@ -1,15 +1,9 @@
 #pragma once
-// Flags and control messages of a datagram, by their fates. The list is messages.def.
+// Flags of the calls that receive, by their fates. The list is messages.def; what is sent fastudp itself judges.
 
-#include <netinet/in.h>
-#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include <cstddef>
-
-#ifndef SCM_TS_OPT_ID
-#define SCM_TS_OPT_ID 81
-#endif
 
 namespace preload {
 
@@ -19,38 +13,14 @@ struct flag_row {
   int flag;
   preload::fate fate;
 };
-struct control_row {
-  int level, type;
-  preload::fate fate;
-};
 
-#define SEND_FLAG(...)
-#define RECEIVE_FLAG(...)
 #define SEND_CONTROL(...)
 #define RECEIVE_CONTROL(...)
-
-#undef SEND_FLAG
-#define SEND_FLAG(name, kind, words) {name, fate::kind},
-inline constexpr flag_row send_flags[] = {
-#include "messages.def"
-};
-#undef SEND_FLAG
 #define SEND_FLAG(...)
-
-#undef RECEIVE_FLAG
 #define RECEIVE_FLAG(name, kind, words) {name, fate::kind},
 inline constexpr flag_row receive_flags[] = {
 #include "messages.def"
 };
-#undef RECEIVE_FLAG
-#define RECEIVE_FLAG(...)
-
-#undef SEND_CONTROL
-#define SEND_CONTROL(level, name, kind, words) {level, name, fate::kind},
-inline constexpr control_row send_controls[] = {
-#include "messages.def"
-};
-
 #undef SEND_FLAG
 #undef RECEIVE_FLAG
 #undef SEND_CONTROL

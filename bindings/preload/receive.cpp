@@ -113,7 +113,7 @@ ssize_t receive_message(const call& c, msghdr* m, int flags, const Otherwise& ot
   if (received == -EOPNOTSUPP) return counted(c, flags, otherwise);
   if (received < 0) return give(received);
   if (received == 0) in = {};
-  if (body.is_beyond(in.length)) return give(-EFAULT);
+  if (body.is_beyond(in.length) || is_lost(in, body.data(), body.size())) return give(-EFAULT);
   body.scatter(in.size);
   write_back(in, flags, *m);
   return size_of(in, flags);

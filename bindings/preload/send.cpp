@@ -9,7 +9,6 @@
 
 #include "address.h"
 #include "call.h"
-#include "messages.h"
 #include "passing.h"
 #include "payload.h"
 #include "real.h"
@@ -19,26 +18,18 @@ using namespace preload;
 
 namespace {
 
-constexpr int known_flags = flags_with(send_flags, fate::fast);
+// To some calls it means nothing; others are refused.
+constexpr int compat_flag = INT_MIN;
 
+// What fastudp doesn't know of flags and control messages it leaves to the companion itself. Of a probe (MSG_PROBE,
+// which libc calls so) Linux sends nothing, and no more than one at a time.
 bool flags_translate(const call& c, int flags) {
   if (flags & MSG_MORE) c->sends_pieces.store(true, std::memory_order_relaxed);
-  return (flags & ~known_flags) == 0;
-}
-
-bool is_fast(const cmsghdr& control) {
-  return std::any_of(std::begin(send_controls), std::end(send_controls), [&](const control_row& row) {
-    return row.level == control.cmsg_level && row.type == control.cmsg_type && row.fate == fate::fast;
-  });
+  return (flags & (compat_flag | MSG_PROXY)) == 0;
 }
 
 bool control_translates(const msghdr& m) {
-  if (m.msg_controllen == 0) return true;
-  if (m.msg_control == nullptr || m.msg_controllen > UINT32_MAX) return false;
-  for (cmsghdr* each = CMSG_FIRSTHDR(&m); each != nullptr; each = CMSG_NXTHDR(const_cast<msghdr*>(&m), each)) {
-    if (!is_fast(*each)) return false;
-  }
-  return true;
+  return m.msg_controllen == 0 || (m.msg_control != nullptr && m.msg_controllen <= UINT32_MAX);
 }
 
 // To a socket of IPv4 an address of IPv6 is a wrong one, also if it is a mapped one: the kernel's to refuse.
@@ -95,6 +86,7 @@ ssize_t send_data(int fd, const void* data, size_t size, int flags, const sockad
   const auto otherwise = [&] { return real.sendto(fd, data, size, flags, to, length); };
   if (!c) return otherwise();
   fastudp_msg m{};
+  flags &= ~compat_flag;
   const bool translates = flags_translate(c, flags) && (data != nullptr || size == 0) &&
                           (to == nullptr || translate_to(c, to, length, m.peer));
   if (!translates) return counted(c, otherwise);

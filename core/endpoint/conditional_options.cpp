@@ -43,8 +43,6 @@ bool is_unlimited(std::span<const std::byte> rate) {
 
 option_effect effect_of(int level, int name, std::span<const std::byte> value, const companion& set, int interface) {
   if (level == SOL_SOCKET && (name == SO_BINDTODEVICE || name == bind_to_number)) return of_device(set, interface);
-  // The bytes of two queues have no common order.
-  if (level == SOL_SOCKET && name == SO_PEEK_OFF) return none_if(integer_at(value) < 0);
   // A device that isn't passed by keeps to the rate.
   if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE) return none_if(is_unlimited(value));
   if (level == IPPROTO_IP && name == IP_UNICAST_IF) return of_way_out(value, interface);

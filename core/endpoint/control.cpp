@@ -20,7 +20,7 @@ status read_packet_info(const std::byte* value, std::size_t size, send_choices& 
   out.source_v4 = source;
   out.has_v4_source = true;
   // For a datagram of IPv6 it means nothing, unlike to one of IPv4.
-  out.is_said_twice |= info.ipi_ifindex != 0 && out.interface != 0 && info.ipi_ifindex != out.interface;
+  out.is_ambiguous |= info.ipi_ifindex != 0 && out.interface != 0 && info.ipi_ifindex != out.interface;
   if (info.ipi_ifindex != 0) out.interface = info.ipi_ifindex;
   return {};
 }
@@ -30,9 +30,9 @@ status read_packet_info_v6(const std::byte* value, std::size_t size, send_choice
   if (size < sizeof info) return error{EINVAL};
   std::memcpy(&info, value, sizeof info);
   const auto interface = static_cast<int>(info.ipi6_ifindex);
-  out.is_said_twice |= out.is_v6_said;
+  out.is_ambiguous |= out.is_v6_said;
   out.is_v6_said = true;
-  out.is_said_twice |= interface != 0 && out.interface != 0 && out.interface != interface;
+  out.is_ambiguous |= interface != 0 && out.interface != 0 && out.interface != interface;
   if (interface != 0) out.interface = interface;
   ip_address source;
   std::memcpy(source.bytes.data(), &info.ipi6_addr, source.bytes.size());
@@ -53,7 +53,15 @@ status read_v6_integer(const std::byte* value, std::size_t size, int& out) {
   return out >= -1 && out <= 255 ? status{} : error{EINVAL};
 }
 
+// Linux sends all bits then.
+status read_traffic_class(const std::byte* value, std::size_t size, int& out) {
+  const auto read = read_v6_integer(value, size, out);
+  if (read && out == -1) out = 255;
+  return read;
+}
+
 status read_v6(int type, const std::byte* value, std::size_t size, send_choices& out) {
+  out.is_ambiguous |= type == IPV6_2292PKTINFO || type == IPV6_2292HOPLIMIT;
   switch (type) {
     case IPV6_PKTINFO:
     case IPV6_2292PKTINFO:
@@ -62,7 +70,7 @@ status read_v6(int type, const std::byte* value, std::size_t size, send_choices&
     case IPV6_2292HOPLIMIT:
       return read_v6_integer(value, size, out.hops);
     case IPV6_TCLASS:
-      return read_v6_integer(value, size, out.traffic_class);
+      return read_traffic_class(value, size, out.traffic_class);
     default:
       return error{EINVAL};
   }

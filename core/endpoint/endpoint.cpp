@@ -176,6 +176,7 @@ result<std::size_t> endpoint::send_fast(std::span<message> messages, int flags, 
     to_kernel = true;
     return std::size_t{0};
   }
+  engine_.begin_sending(t);
   if (kernel_) {
     if (auto bound = ensure_bound(t); !bound) return bound.failure();
   }
@@ -416,15 +417,16 @@ result<std::size_t> endpoint::receive(std::span<message> messages, int flags) {
   return got.code() == left_to_kernel ? receive_kernel_only(messages, flags) : got;
 }
 
-// left_to_kernel: the socket was handed over, and its fast queue is empty.
+// left_to_kernel: the socket was handed over, and what is asked for isn't in its fast queue.
 result<std::size_t> endpoint::receive_here(std::span<message> messages, int flags) {
   own_turn t(*this);
   if (auto ours = check_owner(); !ours) return ours.failure();
   if (engine_.is_guest()) return no_leftovers();  // what lies in the queue is the owner's
   look(t);
   for (time_point limit = never;;) {
+    if (auto here = check_leftovers(flags, t.now()); !here) return here.failure();
     if (auto input = wait_for_input(t, flags, limit); !input) return input.failure();
-    if (kernel_ && !is_fast() && !has_fast_input()) return no_leftovers();
+    if (auto here = check_leftovers(flags, t.now()); !here) return here.failure();
     const auto got = kernel_ ? take(messages, flags, t.now()) : take_fast(messages, flags);
     end_of_input();
     // What the kernel was thought to have may be gone, or not have been for us.
@@ -519,18 +521,19 @@ int endpoint::readiness(time_point now, int asked) {
   // On loopback the kernel's errors are those of what was just sent, elsewhere they are seen on their way.
   const bool is_loopback = engine_.with_host() == sharing::loopback;
   const bool may_have_error = kernel_ && (is_loopback ? kernel_->expects_answer(now) : kernel_->expects_error(now));
-  const bool is_enough = (here & asked & ~ready::writable) != 0 && !may_have_error;
+  const bool lacks_datagram = (asked & ready::readable & ~here) != 0;
+  const bool is_enough = (here & asked & ~ready::writable) != 0 && !lacks_datagram && !may_have_error;
   if (!kernel_ || (is_enough && is_fast())) return here;
   return here | (is_fast() ? kernel_->readiness(now) : kernel_->ask());
 }
 
 // Whoever has looked may sleep until the next one, whatever else lies there.
-int endpoint::edge(std::int32_t& known, int asked) {
+int endpoint::edge(std::int32_t& known, int asked, time_point now) {
   if (kernel_ && engine_.is_guest()) return 0;
   const bool has_news = known != socket_.last_arrival();
   known = socket_.last_arrival();
   socket_.announce_next_arrival();
-  return has_news ? fast_readiness() & asked : 0;
+  return has_news ? readiness(now, asked) & asked : 0;
 }
 
 int endpoint::poll() {

@@ -66,7 +66,7 @@ class endpoint {
   int leftovers() const;
   int readiness(time_point now, int asked);
   // The same of the fast half alone, and only if something has come after arrival `known`, which the last one becomes.
-  int edge(std::int32_t& known, int asked);
+  int edge(std::int32_t& known, int asked, time_point now);
   void become_guest();
   // A call asks for what it has received: its reader is one that we see. Within a turn it also begins to receive here.
   void note_look() { looks_.store(looks::now, std::memory_order_relaxed); }
@@ -142,6 +142,10 @@ class endpoint {
   status check_owner() const;
   int fast_readiness() const;
   bool has_something();
+  status check_leftovers(int flags, time_point now);
+  result<std::size_t> take_leftovers(std::span<message> messages, int flags);
+  void split_place();
+  void join_place();
   bool has_fast_input() const { return socket_.has_datagram() || socket_.has_pending_error(); }
   bool has_datagram(int flags) const;
   bool has_input(time_point now, int flags);

@@ -118,7 +118,7 @@ status endpoint::bind_companion(const endpoint_address& where) {
 // An address that needs an interface to be named binds its socket to that one, for sending too.
 bool endpoint::is_of_another_interface(const endpoint_address& where) const {
   const bool names_interface = where.address.is_link_local() || where.address.is_link_local_group();
-  return engine_.with_host() == sharing::interface && names_interface &&
+  return engine_.with_host() != sharing::none && names_interface &&
          where.scope != static_cast<std::uint32_t>(engine_.device().interface);
 }
 
@@ -291,6 +291,20 @@ void endpoint::move_input_to_kernel() {
   }
 }
 
+// A place to look at (SO_PEEK_OFF) counts the bytes of what is left here before those of what the kernel has.
+void endpoint::split_place() {
+  const int there = std::max(socket_.settings().peek_offset - static_cast<int>(socket_.bytes_waiting()), 0);
+  (void)kernel_->socket().set_option(SOL_SOCKET, SO_PEEK_OFF, std::as_bytes(std::span(&there, 1)));
+}
+
+// Who has come to the kernel's has looked at all that is here.
+void endpoint::join_place() {
+  int there = 0;
+  if (is_fast() || !kernel_->socket().get_option(SOL_SOCKET, SO_PEEK_OFF, std::as_writable_bytes(std::span(&there, 1))))
+    return;
+  if (there > 0) socket_.settings().peek_offset = static_cast<int>(socket_.bytes_waiting()) + there;
+}
+
 // The claim goes first; what the fast queue holds then stays to be received.
 void endpoint::leave_to_kernel(kernel_reason why) {
   stop_diverting();
@@ -298,6 +312,7 @@ void endpoint::leave_to_kernel(kernel_reason why) {
   const bool is_read_elsewhere =
       why == kernel_reason::forked || why == kernel_reason::unseen_reader || why == kernel_reason::sandbox;
   if (is_read_elsewhere) move_input_to_kernel();
+  if (socket_.settings().peek_offset >= 0) split_place();
   become_kernels(why, has_fast_input());
   const endpoint_address local = socket_.local();
   socket_.follow({}, nullptr);
@@ -342,6 +357,14 @@ int endpoint::leftovers() const {
   const bool has_datagrams = has_leftovers_.load(std::memory_order_acquire);
   const bool has_completions = !engine_.is_guest() && socket_.errors_waiting();
   return (has_datagrams ? ready::readable : 0) | (has_completions ? ready::error : 0);
+}
+
+status endpoint::check_leftovers(int flags, time_point now) {
+  // The bytes of two queues have no common order.
+  const bool looks_at_place = kernel_ && is_fast() && socket_.settings().peek_offset >= 0 && !engine_.is_strict();
+  if (looks_at_place && (kernel_->readiness(now) & ready::readable) != 0) leave_to_kernel(kernel_reason::option);
+  if (!kernel_ || is_fast() || has_datagram(flags) || socket_.has_pending_error()) return {};
+  return has_fast_input() ? error{left_to_kernel} : no_leftovers();
 }
 
 error endpoint::no_leftovers() {
@@ -391,6 +414,10 @@ result<std::size_t> endpoint::get_both(engine::turn& t, int level, int name, std
   if (is_error || (is_own && (is_mtu || is_group_option(level, name)))) {
     return fastudp::get_option(socket_, level, name, value, t.now());
   }
+  if (level == SOL_SOCKET && name == SO_PEEK_OFF && (is_fast() || socket_.has_datagram())) {
+    join_place();
+    return fastudp::get_option(socket_, level, name, value, t.now());
+  }
   return kernel_->socket().get_option(level, name, value);
 }
 
@@ -414,9 +441,10 @@ void endpoint::count_received(std::span<const message> messages) {
     const auto size = static_cast<int>(m.length);
     const auto datagrams = static_cast<std::uint64_t>(segment > 0 ? (size + segment - 1) / segment : 1);
     count_kernel(datagrams, 0,
-                 !is_fast() ? handed_over_for_
-                 : is_local ? kernel_reason::loopback
-                            : kernel_reason::elsewhere);
+                 !is_fast()                   ? handed_over_for_
+                 : is_local                   ? kernel_reason::loopback
+                 : engine_.health().is_lost() ? kernel_reason::link_lost
+                                              : kernel_reason::elsewhere);
   }
 }
 
@@ -451,6 +479,14 @@ result<std::size_t> endpoint::receive_from_peer(message& m, int flags) {
   }
 }
 
+result<std::size_t> endpoint::take_leftovers(std::span<message> messages, int flags) {
+  if (socket_.settings().peek_offset < 0) return take_fast(messages, flags);
+  join_place();
+  const auto got = take_fast(messages, flags);
+  split_place();
+  return got;
+}
+
 // From the fast queue and from the kernel, in turns while both have something.
 result<std::size_t> endpoint::take(std::span<message> messages, int flags, time_point now) {
   const bool is_peek = (flags & message_flag::peek) != 0;
@@ -468,7 +504,7 @@ result<std::size_t> endpoint::take(std::span<message> messages, int flags, time_
   const bool kernel_now = kernel_has && ((kernel_first_ && !must_wait) || !has_here);
   if (is_read && kernel_has) kernel_first_ = !kernel_now;
   if (!kernel_now) {
-    const auto got = take_fast(messages, flags);
+    const auto got = is_fast() ? take_fast(messages, flags) : take_leftovers(messages, flags);
     if (!got || *got != 0 || !kernel_has) return got;
   }
   const auto got = receive_from_kernel(messages, flags & ~message_flag::continued);
@@ -505,21 +541,6 @@ std::size_t endpoint::count_segments(const message& m) const {
   return segment == 0 || m.data.empty() ? 1 : (m.data.size() + segment - 1) / segment;
 }
 
-// Sends with MSG_ZEROCOPY are numbered on one half of the socket only: here, from the first on that wasn't the
-// kernel's.
-bool endpoint::completes_here(int flags) const {
-  if ((flags & message_flag::zero_copy) == 0 || !socket_.settings().zero_copy || engine_.is_guest()) return false;
-  return is_fast() || has_completed_.load(std::memory_order_relaxed);
-}
-
-void endpoint::complete_sends(std::uint32_t count) {
-  if (count == 0) return;
-  own_turn t(*this);
-  if (engine_.is_guest()) return;
-  has_completed_.store(true, std::memory_order_relaxed);
-  socket_.complete_sends(count);
-}
-
 // Stamps of what was sent are told by a number (SOF_TIMESTAMPING_OPT_ID), which we give, so that none is given twice.
 result<std::size_t> endpoint::send_numbered(std::span<message> messages, int flags, std::uint32_t stamps) {
   std::size_t sent = 0;
@@ -528,7 +549,7 @@ result<std::size_t> endpoint::send_numbered(std::span<message> messages, int fla
     const std::uint32_t wanted = choices.stamps >= 0 ? static_cast<std::uint32_t>(choices.stamps) : stamps;
     alignas(cmsghdr) std::byte room[512];
     message numbered = m;
-    const bool is_numbered = choices.refusal == 0 && choices.stamp_id < 0 && (wanted & stamping::numbered) != 0;
+    const bool is_numbered = choices.stamp_id < 0 && (wanted & stamping::numbered) != 0;
     const std::uint32_t id = is_numbered ? next_stamp_id(socket_) : 0;
     if (is_numbered) numbered.control = with_stamp_id(m.control, id, room);
     const auto went = kernel_->send({&numbered, 1}, flags);

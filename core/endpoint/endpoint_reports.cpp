@@ -13,9 +13,12 @@
 
 namespace fastudp {
 
-// Linux has no local address there, that is, none for an answer.
+// Linux has no local address there, that is, none for an answer; and tells when it was asked for what has no time of
+// its own.
 void endpoint::put_icmp(control_writer& out, const queued_error& e, std::span<const std::byte> quoted) const {
   const ip_address nowhere = ip_address::any(ip_family::v4);
+  const stamp_settings& stamps = socket_.settings().stamps;
+  put_stamps(out, stamps, stamps.wanted ? engine_.time().wall() : 0, true);
   if (e.is_icmp())
     put_facts(out, e.message, interface(e.message.destination), nowhere, socket_.settings(), port_at(quoted));
   put_report(out, e, e.is_completion() ? family() : e.destination.address.family(), e.is_icmp());
@@ -30,8 +33,9 @@ void endpoint::put_departure(control_writer& out, queued_error e, std::span<cons
   const bool tells_facts = !frame.empty() && (is_v6 || (own.stamps.flags & stamping::with_facts) != 0);
   if (tells_facts) {
     const std::size_t ip_header = e.message.source.is_v4() ? ipv4_size : ipv6_size;
-    put_facts(out, e.message, interface(e.message.source), e.message.source, own,
-              port_at(frame.subspan(ethernet_size + ip_header)));
+    const int left_by = engine_.with_host() == sharing::loopback ? loopback_interface : engine_.device().interface;
+    const ip_address local = is_v6 ? ip_address::any(ip_family::v4) : e.message.source;
+    put_facts(out, e.message, left_by, local, own, port_at(frame.subspan(ethernet_size + ip_header)));
   }
   e.offender = e.message.source;
   put_report(out, e, family(), tells_facts);
@@ -66,6 +70,21 @@ std::size_t endpoint::receive_reports(std::span<message> messages) {
   while (count < messages.size() && fill_error(messages[count])) ++count;
   if (count != 0) settle_descriptor();
   return count;
+}
+
+// Sends with MSG_ZEROCOPY are numbered on one half of the socket only: here, from the first on that wasn't the
+// kernel's.
+bool endpoint::completes_here(int flags) const {
+  if ((flags & message_flag::zero_copy) == 0 || !socket_.settings().zero_copy || engine_.is_guest()) return false;
+  return is_fast() || has_completed_.load(std::memory_order_relaxed);
+}
+
+void endpoint::complete_sends(std::uint32_t count) {
+  if (count == 0) return;
+  own_turn t(*this);
+  if (engine_.is_guest()) return;
+  has_completed_.store(true, std::memory_order_relaxed);
+  socket_.complete_sends(count);
 }
 
 }  // namespace fastudp

@@ -72,7 +72,7 @@ class kernel_half {
   companion socket_;
   std::uint64_t cookie_;
   const std::atomic<std::uint64_t>* arrivals_ = nullptr;
-  std::uint64_t seen_ = 0, sends_seen_ = 0, sends_looked_after_ = 0;
+  std::uint64_t seen_ = 0, sends_seen_ = 0, sends_looked_after_ = 0, sends_asked_after_ = 0;
   bool look_ = true;
   time_point closely_until_ = 0, error_until_ = 0;
 };

@@ -94,6 +94,10 @@ class link {
   // The process that has opened the end is gone: it receives nothing until it is opened again.
   virtual void close_end(unsigned) {}
 
+  // False once the device was deleted, or moved to another network namespace: nothing comes any more, and what is sent
+  // is dropped and counted as link_error. May be a system call.
+  virtual bool has_device() const { return true; }
+
   // Links that hold frames back on purpose (an impaired one) say when they want to be polled again, and are told the
   // time before each rx_burst and each tx_burst. For all others time does not exist.
   virtual time_point deadline() const { return never; }

@@ -40,6 +40,14 @@ bool error_queue::peek(queued_error& what) const {
   return true;
 }
 
+void error_queue::forget_errors() {
+  for (std::size_t left = queue_.size(); left != 0; --left) {
+    queued_error what;
+    packet* p = pop(what);
+    what.is_of_a_send() ? queue_.push_again(p) : release(p);
+  }
+}
+
 packet* error_queue::pop(queued_error& what) { return peek(what) ? queue_.pop() : nullptr; }
 
 }  // namespace fastudp

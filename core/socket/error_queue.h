@@ -27,6 +27,7 @@ struct queued_error {
 
   bool is_icmp() const { return origin == SO_EE_ORIGIN_ICMP || origin == SO_EE_ORIGIN_ICMP6; }
   bool is_completion() const { return origin == SO_EE_ORIGIN_ZEROCOPY; }
+  bool is_of_a_send() const { return is_completion() || origin == SO_EE_ORIGIN_TIMESTAMPING; }
 };
 
 class error_queue {
@@ -40,6 +41,8 @@ class error_queue {
   packet* pop(queued_error& what);
   // What pop would give; false when there is none.
   bool peek(queued_error& what) const;
+  // What was told of the program's own sends stays.
+  void forget_errors();
   void release_all() { queue_.release_all(); }
 
  private:

@@ -186,7 +186,7 @@ constexpr option_row options[] = {
     {IPPROTO_IP, IP_RECVERR, [](udp_socket& s, time_point) -> result<int> { return s.settings().receive_errors; },
      [](udp_socket& s, int value) -> status {
        s.settings().receive_errors = value != 0;
-       if (value == 0) s.errors().release_all();
+       if (value == 0) s.errors().forget_errors();
        return {};
      }},
     flag<&socket_settings::receive_packet_info>(IPPROTO_IP, IP_PKTINFO),
@@ -245,7 +245,7 @@ constexpr option_row options[] = {
      [](udp_socket& s, time_point) -> result<int> { return s.settings().v6.receive_errors; },
      [](udp_socket& s, int value) -> status {
        s.settings().v6.receive_errors = value != 0;
-       if (value == 0) s.errors().release_all();
+       if (value == 0) s.errors().forget_errors();
        return {};
      }},
     flag_v6<&socket_settings::ipv6::dont_fragment>(IPV6_DONTFRAG),

@@ -40,6 +40,11 @@ class receive_queue {
     packets_.push(p);
     return true;
   }
+  // One that was popped.
+  void push_again(packet* p) {
+    used_ += p->charge;
+    packets_.push(p);
+  }
   // As more bytes of the datagram before it, which there was room for.
   void join(packet* p) {
     p->charge = p->length;

@@ -18,10 +18,11 @@ struct send_choices {
   std::int64_t stamp_id = -1;         // the number to tell it by; -1: the next one
   bool has_v6_source = false;         // an address of IPv6, or its any address, was given as the source
   bool has_v4_source = false;
-  bool is_v6_said = false, is_said_twice = false;  // two that aren't of one mind: each counts by itself
-  bool confirm = false;                            // the peer is known to be alive (MSG_CONFIRM)
-  bool completes = false;                          // MSG_ZEROCOPY: when it is done, the error queue says so
-  int refusal = 0;  // errno: they can't be had, which Linux says after it has looked at the destination
+  bool is_v6_said = false;
+  bool is_ambiguous = false;  // two that aren't of one mind, or RFC 2292's names, which mean nothing to IPv4
+  bool confirm = false;       // the peer is known to be alive (MSG_CONFIRM)
+  bool completes = false;     // MSG_ZEROCOPY: when it is done, the error queue says so
+  int refusal = 0;            // errno: they can't be had, which Linux says after it has looked at the destination
 
   void leave_from(const ip_address& address) {
     has_v4_source = address.is_v4();

@@ -234,13 +234,23 @@ status udp_socket::check_destination(std::size_t size, const endpoint_address* t
   return is_named && (to != nullptr ? to->port : entry_.remote.port) == 0 ? error{EINVAL} : status{};
 }
 
+// Linux has made the datagram by now: it is done with, and makes room again for who waits for that.
+error udp_socket::refuse_segments(const send_choices& choices, const status& why) {
+  choices.completes ? complete_sends(1, false) : arrived();
+  return why.failure();
+}
+
 result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoint_address* to,
                                                   const send_choices& choices, time_point now, extent of) {
   // Linux binds before it looks at anything else.
   if (auto bound = bind_ephemeral(); !bound) return bound.failure();
   const endpoint_address destination = destination_of(to != nullptr ? *to : entry_.remote);
   if (auto good = check_destination(size, to != nullptr ? &destination : nullptr); !good) return good.failure();
-  if (has_companion_ && (choices.refusal != 0 || choices.is_said_twice)) return error{left_to_kernel};
+  // The kernel may know more.
+  if (has_companion_ && (choices.refusal != 0 || choices.is_ambiguous)) {
+    why_kernel_ = kernel_reason::option;
+    return error{left_to_kernel};
+  }
   if (choices.refusal != 0) return error{choices.refusal};
   if (choices.stamp_id >= 0 && (settings_.stamps.flags & stamping::with_id) == 0) return error{EINVAL};
   // The device may have a clock, which is out of reach here.
@@ -263,6 +273,8 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   const std::size_t segment = choices.segment >= 0 ? static_cast<std::size_t>(choices.segment) : settings_.segment;
   const std::size_t headers = udp_size + (way ? (*way)->ip_size() : ipv4_size);
   const std::size_t total = headers + (segment != 0 ? std::min(size, segment) : size);
+  // Only on an address of our own, which the kernel couldn't send from either.
+  if (way.code() == ENETDOWN) return way.failure();
   if (has_companion_) {
     if (!way) why_kernel_ = kernel_reason::route;
     if (!way || is_the_kernels(**way, destination, total)) return error{left_to_kernel};
@@ -281,8 +293,7 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   }
   if (segment != 0 && of != extent::first_piece) {
     const auto fits = check_segments(**way, ip, size, segment);
-    if (!fits && choices.completes) complete_sends(1, false);  // Linux has made the datagram by now
-    if (!fits) return fits.failure();
+    if (!fits) return refuse_segments(choices, fits);
   }
   if (choices.confirm) layer_.below().neighbours().confirm((*way)->next_hop, now);
   const std::uint32_t each = segment < size ? static_cast<std::uint32_t>(segment) : 0;
@@ -471,6 +482,12 @@ packet* udp_socket::peek(std::uint32_t& offset) const {
     p = p->next;
   }
   return p;
+}
+
+std::size_t udp_socket::bytes_waiting() const {
+  std::size_t out = 0;
+  for (const packet* each = received_.front(); each != nullptr; each = each->next) out += each->length;
+  return out;
 }
 
 void udp_socket::moved_by(std::int64_t bytes) {

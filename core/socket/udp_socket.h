@@ -76,6 +76,8 @@ class udp_socket {
   // The one that a reader who only looks gets: with SO_PEEK_OFF the one that so many bytes into the queue lies in, and
   // how far in. Null: none.
   packet* peek(std::uint32_t& offset) const;
+  // Of all that was received.
+  std::size_t bytes_waiting() const;
   // So many bytes were read, or only looked at: SO_PEEK_OFF moves with them.
   void moved_by(std::int64_t bytes);
   error_queue& errors() { return errors_; }
@@ -158,6 +160,7 @@ class udp_socket {
   status check_size(const path& way, const ip_choices& ip, bool in_segments, std::size_t total,
                     const endpoint_address& to);
   status check_segments(const path& way, const ip_choices& ip, std::size_t size, std::size_t segment) const;
+  error refuse_segments(const send_choices& choices, const status& why);
   packet* datagram_of(const departure& by, std::span<const std::byte> payload);
   status send_segments(const departure& by, std::span<const std::byte> payload, time_point now);
   bool is_of_the_other_ip(const ip_address& destination) const;

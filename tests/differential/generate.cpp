@@ -34,7 +34,8 @@ class generator {
         base_port_(10'000 + static_cast<int>(seed % 1000) * 16),
         shares_ports_(random_.percent(5)),
         fills_buffers_(!shares_ports_ && !wanted.beyond && random_.percent(10)),
-        gives_pieces_(!shares_ports_ && !fills_buffers_ && !wanted.beyond && random_.percent(15)) {}
+        gives_pieces_(!shares_ports_ && !fills_buffers_ && !wanted.beyond && random_.percent(15)),
+        uses_bad_pointers_(random_.percent(50)) {}
 
   std::vector<step> run() {
     open_some();
@@ -91,9 +92,10 @@ class generator {
     for (int i = 0; i < opened_; ++i) {
       push(call::ioctl, i).name = FIONREAD;
       const bool asks_first = random_.percent(50);
+      const bool is_told_again = hears_errors_ && gets_reports_;
       if (asks_first) add_error(i);
       for (const int flags : {MSG_DONTWAIT, MSG_DONTWAIT, MSG_ERRQUEUE}) add_last_receive(i, flags);
-      if (!asks_first) add_error(i);
+      if (!asks_first && !is_told_again) add_error(i);
       step& local = push(call::getsockname, i);
       local.messages.emplace_back().name_room = 28;
     }
@@ -306,6 +308,7 @@ class generator {
       if (found.use == when::excused || (wanted_.beyond && found.use == when::within)) continue;
       if (found.use == when::groups && !shares_ports_) continue;
       if (found.use == when::pieces && !gives_pieces_) continue;
+      if (uses_bad_pointers_ && is_count_of_losses(found)) continue;
       if (gives_pieces_ && (found.name == SO_SNDBUF || found.name == SO_SNDBUFFORCE)) continue;
       if ((found.use == when::filling) != fills_buffers_) continue;
       return found;
@@ -332,6 +335,13 @@ class generator {
     value.resize(std::max<std::size_t>(value.size(), length < 0 ? 0u : static_cast<unsigned>(length)));
   }
 
+  static bool is_count_of_losses(const option& o) { return o.level == SOL_SOCKET && o.name == SO_RXQ_OVFL; }
+
+  static bool is_report_option(const option& o) {
+    const bool is_stamps = o.name == SO_TIMESTAMPING_OLD || o.name == SO_TIMESTAMPING_NEW;
+    return o.level == SOL_SOCKET && (is_stamps || o.name == SO_ZEROCOPY);
+  }
+
   static bool is_error_option(const option& o) {
     return (o.level == IPPROTO_IP && o.name == IP_RECVERR) || (o.level == IPPROTO_IPV6 && o.name == IPV6_RECVERR);
   }
@@ -354,6 +364,7 @@ class generator {
     give_value(made);
     const option& chosen = *find_option(made.level, made.name);
     hears_errors_ = hears_errors_ || is_error_option(chosen);
+    gets_reports_ = gets_reports_ || is_report_option(chosen);
     looks_at_place_ = looks_at_place_ || (chosen.level == SOL_SOCKET && chosen.name == SO_PEEK_OFF);
   }
 
@@ -433,6 +444,7 @@ class generator {
     }
     // How much was stored then isn't told.
     if (looks_at_place_) out &= ~MSG_TRUNC;
+    if (hears_errors_ && gets_reports_) out &= ~MSG_ERRQUEUE;
     return out;
   }
 
@@ -446,7 +458,7 @@ class generator {
     return out;
   }
 
-  // "Bad later messages" in docs/differences.md.
+  // "Bad pointers" in docs/differences.md.
   static void mend(message& later) {
     if (later.name_room < -1) later.name_room = -1;
     for (piece& each : later.pieces) each.is_null = false;
@@ -460,7 +472,7 @@ class generator {
     const bool is_whole = what == call::recv || what == call::recvfrom || what == call::read;
     const int count = what == call::recvmmsg ? random_.one_of({0, 1, 2, 3, 5, 70}) : 1;
     for (int i = 0; i < count; ++i) made.messages.push_back(room_for_message(is_whole));
-    for (int i = 1; i < count; ++i) mend(made.messages[static_cast<std::size_t>(i)]);
+    for (int i = uses_bad_pointers_ ? 1 : 0; i < count; ++i) mend(made.messages[static_cast<std::size_t>(i)]);
     if (what != call::recvmmsg) return;
     made.flags |= random_.percent(50) ? MSG_WAITFORONE : MSG_DONTWAIT;
     made.number = random_.percent(70) ? -1 : random_.one_of<std::int64_t>({0, 1'000'000'000, 2'000'000'000, -2});
@@ -515,7 +527,11 @@ class generator {
   bool fills_buffers_;
   // "Pieces" in docs/differences.md: those sockets aren't connected.
   bool gives_pieces_;
-  bool looks_at_place_ = false, hears_errors_ = false;
+  // "Bad pointers" in docs/differences.md: or are losses counted?
+  bool uses_bad_pointers_;
+  // "Reports" in docs/differences.md: of both what is next in the queue is looked at last of all.
+  bool hears_errors_ = false, gets_reports_ = false;
+  bool looks_at_place_ = false;
   int opened_ = 0;
   bool has_set_[slot_count - first_set]{}, is_plain_[slot_count - first_set]{true, true};
   known_socket sockets_[first_duplicate];

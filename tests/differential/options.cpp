@@ -167,6 +167,10 @@ sock_filter some_load(dice& random) {
                                      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, ip + 9)});
 }
 
+bool is_of_ports(const sock_filter& load) {
+  return BPF_CLASS(load.code) == BPF_LD && BPF_MODE(load.code) == BPF_ABS && load.k < 4;
+}
+
 std::vector<std::byte> program(dice& random) {
   const sock_filter load = random.percent(40) ? load_length : some_load(random);
   const auto compares = random.one_of<std::uint16_t>({BPF_JEQ, BPF_JGT, BPF_JGE, BPF_JSET});
@@ -185,7 +189,8 @@ std::vector<std::byte> program(dice& random) {
       out = {cut};
       break;
     case 3:
-      out = {load, BPF_STMT(BPF_RET | BPF_A, 0)};
+      // A port may be another on either side.
+      out = {is_of_ports(load) ? load_length : load, BPF_STMT(BPF_RET | BPF_A, 0)};
       break;
     case 4:
       out = {load, compare, cut, accept_all};

@@ -43,6 +43,7 @@ class stage {
   void receive_many(const step& s);
   void watch_polled(const step& s);
   void watch_selected(const step& s);
+  bool is_a_set(int fd) const;
   void sets(const step& s);
   void wait_for_set(const step& s);
   void drain();

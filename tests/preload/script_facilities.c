@@ -118,6 +118,24 @@ static void peeks(void) {
   close(a), close(b);
 }
 
+// Of two datagrams, either of which may go by the kernel (MSG_EOR), looked at and read from a place.
+static void peeks_on_both_ways(void) {
+  for (int i = 0; i < 4; ++i) {
+    const int a = bound((uint16_t)(5425 + i)), b = connected((uint16_t)(5435 + i), (uint16_t)(5425 + i));
+    set(a, SOL_SOCKET, SO_PEEK_OFF, 0);
+    SHOW(send(b, "abcde", 5, i & 1 ? MSG_EOR : 0));
+    receive(a, MSG_PEEK, 2), get(a, SOL_SOCKET, SO_PEEK_OFF);
+    SHOW(send(b, "fghij", 5, i & 2 ? MSG_EOR : 0));
+    const size_t sizes[] = {2, 10, 2, 9};
+    for (int j = 0; j < 4; ++j) receive(a, MSG_PEEK, sizes[j]), get(a, SOL_SOCKET, SO_PEEK_OFF);
+    receive(a, 0, 3), get(a, SOL_SOCKET, SO_PEEK_OFF);
+    receive(a, MSG_PEEK, 1), get(a, SOL_SOCKET, SO_PEEK_OFF);
+    SHOW(send(b, "klm", 3, 0));
+    for (int j = 0; j < 2; ++j) receive(a, 0, 9), receive(a, MSG_PEEK, 9), get(a, SOL_SOCKET, SO_PEEK_OFF);
+    close(a), close(b);
+  }
+}
+
 static void reports(void) {
   const int b = connected(5431, 5432);
   set(b, IPPROTO_IP, IP_RECVERR, 1);
@@ -187,6 +205,7 @@ int main(void) {
   losses();
   facts();
   peeks();
+  peeks_on_both_ways();
   reports();
   devices();
   return 0;

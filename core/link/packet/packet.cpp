@@ -63,6 +63,7 @@ class packet_link final : public link {
   int wait_fd() const override { return socket_.number(); }
   bool arm() override;
   void admit_group(const mac_address& group, bool wanted) override;
+  bool has_device() const override { return has_interface(socket_.number()); }
   status set_ends_aside(reason& why) override;
   result<link_ptr> open_end(unsigned number, counters& count, reason& why) override;
   void close_end(unsigned number) override;

@@ -174,6 +174,12 @@ void forget_problem(int socket) {
   (void)::getsockopt(socket, SOL_SOCKET, SO_ERROR, &problem, &size);
 }
 
+bool has_interface(int socket) {
+  sockaddr_ll at{};
+  socklen_t size = sizeof at;
+  return ::getsockname(socket, reinterpret_cast<sockaddr*>(&at), &size) != 0 || at.sll_ifindex > 0;
+}
+
 void stop(int socket, const interface_facts& of) {
   reason ignored;
   const tpacket_req3 none{};           // as long as that of any version

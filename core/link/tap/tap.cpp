@@ -45,6 +45,7 @@ class tap_link final : public link {
 
   int wait_fd() const override { return file_.number(); }
   bool arm() override;
+  bool has_device() const override { return !gone_; }
 
   const link_info& info() const override { return info_; }
   pool& frames() override { return *frames_; }

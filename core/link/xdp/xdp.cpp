@@ -64,6 +64,8 @@ class xdp_link final : public link {
   result<link_ptr> open_end(unsigned number, counters& count, reason& why) override;
   void close_end(unsigned number) override;
 
+  bool has_device() const override { return side_ == nullptr || af_packet::has_interface(side_->number()); }
+
   // What a full device hasn't taken is offered again a little later: nothing tells when it has room.
   time_point deadline() const override { return queues_.first().has_left_some() ? now_ + 10 * millisecond : never; }
   void advance(time_point now) override { now_ = now; }
