@@ -1,7 +1,7 @@
 // Any frame as a super-packet of any segment size: the pieces are whole datagrams, stay within what they said they
 // would need, and their payloads are the frame's, in order. The input is the size, two bytes, and the frame.
 
-#include "link/packet/segments.h"
+#include "link/segments.h"
 
 #include <cstdint>
 #include <cstdlib>
@@ -36,7 +36,7 @@ std::span<const std::byte> check_datagram(std::span<const std::byte> piece) {
 }
 
 void check(std::span<const std::byte> frame, std::uint32_t size) {
-  const af_packet::segments pieces(frame, size);
+  const segments pieces(frame, size);
   if (pieces.is_whole()) return require(pieces.count() == 1);
   // In memory of exactly its size, so that the address sanitizer sees the first byte too many.
   const std::unique_ptr<std::byte[]> room(new std::byte[pieces.room_needed()]);

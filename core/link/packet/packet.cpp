@@ -15,9 +15,9 @@
 #include <span>
 #include <variant>
 
+#include "link/intake.h"
 #include "link/link.h"
 #include "link/own_mac.h"
-#include "link/packet/intake.h"
 #include "link/packet/own_filter.h"
 #include "link/packet/ring.h"
 #include "link/packet/socket.h"
@@ -40,6 +40,7 @@ struct plan {
   interface_facts device;
   link_info info;
   char ring[16] = {};
+  bool joins = true;
   const steering* claims = nullptr;
 
   bool has_rings() const { return std::string_view(ring) != "off"; }
@@ -53,7 +54,7 @@ class packet_link final : public link {
       : plan_(made_by),
         socket_(std::move(socket)),
         ring_(std::move(rx)),
-        transmitter_(socket_.number(), std::move(tx), count),
+        transmitter_(socket_.number(), std::move(tx), made_by.joins, count),
         info_(made_by.info),
         frames_(std::move(frames)),
         intake_(*frames_, count, !info_.shared),
@@ -238,8 +239,8 @@ std::uint32_t most_mtu(const interface_facts& device, uri& where) {
 
 }  // namespace
 
-// Keys: ring=v2|v3|off, steer=off, mac with address. `address` is the stack's to take; here it decides whose the MAC
-// is. So is `vlan` the wrapper's.
+// Keys: ring=v2|v3|off, steer=off, segmentation=off, mac with address. `address` is the stack's to take; here it
+// decides whose the MAC is. So is `vlan` the wrapper's.
 result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   const auto device = look_up(where.device(), why);
   if (!device) return device.failure();
@@ -252,6 +253,9 @@ result<link_ptr> open(uri& where, const link_services& services, reason& why) {
           .info = {.name = "", .mac = {}, .mtu = static_cast<std::uint32_t>(*mtu), .interface = device->index},
           .claims = services.claims};
   if (auto done = configure(socket->number(), *device, where, services, by.info, why); !done) return done.failure();
+  const auto joins = where.take_switch("segmentation", true, why);
+  if (!joins) return joins.failure();
+  by.joins = *joins;
   const auto kind = where.take("ring").value_or("v2");
   kind.substr(0, sizeof by.ring - 1).copy(by.ring, sizeof by.ring - 1);
   descriptor sending;

@@ -492,7 +492,7 @@ TEST(transmitter, what_the_kernel_refuses_is_counted_and_holds_nothing_up) {
   ASSERT_TRUE(mapped) << why.c_str();
   counters count;
   constexpr int no_socket = -1;
-  af_packet::transmitter subject(no_socket, std::move(*mapped), count);
+  af_packet::transmitter subject(no_socket, std::move(*mapped), false, count);
   packet_socket far("far");
   auto frames = pool::create(8, 2048);
   std::vector<frame> good;

@@ -1,6 +1,6 @@
 // Super-packets cut into the datagrams that they stand for, whatever their headers claim.
 
-#include "link/packet/segments.h"
+#include "link/segments.h"
 
 #include <gtest/gtest.h>
 
@@ -12,8 +12,6 @@
 
 namespace fastudp::test {
 namespace {
-
-using af_packet::segments;
 
 std::span<const std::byte> octets(const std::string& text) { return std::as_bytes(std::span(text)); }
 

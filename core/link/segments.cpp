@@ -1,11 +1,11 @@
-#include "link/packet/segments.h"
+#include "link/segments.h"
 
 #include <algorithm>
 #include <cstring>
 
 #include "base/byte_order.h"
 
-namespace fastudp::af_packet {
+namespace fastudp {
 namespace {
 
 constexpr std::size_t udp_header = 8, ip_at = ethernet_header_length, ipv4_header = 20, ipv6_header = 40;
@@ -60,4 +60,4 @@ std::size_t segments::write(std::size_t i, std::span<std::byte> out) const {
   return header_ + payload;
 }
 
-}  // namespace fastudp::af_packet
+}  // namespace fastudp

@@ -8,7 +8,10 @@
 
 #include "link/link.h"
 
-namespace fastudp::af_packet {
+namespace fastudp {
+
+// An IP packet of the longest kind.
+inline constexpr std::size_t longest_super_packet = 65'536 + longest_link_header;
 
 class segments {
  public:
@@ -30,4 +33,4 @@ class segments {
   std::size_t size_ = 0;
 };
 
-}  // namespace fastudp::af_packet
+}  // namespace fastudp
