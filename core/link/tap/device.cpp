@@ -1,12 +1,15 @@
 #include "link/tap/device.h"
 
 #include <fcntl.h>
+#include <linux/if_link.h>
 #include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -53,6 +56,10 @@ result<descriptor> open_driver(reason& why) {
   }
 }
 
+error in_use(const char* name, reason& why) {
+  return why.fail(EBUSY, "tap:%s is in use by another process: stop that one, or choose another name", name);
+}
+
 status take_interface(int driver, const char* name, bool is_of_many, reason& why) {
   ifreq request = request_for(name);
   request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (is_of_many ? IFF_MULTI_QUEUE : 0));
@@ -64,7 +71,7 @@ status take_interface(int driver, const char* name, bool is_of_many, reason& why
                       "'ip tuntap add %s mode tap user $USER'",
                       name, name);
     case EBUSY:
-      return why.fail(EBUSY, "tap:%s is in use by another process: stop that one, or choose another name", name);
+      return in_use(name, why);
     case EINVAL:
       return why.fail(EINVAL, "%s exists and is not a TAP interface with %s: choose another name", name,
                       is_of_many ? "several queues ('ip tuntap add ... multi_queue')" : "one queue");
@@ -96,6 +103,43 @@ status open_queues(const char* name, const wishes& wanted, device& out, reason& 
     out.queues[out.queue_count] = std::move(*driver);
   }
   return agree_on_header(out.queues[0].number(), name, wanted.segmentation, why);
+}
+
+const rtattr* find(const rtattr* first, std::size_t size, unsigned short type) {
+  for (const rtattr* a = first; RTA_OK(a, size); a = RTA_NEXT(a, size)) {
+    if ((a->rta_type & NLA_TYPE_MASK) == type) return a;
+  }
+  return nullptr;
+}
+
+const rtattr* find_in(const rtattr& nest, unsigned short type) {
+  return find(static_cast<const rtattr*>(RTA_DATA(&nest)), RTA_PAYLOAD(&nest), type);
+}
+
+// The descriptors that have a queue of the interface, whosever they are; 0: the kernel doesn't say.
+std::uint32_t count_queues(int index) {
+  struct {
+    nlmsghdr header{.nlmsg_len = sizeof(nlmsghdr) + sizeof(ifinfomsg),
+                    .nlmsg_type = RTM_GETLINK,
+                    .nlmsg_flags = NLM_F_REQUEST,
+                    .nlmsg_seq = 0,
+                    .nlmsg_pid = 0};
+    ifinfomsg about{};
+  } question;
+  question.about.ifi_index = index;
+  alignas(nlmsghdr) std::array<char, 16'384> room;
+  const descriptor asking(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (::send(asking.number(), &question, sizeof question, 0) < 0) return 0;
+  const ssize_t size = ::recv(asking.number(), room.data(), room.size(), 0);
+  const auto* answer = reinterpret_cast<const nlmsghdr*>(room.data());
+  if (size < 0 || !NLMSG_OK(answer, static_cast<std::size_t>(size)) || answer->nlmsg_type != RTM_NEWLINK) return 0;
+  const auto* facts = reinterpret_cast<const rtattr*>(room.data() + sizeof question);
+  const rtattr* kind = find(facts, answer->nlmsg_len - sizeof question, IFLA_LINKINFO);
+  const rtattr* data = kind != nullptr ? find_in(*kind, IFLA_INFO_DATA) : nullptr;
+  const rtattr* queues = data != nullptr ? find_in(*data, IFLA_TUN_NUM_QUEUES) : nullptr;
+  std::uint32_t out = 0;
+  if (queues != nullptr) std::memcpy(&out, RTA_DATA(queues), sizeof out);
+  return out;
 }
 
 status set_mtu(int control, ifreq& request, std::uint32_t mtu, reason& why) {
@@ -136,6 +180,7 @@ result<device> attach(std::string_view name, const wishes& wanted, reason& why) 
   const descriptor control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!control) return why.fail(errno, "no socket to configure %s with: %m", named.ifr_name);
   out.index = static_cast<int>(::if_nametoindex(named.ifr_name));
+  if (count_queues(out.index) > wanted.queues) return in_use(named.ifr_name, why);  // several queues are anybody's
   if (auto set = configure(control.number(), named.ifr_name, wanted.mtu, out, why); !set) return set.failure();
   return out;
 }

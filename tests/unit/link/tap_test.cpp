@@ -109,7 +109,7 @@ TEST_F(tap, what_cannot_be_opened_is_said) {
   ASSERT_EQ(run("ip link add bridge type bridge"), 0);
   ASSERT_EQ(run("ip tuntap add dev tunnel mode tun"), 0);
   ASSERT_EQ(run("ip tuntap add dev many mode tap multi_queue && ip tuntap add dev single mode tap"), 0);
-  host busy("tap:busy");
+  host busy("tap:busy"), shared("tap:shared?queues=2");
   const auto theirs = std::string("tap:mine?mac=") + to_text(kernel_mac("busy")).c_str();
   const struct {
     std::string uri;
@@ -124,6 +124,7 @@ TEST_F(tap, what_cannot_be_opened_is_said) {
       {"tap:.", {"tap:.", "15 characters"}},
       {"tap:..", {"tap:..", "15 characters"}},
       {"tap:busy", {"busy", "another process", "another name"}},
+      {"tap:shared?queues=3", {"shared", "another process", "another name"}},
       {"tap:bridge", {"bridge", "not a TAP interface"}},
       {"tap:tunnel", {"tunnel", "not a TAP interface"}},
       {"tap:many", {"many", "one queue"}},
