@@ -39,6 +39,9 @@ inline constexpr std::uint32_t ethernet_header_length = 14;
 inline constexpr std::uint32_t vlan_tag_length = 4;
 inline constexpr std::uint32_t longest_link_header = ethernet_header_length + 2 * vlan_tag_length;
 
+// Bytes before a frame's payload: Ethernet's header and up to two tags, as far as the frame has them.
+std::size_t link_header_length(std::span<const std::byte> frame);
+
 struct link_info {
   const char* name = "";  // scheme and device, for messages; lives as long as the link
   mac_address mac;

@@ -28,7 +28,8 @@ class segments {
 
  private:
   std::span<const std::byte> frame_;
-  std::size_t header_ = 0;  // Ethernet, IP and UDP
+  std::size_t ip_at_ = 0;
+  std::size_t header_ = 0;  // Ethernet, tags, IP and UDP
   bool is_ipv6_ = false;
   std::size_t size_ = 0;
 };

@@ -11,23 +11,12 @@ namespace fastudp {
 namespace {
 
 constexpr std::size_t ipv4_header = 20, ipv6_header = 40, udp_header = 8, udp_length_at = 4, udp_sum_at = 6;
-constexpr std::uint16_t tag_8021q = 0x8100, tag_8021ad = 0x88a8, type_ipv4 = 0x0800, type_ipv6 = 0x86dd;
+constexpr std::uint16_t type_ipv4 = 0x0800, type_ipv6 = 0x86dd;
 constexpr std::byte protocol_udp{17};
 
 std::uint16_t word(const std::byte* at) { return load_network<std::uint16_t>(at); }
 
-// Where the IP header begins.
-std::size_t network_of(std::span<const std::byte> frame) {
-  std::size_t at = ethernet_header_length;
-  while (at < longest_link_header && frame.size() >= at + ipv4_header) {
-    const std::uint16_t type = word(frame.data() + at - 2);
-    if (type != tag_8021q && type != tag_8021ad) break;
-    at += vlan_tag_length;
-  }
-  return at;
-}
-
-// Its length; 0 where something else stands.
+// The length of the IP header; 0 where something else stands.
 std::size_t plain_ip_header(std::span<const std::byte> frame, std::size_t at) {
   constexpr std::uint16_t offset_and_more = 0x3fff;
   if (frame.size() < at + ipv4_header) return 0;
@@ -97,7 +86,7 @@ void complete_headers(std::byte* frame, const datagram_place& where, std::size_t
 }  // namespace
 
 datagram_place find_datagram(std::span<const std::byte> frame) {
-  const std::size_t ip = network_of(frame), ip_header = plain_ip_header(frame, ip), udp = ip + ip_header;
+  const std::size_t ip = link_header_length(frame), ip_header = plain_ip_header(frame, ip), udp = ip + ip_header;
   if (ip_header == 0 || frame.size() <= udp + udp_header) return {};
   const bool is_whole = word(frame.data() + udp + udp_length_at) == frame.size() - udp;
   const bool has_sum = word(frame.data() + udp + udp_sum_at) != 0;

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <span>
 
+#include "link/link.h"
 #include "link/virtio_header.h"
 #include "packet/burst.h"
 #include "packet/packet.h"
@@ -32,8 +33,7 @@ class super_packet {
   void join(std::span<packet* const> frames, iovec* parts);
 
  private:
-  // Ethernet, two tags, IPv6, UDP.
-  static constexpr std::size_t longest_headers = 14 + 2 * 4 + 40 + 8;
+  static constexpr std::size_t longest_headers = longest_link_header + 40 + 8;  // with IPv6 and UDP
 
   std::array<std::byte, virtio_header_length + longest_headers> headers_;
 };

@@ -14,7 +14,7 @@
 namespace fastudp {
 namespace {
 
-constexpr std::size_t ip_at = ethernet_header_length, udp_header = 8;
+constexpr std::size_t udp_header = 8;
 
 void require(bool holds) {
   if (!holds) std::abort();
@@ -22,6 +22,9 @@ void require(bool holds) {
 
 // Returns its payload; its headers say how long it is.
 std::span<const std::byte> check_datagram(std::span<const std::byte> piece) {
+  std::size_t ip_at = ethernet_header_length;
+  const auto type = [&] { return load_network<std::uint16_t>(&piece[ip_at - 2]); };
+  while ((type() == 0x8100 || type() == 0x88a8) && ip_at < longest_link_header) ip_at += vlan_tag_length;
   const std::byte* ip = piece.data() + ip_at;
   if (load_network<std::uint16_t>(ip - 2) == 0x86dd) {
     constexpr std::size_t header = 40;

@@ -208,7 +208,7 @@ std::size_t tap_link::send_joined(std::span<packet* const> frames) {
       return frames.size();
     }
     if (errno == EAGAIN) return 0;
-    if (errno == EINVAL) joiner_.refused();
+    joiner_.refused();
   }
   std::size_t went = 0;
   while (went < frames.size() && send_one(*frames[went]) != 0) ++went;

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "unit/link/support.h"
+#include "unit/link/namespace.h"
 
 namespace fastudp::test {
 
@@ -64,5 +64,25 @@ struct datagram {
     return ethernet(destination, source, (is_v6() ? ipv6() : ipv4()) + udp(), is_v6() ? 0x86dd : 0x0800);
   }
 };
+
+// A super-packet as a sender with a VLAN of its own makes it: the tag is in its bytes.
+inline void put_super_packet(const std::string& interface, const frame& bytes, std::uint16_t each) {
+  const descriptor socket(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  ASSERT_EQ(::setsockopt(socket.number(), SOL_PACKET, PACKET_VNET_HDR, &on, sizeof on), 0);
+  constexpr std::uint8_t udp_segments = 5;
+  constexpr std::uint16_t udp_at = ETH_HLEN + 4 + 20;
+  struct {
+    std::uint8_t flags, kind;
+    std::uint16_t header, size, sum_from, sum_at;
+  } const said{1, udp_segments, udp_at + 8, each, udp_at, 6};
+  sockaddr_ll to{};
+  to.sll_family = AF_PACKET;
+  to.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
+  const std::string message = std::string(reinterpret_cast<const char*>(&said), sizeof said) + bytes;
+  ASSERT_EQ(::sendto(socket.number(), message.data(), message.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to),
+            static_cast<ssize_t>(message.size()))
+      << std::strerror(errno);
+}
 
 }  // namespace fastudp::test

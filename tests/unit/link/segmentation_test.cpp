@@ -249,7 +249,9 @@ class segmentation_on_a_wire : public segmentation {
   }
   std::vector<frame> seen_of(const std::vector<frame>& frames, std::uint16_t type = ETH_P_IP) {
     packet_socket end("end", type);
+    const auto before = counted("rx", peer());
     send(frames);
+    EXPECT_LT(counted("rx", peer()), before + frames.size() / 2);
     return end.receive(frames.size());
   }
 };
@@ -257,7 +259,9 @@ class segmentation_on_a_wire : public segmentation {
 INSTANTIATE_TEST_SUITE_P(links, segmentation_on_a_wire,
                          testing::Values(way{"packet", "packet", "address=10.0.0.9/24"},
                                          way{"packet_plain", "packet", "address=10.0.0.9/24&ring=off"},
-                                         way{"tap", "tap", "mtu=1500"}, way{"tap_queues", "tap", "queues=3"}),
+                                         way{"tap", "tap", "mtu=1500"}, way{"tap_queues", "tap", "queues=3"},
+                                         way{"packet_tagged", "packet", "address=10.0.0.9/24&vlan=5"},
+                                         way{"tap_tagged", "tap", "vlan=5"}),
                          [](const auto& tested) { return tested.param.name; });
 
 TEST_P(segmentation_on_a_wire, the_kernel_cuts_the_same_frames_again) {
@@ -346,6 +350,19 @@ TEST_P(segmentation, what_a_kernel_sends_in_segments_comes_whole_and_is_cut_here
     expect_cut(receive(4), payload, each);
     EXPECT_EQ(counted("tx", peer()), before + 1) << each;
   }
+}
+
+TEST_P(segmentation, the_tag_of_what_comes_whole_is_on_each_piece) {
+  const std::string tag("\x81\0\0\x05", 4);
+  const datagram whole{.payload = letters(2500), .addresses = ipv4_pair(1, 9), .from = 7001, .to = 7000};
+  put_super_packet(peer(), whole.in(subject()->info().mac, mac_of(0x99)).insert(12, tag), 1000);
+  std::vector<frame> got;
+  while (got.size() < 3 && !HasFailure()) {
+    for (auto& f : receive_awaited(subject(), 1)) {
+      if (f.substr(12, 4) == tag) got.push_back(f.erase(12, 4));
+    }
+  }
+  expect_cut(got, whole.payload, 1000);
 }
 
 TEST_P(segmentation, more_segments_than_a_burst_has_room_for_keep_their_place) {

@@ -84,6 +84,15 @@ TEST(segments, each_is_a_datagram_of_its_own_over_ipv6) {
   }
 }
 
+TEST(segments, tags_are_on_each) {
+  const auto plain = super_packet(1050);
+  for (const auto& tags : {std::string("\x81\0\0\x05", 4), std::string("\x88\xa8\0\x07\x81\0\0\x05", 8)}) {
+    const auto pieces = cut(std::string(plain).insert(12, tags), 500), expected = cut(plain, 500);
+    ASSERT_EQ(pieces.size(), 3u);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(pieces[i], std::string(expected[i]).insert(12, tags));
+  }
+}
+
 TEST(segments, what_is_no_super_packet_stays_whole) {
   EXPECT_TRUE(segments(octets(super_packet(100)), 0).is_whole());
   EXPECT_TRUE(segments(octets(super_packet(0)), 100).is_whole());

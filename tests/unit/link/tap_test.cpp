@@ -19,6 +19,7 @@ namespace {
 
 using testing::AllOf;
 using testing::ElementsAre;
+using testing::ElementsAreArray;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -451,6 +452,30 @@ TEST_F(tap_with_scripted_driver, sends_an_empty_header_before_each_frame) {
   std::array<char, 100> got;
   const auto n = ::recv(driver_.number(), got.data(), got.size(), 0);
   EXPECT_EQ(std::string(got.data(), static_cast<std::size_t>(n)), std::string(10, '\0') + small());
+}
+
+// A driver that has no room for so much at once, as one that knows no super-packets, gets each frame by itself.
+TEST_F(tap_with_scripted_driver, sends_a_refused_super_packet_frame_by_frame) {
+  const int room = 4000;
+  ASSERT_EQ(::setsockopt((*link_)->wait_fd(), SOL_SOCKET, SO_SNDBUF, &room, sizeof room), 0);
+  std::vector<frame> sent, got;
+  burst out;
+  for (char c = 'a'; c < 'a' + 20; ++c) {
+    const datagram d{.payload = std::string(900, c)};
+    sent.push_back(std::string(10, '\0') + d.in(mac_of(1), (*link_)->info().mac));
+    out.append(link_->make(sent.back().substr(10)));
+    out.packets().back()->checksum = checksum_state::own;
+  }
+  std::array<char, 2000> read;
+  while (got.size() < sent.size() && !HasFailure()) {
+    const auto taken = (*link_)->tx_burst(out);
+    out.forget_front(taken);
+    EXPECT_GT(taken, 0u);
+    for (ssize_t n; (n = ::recv(driver_.number(), read.data(), read.size(), 0)) >= 0;)
+      got.emplace_back(read.data(), static_cast<std::size_t>(n));
+  }
+  EXPECT_THAT(got, ElementsAreArray(sent));
+  EXPECT_EQ(link_->dropped(drop::link_error), 0u);
 }
 
 TEST_F(tap_with_scripted_driver, takes_a_prefix_when_the_interface_is_full) {
