@@ -80,7 +80,8 @@ std::size_t transmitter::send_by_message(std::span<packet* const> frames) {
 }
 
 // A super-packet may be refused because the kernel or the device doesn't know its kind, or, as a frame, because there
-// is no room for it: that shows when its frames go by themselves, as does the rest of the burst.
+// is no room for it. Which it was shows when its frames go by themselves, as does the rest of the burst; of a lack of
+// room on the socket the kernel says so.
 void transmitter::send_joined(std::span<packet* const> frames, const joiner::division& sizes, std::size_t count) {
   outgoing out;
   for (std::size_t i = 0, at = 0; i < count; at += sizes[i++]) out.add(frames.subspan(at, sizes[i]));
@@ -90,7 +91,7 @@ void transmitter::send_joined(std::span<packet* const> frames, const joiner::div
     for (int i = 0; i < went; ++i) frames = frames.subspan(sizes[done++]);
     if (went > 0) continue;
     if (sizes[done] > 1) {
-      if (send_apart(frames) != 0) joiner_.refused();
+      if (send_apart(frames) != 0 && problem != EAGAIN) joiner_.refused();
       return;
     }
     lose(1, problem);
