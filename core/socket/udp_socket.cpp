@@ -354,6 +354,7 @@ void udp_socket::write_header(const departure& by, packet* p, std::span<const st
     sum.add_copy(p->data() + udp_size, payload_to_copy);
   }
   header.set<&udp::checksum>(as_udp_checksum(sum.finish()));
+  p->checksum = checksum_state::own;
   // RFC 768: none. Over IPv6 Linux has an option of UDP for that.
   if (settings_.no_checksum && by.way->is_v4()) header.set<&udp::checksum>(0);
 }

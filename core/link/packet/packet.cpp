@@ -15,9 +15,9 @@
 #include <span>
 #include <variant>
 
+#include "link/intake.h"
 #include "link/link.h"
 #include "link/own_mac.h"
-#include "link/packet/intake.h"
 #include "link/packet/own_filter.h"
 #include "link/packet/plan.h"
 #include "link/packet/ring.h"
@@ -43,7 +43,7 @@ class packet_link final : public link {
       : plan_(made_by),
         socket_(std::move(socket)),
         ring_(std::move(rx)),
-        transmitter_(socket_.number(), std::move(tx), count),
+        transmitter_(socket_.number(), std::move(tx), made_by.joins, count),
         info_(made_by.info),
         frames_(std::move(frames)),
         intake_(*frames_, count, !info_.shared),
@@ -234,8 +234,8 @@ result<link_ptr> open_end(std::unique_ptr<spare_ends>& of, unsigned number, coun
   return link_ptr(std::move(*made));
 }
 
-// Keys: ring=v2|v3|off, steer=off, mac with address. `address` is the stack's to take; here it decides whose the MAC
-// is. So is `vlan` the wrapper's.
+// Keys: ring=v2|v3|off, steer=off, segmentation=off, mac with address. `address` is the stack's to take; here it
+// decides whose the MAC is. So is `vlan` the wrapper's.
 result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   const auto device = look_up(where.device(), why);
   if (!device) return device.failure();
@@ -248,6 +248,9 @@ result<link_ptr> open(uri& where, const link_services& services, reason& why) {
           .info = {.name = "", .mac = {}, .mtu = static_cast<std::uint32_t>(*mtu), .interface = device->index},
           .claims = services.claims};
   if (auto done = configure(socket->number(), *device, where, services, by.info, why); !done) return done.failure();
+  const auto joins = where.take_switch("segmentation", true, why);
+  if (!joins) return joins.failure();
+  by.joins = *joins;
   const auto kind = where.take("ring").value_or(by.ring);
   by.ring[kind.substr(0, sizeof by.ring - 1).copy(by.ring, sizeof by.ring - 1)] = '\0';
   descriptor sending;

@@ -14,6 +14,7 @@ struct plan {
   interface_facts device;
   link_info info;
   char ring[16] = "v2";
+  bool joins = true;  // equal datagrams into super-packets
   const steering* claims = nullptr;
 
   bool has_rings() const { return std::string_view(ring) != "off"; }

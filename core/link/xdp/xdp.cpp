@@ -4,8 +4,6 @@
 // Frames aren't copied here: what comes in lies in a chunk of the link's pool, which goes up the stack and comes back;
 // what goes out is sent from where it is, unless it is in another pool's frame.
 
-#include <sys/epoll.h>
-
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -21,6 +19,7 @@
 #include "link/packet/spare_ends.h"
 #include "link/steering.h"
 #include "link/uri.h"
+#include "link/wait_set.h"
 #include "link/xdp/partial_checksum.h"
 #include "link/xdp/queues.h"
 #include "link/xdp/side.h"
@@ -75,7 +74,6 @@ class xdp_link final : public link {
 
  private:
   const umem& memory() const { return queues_.memory(); }
-  status watch(int descriptor, reason& why);
   void receive(socket& from, burst& out);
   bool send(packet* p);
   packet* into_chunk(packet* p);
@@ -91,7 +89,7 @@ class xdp_link final : public link {
   bool guesses_checksums_;
   counters& count_;
   std::unique_ptr<side> side_;
-  descriptor watched_;  // an epoll set
+  wait_set watched_;
   std::unique_ptr<af_packet::spare_ends> ends_;
   losses counted_;
   unsigned empty_looks_ = 0;
@@ -100,12 +98,6 @@ class xdp_link final : public link {
   char name_[32];
 };
 
-status xdp_link::watch(int descriptor, reason& why) {
-  epoll_event wanted{.events = EPOLLIN, .data = {}};
-  return ::epoll_ctl(watched_.number(), EPOLL_CTL_ADD, descriptor, &wanted) == 0 ? status{}
-                                                                                 : why.fail(errno, "epoll: %m");
-}
-
 status xdp_link::start(std::unique_ptr<steering> own_claims, const reason& way, reason& why) {
   own_claims_ = std::move(own_claims);
   way_ = way;
@@ -113,12 +105,13 @@ status xdp_link::start(std::unique_ptr<steering> own_claims, const reason& way, 
   auto beside = side::open(device_, info_, claims_, frames(), count_, why);
   if (!beside) return beside.failure();
   side_ = std::move(*beside);
-  watched_ = descriptor(::epoll_create1(EPOLL_CLOEXEC));
-  if (!watched_) return why.fail(errno, "epoll: %m");
+  auto watched = wait_set::open(why);
+  if (!watched) return watched.failure();
+  watched_ = std::move(*watched);
   for (const socket& each : queues_.all()) {
-    if (auto done = watch(each.number(), why); !done) return done;
+    if (auto done = watched_.add(each.number(), why); !done) return done;
   }
-  return watch(side_->number(), why);
+  return watched_.add(side_->number(), why);
 }
 
 // ---- Receiving
@@ -245,7 +238,7 @@ void xdp_link::close_end(unsigned number) {
 void xdp_link::leave() {
   queues_.leave();
   side_.reset();
-  watched_ = descriptor();
+  watched_ = wait_set();
 }
 
 // ---- Opening
