@@ -209,7 +209,7 @@ int64_t fastudp_stack_deadline(fastudp_stack* stack) {
   if (stack == nullptr) return -EFAULT;
   engine::turn t(open(stack));
   t.look_at_clock();
-  const time_point due = open(stack).stack().deadline();
+  const time_point due = open(stack).deadline();
   return due == never ? INT64_MAX : std::max<int64_t>(due - t.now(), 0);
 }
 

@@ -338,8 +338,8 @@ FASTUDP_API int fastudp_socket_close(fastudp_socket* socket);
 FASTUDP_API int fastudp_socket_bind(fastudp_socket* socket, const fastudp_addr* addr);
 
 /* Fixes the peer: sends go there by default, only its datagrams are received from now on (what is queued stays). Binds
- * first when unbound. Family FASTUDP_UNSPEC disconnects. -ENETUNREACH: no route; -EACCES: a broadcast address without
- * SO_BROADCAST; -EAGAIN: no free port; -EAFNOSUPPORT. */
+ * first when unbound. Family FASTUDP_UNSPEC disconnects. -ENETUNREACH: no route; -ENETDOWN: the device of an address of
+ * our own is gone; -EACCES: a broadcast address without SO_BROADCAST; -EAGAIN: no free port; -EAFNOSUPPORT. */
 FASTUDP_API int fastudp_socket_connect(fastudp_socket* socket, const fastudp_addr* addr);
 
 /* The address and port that the socket is bound to, 0.0.0.0 and 0 before that. */
@@ -364,9 +364,10 @@ FASTUDP_API int fastudp_socket_get_option(fastudp_socket* socket, int level, int
  * it counted has left or stands on the link's ring with the bell rung. Binds first when unbound. Returns how many were
  * sent; a failure after the first shows in the next call. Doesn't block: a datagram whose next hop isn't resolved yet
  * is parked. -EDESTADDRREQ: no destination; -EMSGSIZE: longer than a datagram, or than the path takes under
- * IP_PMTUDISC_DO, or a segment longer than the path takes; -ENETUNREACH: no route; -EACCES: broadcast without
- * SO_BROADCAST; -EINVAL: port 0, a control message that isn't known, or more than 128 segments; -EPIPE: shut down;
- * -ENOBUFS: the link took no more; -EOPNOTSUPP: a flag; or a pending ICMP error (-ECONNREFUSED, …).
+ * IP_PMTUDISC_DO, or a segment longer than the path takes; -ENETUNREACH: no route; -ENETDOWN: the device of an address
+ * of our own was deleted; -EACCES: broadcast without SO_BROADCAST; -EINVAL: port 0, a control message that isn't known,
+ * or more than 128 segments; -EPIPE: shut down; -ENOBUFS: the link took no more; -EOPNOTSUPP: a flag; or a pending ICMP
+ * error (-ECONNREFUSED, …).
  *
  * Flags: FASTUDP_DONTWAIT and FASTUDP_NOSIGNAL change nothing; FASTUDP_CONFIRM; FASTUDP_MORE: this is a piece of a
  * datagram, which is held back until a send without it, or until UDP_CORK is taken out; what the first piece said of

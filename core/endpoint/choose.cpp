@@ -13,6 +13,9 @@
 namespace fastudp {
 namespace {
 
+constexpr std::size_t longest_uri = 511;
+using uri_text = std::array<char, longest_uri + 64>;  // with a device, and keys that are added
+
 // The interface of the default route, or else of any route but loopback's.
 class default_interface final : public mirror_events {
  public:
@@ -53,10 +56,27 @@ reason objection(const engine_settings& settings) {
 // The device with the user's keys, and what is to be added to them.
 result<std::unique_ptr<engine>> open_by(const char* scheme, std::string_view device, std::string_view keys,
                                         const char* more, const engine_settings& settings, reason& why) {
-  char candidate[512];
-  std::snprintf(candidate, sizeof candidate, "%s:%.*s%.*s%s", scheme, static_cast<int>(device.size()), device.data(),
-                static_cast<int>(keys.size()), keys.data(), more);
-  return engine::open(candidate, settings, why);
+  uri_text candidate;
+  std::snprintf(candidate.data(), candidate.size(), "%s:%.*s%.*s%s", scheme, static_cast<int>(device.size()),
+                device.data(), static_cast<int>(keys.size()), keys.data(), more);
+  return engine::open(candidate.data(), settings, why);
+}
+
+// Keys that AF_XDP alone has are no demand that it be had, but they have to make sense.
+bool is_of_xdp(std::string_view pair) { return pair.starts_with("mode=") || pair.starts_with("queues="); }
+bool has_keys_of_xdp(const uri& where) { return where.has("mode") || where.has("queues"); }
+
+// The user's keys without them.
+std::string_view keys_of_packet(std::string_view keys, uri_text& out) {
+  std::size_t length = 0;
+  while (!keys.empty()) {
+    const auto pair = keys.substr(1, keys.find('&', 1) - 1);
+    keys.remove_prefix(1 + pair.size());
+    if (is_of_xdp(pair)) continue;
+    out[length] = length == 0 ? '?' : '&';
+    length += 1 + pair.copy(out.data() + length + 1, pair.size());
+  }
+  return {out.data(), length};
 }
 
 // What the user has written wrong is wrong for every link.
@@ -66,6 +86,7 @@ bool is_mistake(int code) { return code == EINVAL || code == ENODEV; }
 
 result<std::unique_ptr<engine>> open_best(std::string_view text, const uri& where, engine_settings settings,
                                           reason& why) {
+  if (text.size() > longest_uri) return why.fail(EINVAL, "the link URI is longer than %zu characters", longest_uri);
   char name[IF_NAMESIZE] = {};
   const int interface = where.device().empty() ? default_interface::find() : 0;
   if (interface != 0) ::if_indextoname(static_cast<unsigned>(interface), name);
@@ -78,8 +99,10 @@ result<std::unique_ptr<engine>> open_best(std::string_view text, const uri& wher
     const char* mode = where.has("mode") ? "" : keys.empty() ? "?mode=nic" : "&mode=nic";
     auto opened = open_by("xdp", device, keys, mode, settings, not_by_xdp);
     if (opened) return opened;
+    if (opened.code() == EINVAL && has_keys_of_xdp(where)) return why = not_by_xdp, opened.failure();
     settings.why_not_faster = not_by_xdp.c_str();
-    opened = open_by("packet", device, keys, "", settings, against);
+    uri_text others;
+    opened = open_by("packet", device, keys_of_packet(keys, others), "", settings, against);
     if (opened) return opened;
     if (is_mistake(opened.code())) return why = against, opened.failure();
   }

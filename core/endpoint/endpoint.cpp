@@ -175,6 +175,7 @@ result<std::size_t> endpoint::send_fast(std::span<message> messages, int flags, 
     to_kernel = true;
     return std::size_t{0};
   }
+  engine_.begin_sending(t);
   if (kernel_) {
     if (auto bound = ensure_bound(t); !bound) return bound.failure();
   }

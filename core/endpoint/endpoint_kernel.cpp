@@ -434,9 +434,10 @@ void endpoint::count_received(std::span<const message> messages) {
     const auto size = static_cast<int>(m.length);
     const auto datagrams = static_cast<std::uint64_t>(segment > 0 ? (size + segment - 1) / segment : 1);
     count_kernel(datagrams, 0,
-                 !is_fast() ? handed_over_for_
-                 : is_local ? kernel_reason::loopback
-                            : kernel_reason::elsewhere);
+                 !is_fast()                   ? handed_over_for_
+                 : is_local                   ? kernel_reason::loopback
+                 : engine_.health().is_lost() ? kernel_reason::link_lost
+                                              : kernel_reason::elsewhere);
   }
 }
 
@@ -523,21 +524,6 @@ std::size_t endpoint::count_segments(const message& m) const {
   const int own = read_control(m.control, family()).segment;
   const std::size_t segment = own >= 0 ? static_cast<std::size_t>(own) : socket_.settings().segment;
   return segment == 0 || m.data.empty() ? 1 : (m.data.size() + segment - 1) / segment;
-}
-
-// Sends with MSG_ZEROCOPY are numbered on one half of the socket only: here, from the first on that wasn't the
-// kernel's.
-bool endpoint::completes_here(int flags) const {
-  if ((flags & message_flag::zero_copy) == 0 || !socket_.settings().zero_copy || engine_.is_guest()) return false;
-  return is_fast() || has_completed_.load(std::memory_order_relaxed);
-}
-
-void endpoint::complete_sends(std::uint32_t count) {
-  if (count == 0) return;
-  own_turn t(*this);
-  if (engine_.is_guest()) return;
-  has_completed_.store(true, std::memory_order_relaxed);
-  socket_.complete_sends(count);
 }
 
 // Stamps of what was sent are told by a number (SOF_TIMESTAMPING_OPT_ID), which we give, so that none is given twice.

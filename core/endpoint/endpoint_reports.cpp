@@ -110,4 +110,19 @@ std::size_t endpoint::receive_reports(std::span<message> messages) {
   return count;
 }
 
+// Sends with MSG_ZEROCOPY are numbered on one half of the socket only: here, from the first on that wasn't the
+// kernel's.
+bool endpoint::completes_here(int flags) const {
+  if ((flags & message_flag::zero_copy) == 0 || !socket_.settings().zero_copy || engine_.is_guest()) return false;
+  return is_fast() || has_completed_.load(std::memory_order_relaxed);
+}
+
+void endpoint::complete_sends(std::uint32_t count) {
+  if (count == 0) return;
+  own_turn t(*this);
+  if (engine_.is_guest()) return;
+  has_completed_.store(true, std::memory_order_relaxed);
+  socket_.complete_sends(count);
+}
+
 }  // namespace fastudp

@@ -86,13 +86,14 @@ result<std::unique_ptr<engine>> engine::open(std::string_view text, engine_setti
   return out;
 }
 
-// The link on a line of its own, then what is to be said of it.
+// The link on a line of its own, then what is to be said of it: once, though it may stand in the way of two links.
 void engine::write_explanation(const engine_settings& settings) {
   const char* how = *link_->info().way != '\0' ? link_->info().way
                     : !link_->info().shared    ? ""
                     : is_steered()             ? "what is claimed is taken at tc, before the kernel sees it"
                                    : "filters keep what is ours from the kernel's sockets, which costs it the work";
-  const char* slower = link_->info().shared && !is_steered() ? without_bpf_.c_str() : "";
+  const bool is_told = std::string_view(without_bpf_.c_str()) == settings.why_not_faster;
+  const char* slower = link_->info().shared && !is_steered() && !is_told ? without_bpf_.c_str() : "";
   const auto end_of = [](const char* line, const char* next) { return *line != '\0' && *next != '\0' ? "\n" : ""; };
   const char* faster = settings.why_not_faster;
   std::snprintf(explanation_, sizeof explanation_, "%s\n%s%s%s%s%s", link_name(), how, end_of(how, faster), faster,
@@ -129,6 +130,7 @@ status engine::open_parts(uri& where, const engine_settings& settings, reason& w
   stack_ = std::move(*made);
   if (auto opened = sockets_.open(*stack_); !opened) return why.fail(opened.code(), "no memory for the port table");
   if (auto configured = configure(where, why); !configured) return configured;
+  must_look_at_link_ = where.scheme() == "xdp" && wanted.with_host == sharing::none;
   if (wanted.with_host == sharing::none || kernel_only_) return {};
   const auto opened = open_host_view(why);
   return opened && link_->info().shared ? open_helpers(why) : opened;
@@ -201,15 +203,15 @@ engine::~engine() {
 }
 
 void engine::look_at_host(turn& t) {
-  if (view_ == nullptr || guest_) return;
   view_is_from_ = t.now();
-  view_->update();
+  if (view_ != nullptr && !guest_) view_->update();
 }
 
 std::size_t engine::work(turn& t, std::size_t budget) {
   if (guest_) return 0;
   sends_since_work_ = 0;
   if (t.now() - view_is_from_ >= view_stays_good) look_at_host(t);
+  if (health_.is_due(t.now())) look_at_link(t);
   std::size_t frames = stack_->poll(t.now(), budget);
   while (frames == 0 && program_waits_ && !link_->arm()) frames = stack_->poll(t.now(), budget);
   return frames;
@@ -222,15 +224,15 @@ void engine::finish_sending(turn& t) {
 }
 
 result<bool> engine::wait_for_work(turn& t, time_point limit) {
-  if (clock_.is_hand_held()) return !link_->arm() || stack_->deadline() <= t.now();
+  if (clock_.is_hand_held()) return !link_->arm() || deadline() <= t.now();
   if (t.is_interrupted() && out_of_time(t, limit)) return error{EINTR};
   waiter* w = room_.enter({});
   if (w == nullptr) return error{ENOMEM};
-  const auto slept = room_.sleep(*w, *link_, limit, stack_->deadline());
+  const auto slept = room_.sleep(*w, *link_, limit, deadline());
   woke_up(t, *w);
   room_.leave(*w);
   if (!slept) return slept.failure();
-  return t.now() < limit || stack_->deadline() <= t.now();
+  return t.now() < limit || deadline() <= t.now();
 }
 
 void engine::woke_up(turn& t, const waiter& w) {
@@ -273,7 +275,7 @@ void* engine::run_helper(void* self) {
   if (w == nullptr) return nullptr;
   while (!h.helper_must_stop_) {
     h.work(t);
-    (void)h.room_.sleep(*w, *h.link_, never, h.stack_->deadline());
+    (void)h.room_.sleep(*w, *h.link_, never, h.deadline());
     h.woke_up(t, *w);
   }
   h.room_.leave(*w);

@@ -17,6 +17,7 @@
 #include "endpoint/clock.h"
 #include "endpoint/family.h"
 #include "endpoint/host_view.h"
+#include "endpoint/link_health.h"
 #include "endpoint/lock.h"
 #include "endpoint/ownership.h"
 #include "endpoint/stats_file.h"
@@ -45,7 +46,7 @@ struct engine_settings {
 
 class endpoint;
 
-class engine final : public own_sockets, private socket_events, private host_view::address_events {
+class engine final : public own_sockets, private socket_events, private host_view::listener {
  public:
   static result<std::unique_ptr<engine>> open(std::string_view uri, engine_settings settings, reason& why);
   ~engine();
@@ -61,7 +62,7 @@ class engine final : public own_sockets, private socket_events, private host_vie
       now_ = engine_.clock_.coarse();
     }
     ~turn() {
-      engine_.room_.work_due(engine_.stack_->deadline());
+      engine_.room_.work_due(engine_.deadline());
       engine_.lock_.give_up();
       errno = errno_;  // the program's own is left alone
     }
@@ -86,6 +87,11 @@ class engine final : public own_sockets, private socket_events, private host_vie
   std::size_t work(turn& t, std::size_t budget = burst::capacity);
   // What the host says of its network, now and not some milliseconds later.
   void look_at_host(turn& t);
+  // Before a call sends: what a program that only sends wouldn't hear of otherwise.
+  void begin_sending(turn& t) {
+    if (t.now() - view_is_from_ >= link_health::looks_apart || health_.is_due(t.now())) [[unlikely]]
+      look_around(t);
+  }
   // Sends off what calls have given to the stack, and looks after address resolution while a program only sends.
   void finish_sending(turn& t);
   // Works until `is_ready()` holds, or fails: EAGAIN at the time limit, EINTR. The wish says what for.
@@ -93,6 +99,11 @@ class engine final : public own_sockets, private socket_events, private host_vie
   status wait_until(turn& t, const wish& what, time_point limit, const Condition& is_ready);
   // Waits for any of many things, as poll does. Returns for how many there is something.
   result<std::size_t> wait_for_any(turn& t, std::span<wait_item> items, time_point limit, const sigset_t* signal_mask);
+  // When there is work to do though nothing comes.
+  time_point deadline() const {
+    const time_point due = stack_->deadline();
+    return must_look_at_link_ ? std::min(due, health_.next_look()) : due;
+  }
   // Sleeps until something may have happened; true unless the limit came first.
   result<bool> wait_for_work(turn& t, time_point limit);
 
@@ -128,6 +139,7 @@ class engine final : public own_sockets, private socket_events, private host_vie
   bool is_kernel_only() const { return kernel_only_; }
   const link_info& device() const { return link_->info(); }
   bool is_steered() const { return link_->info().steered; }
+  const link_health& health() const { return health_; }
   // Why this link, and not a faster one.
   const char* explanation() const { return explanation_; }
 
@@ -250,10 +262,17 @@ class engine final : public own_sockets, private socket_events, private host_vie
   status watch_host();
   void load_steering();
   void write_explanation(const engine_settings& settings);
+  void look_around(turn& t);
+  void look_at_link(turn& t);
+  void look_at_programs();
+  void programs_are(bool attached);
+  void count_trouble();
   void change_claims(endpoint& of, bool add);
+  void change_all_claims(bool add);
   bool is_claimed_by_another(const endpoint& of, const claim& flow) const;
   void addresses_will_change() override;
   void addresses_changed() override;
+  void interface_is(bool is_usable, bool is_gone) override;
   void kernel_has_error(udp_socket& socket) override;
   bool kernel_is_ahead(udp_socket& socket) override;
   int take_kernel_error(udp_socket& socket, time_point now) override;
@@ -297,7 +316,9 @@ class engine final : public own_sockets, private socket_events, private host_vie
   std::unique_ptr<fastudp::stack> stack_;
   std::unique_ptr<host_view> view_;
   time_point view_is_from_ = 0;
-  endpoint* first_ = nullptr;  // of all with a companion
+  link_health health_;
+  bool must_look_at_link_ = false;  // nothing comes in any other way, once its program is off
+  endpoint* first_ = nullptr;       // of all with a companion
   bool strict_, kernel_only_ = false, has_kernel_groups_ = false;
   std::atomic<std::uint64_t> kernel_sends_{0};
   std::uint64_t acquisitions_ = 0;
@@ -319,7 +340,7 @@ status engine::wait_until(turn& t, const wish& what, time_point limit, const Con
     if (is_ready()) break;
     if (outcome = interrupted ? status(error{EINTR}) : out_of_time(t, limit); !outcome) break;
     if (spin_ > 0 && spin(t, limit, is_ready)) break;
-    interrupted = !room_.sleep(*w, *link_, limit, stack_->deadline());
+    interrupted = !room_.sleep(*w, *link_, limit, deadline());
     woke_up(t, *w);
   }
   room_.leave(*w);

@@ -138,7 +138,7 @@ bool engine::has(std::uint64_t cookie) const {
 // ---- Claims
 
 status engine::prepare_to_divert(endpoint& of) {
-  if (with_host() != sharing::interface || is_steered()) return {};
+  if (with_host() != sharing::interface || is_steered() || health_.is_gone()) return {};
   // Addresses that nobody knows here would be lost: the filter can't tell them apart.
   if (!view_->knows_all_addresses()) return error{ENOSPC};
   return of.kernel()->socket().keep_out(link_->info().interface, of.filter().program());
@@ -216,7 +216,7 @@ bool engine::is_claimed_by_another(const endpoint& of, const claim& flow) const 
 // A wildcard is claimed address by address: so what goes to other hosts through this one isn't touched.
 void engine::change_claims(endpoint& of, bool add) {
   const auto place = of.place();
-  if (place.local.port == 0) return;
+  if (place.local.port == 0 || (add && !health_.has_programs())) return;
   for (const ip_prefix& ours : stack_->addresses().all()) {
     if (!of.is_reached_at(ours.address)) continue;
     const claim wanted{.local = ours.address,
@@ -232,18 +232,61 @@ void engine::change_claims(endpoint& of, bool add) {
   }
 }
 
-void engine::addresses_will_change() {
+void engine::change_all_claims(bool add) {
   if (!is_steered()) return;
   for (endpoint* each = first_; each != nullptr; each = each->next) {
-    if (each->is_diverted()) change_claims(*each, false);
+    if (each->is_diverted()) change_claims(*each, add);
   }
 }
 
-void engine::addresses_changed() {
-  if (!is_steered()) return;
+void engine::addresses_will_change() { change_all_claims(false); }
+
+void engine::addresses_changed() { change_all_claims(true); }
+
+// ---- Whether the link is well
+
+void engine::look_around(turn& t) {
+  look_at_host(t);
+  if (health_.is_due(t.now())) look_at_link(t);
+}
+
+void engine::look_at_link(turn& t) {
+  if (guest_) return;
+  if (!link_->has_device()) interface_is(false, true);
+  if (steering_ != nullptr && !is_confined_ && !health_.is_gone()) look_at_programs();
+  health_.looked(t.now());
+}
+
+void engine::look_at_programs() {
+  if (steering_->is_attached()) return programs_are(true);
+  const auto again = steering_->attach_again();
+  if (again && health_.has_programs()) count().by_kernel(kernel_reason::link_lost);
+  programs_are(again || again.code() == EEXIST);  // another process of the family was quicker
+  if (again.code() == ENODEV) interface_is(false, true);
+}
+
+// A claim that nobody heeds at tc would make what comes by the link come by the kernel as well.
+void engine::programs_are(bool attached) {
+  if (!health_.note_programs(attached)) return;
+  change_all_claims(attached);
+  stack_->out().set_trouble(health_.trouble());
+  count_trouble();
+}
+
+// The next interface that is given its number is another one, whose datagrams no filter may keep out.
+void engine::interface_is(bool is_usable, bool is_gone) {
+  const bool changes = health_.note_interface(is_usable, is_gone);
+  stack_->out().set_trouble(health_.trouble());
+  if (!changes) return;
+  count_trouble();
+  if (!health_.is_gone() || with_host() != sharing::interface || is_steered()) return;
   for (endpoint* each = first_; each != nullptr; each = each->next) {
-    if (each->is_diverted()) change_claims(*each, true);
+    each->kernel()->socket().let_in(each->filter().program());
   }
+}
+
+void engine::count_trouble() {
+  if (health_.trouble() != kernel_reason::count) count().by_kernel(health_.trouble());
 }
 
 // ---- Waiting for many things
@@ -307,7 +350,7 @@ result<std::size_t> engine::wait_for_any(turn& t, std::span<wait_item> items, ti
       outcome = error{EINTR};
       break;
     }
-    const auto slept = guest_ ? room_.sleep_alone(*w, limit) : room_.sleep(*w, *link_, limit, stack_->deadline());
+    const auto slept = guest_ ? room_.sleep_alone(*w, limit) : room_.sleep(*w, *link_, limit, deadline());
     if (guest_) {
       t.look_at_clock();
     } else {

@@ -15,6 +15,7 @@ constexpr advice advices[] = {
     {EADDRINUSE, "another socket of this stack has that port: choose another, or set SO_REUSEPORT on both"},
     {EADDRNOTAVAIL, "not an address of this stack: bind to one of its own or to 0.0.0.0"},
     {ENETUNREACH, "no route: add a gateway, or an address in that network"},
+    {ENETDOWN, "the link's device was deleted, or our program taken off it: open the stack anew once it is there"},
     {EACCES, "a broadcast address: set SO_BROADCAST first"},
     {EMSGSIZE, "longer than a datagram, or than the path's MTU while IP_MTU_DISCOVER forbids fragments"},
     {EDESTADDRREQ, "no destination: name one or connect first"},

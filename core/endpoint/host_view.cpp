@@ -6,7 +6,7 @@
 
 namespace fastudp {
 
-result<std::unique_ptr<host_view>> host_view::open(int interface, stack& below, address_events& events, reason& why) {
+result<std::unique_ptr<host_view>> host_view::open(int interface, stack& below, listener& events, reason& why) {
   std::unique_ptr<host_view> out(new (std::nothrow) host_view(interface, below, events));
   if (!out) return why.fail(ENOMEM, "no memory to mirror the host's network in");
   auto opened = mirror::open(interface, *out, why);
@@ -61,8 +61,8 @@ void host_view::neighbour_is(ip_address who, const mac_address* where, bool is_s
 void host_view::interface_is(const host_interface& state) {
   if (below_.with_host() == sharing::loopback) return below_.out().set_local_mtu(state.mtu);
   const bool is_usable = state.is_up && state.is_ethernet && state.mac == below_.device().mac;
-  below_.out().set_mtu(state.mtu);
-  below_.out().set_usable(is_usable);
+  if (!state.is_gone) below_.out().set_mtu(state.mtu);
+  events_.interface_is(is_usable, state.is_gone);
 }
 
 void host_view::starts_over() { below_.forget_neighbours(); }

@@ -18,17 +18,19 @@ inline constexpr int loopback_interface = 1;
 
 class host_view final : private mirror_events {
  public:
-  // Somebody who keeps a list by the addresses: told before and after they change.
-  class address_events {
+  class listener {
    public:
+    // Before and after.
     virtual void addresses_will_change() = 0;
     virtual void addresses_changed() = 0;
+    // Whether frames may go by our interface.
+    virtual void interface_is(bool is_usable, bool is_gone) = 0;
 
    protected:
-    ~address_events() = default;
+    ~listener() = default;
   };
 
-  static result<std::unique_ptr<host_view>> open(int interface, stack& below, address_events& events, reason& why);
+  static result<std::unique_ptr<host_view>> open(int interface, stack& below, listener& events, reason& why);
 
   int wait_fd() const { return mirror_->wait_fd(); }
   void update() { mirror_->update(); }
@@ -38,8 +40,7 @@ class host_view final : private mirror_events {
   int interface_of(const ip_address& ours) const;
 
  private:
-  host_view(int interface, stack& below, address_events& events)
-      : interface_(interface), below_(below), events_(events) {}
+  host_view(int interface, stack& below, listener& events) : interface_(interface), below_(below), events_(events) {}
   void addresses_are(std::span<const address> all) override;
   void routes_are(std::span<const host_route> all) override;
   void neighbour_is(ip_address who, const mac_address* where, bool is_sure) override;
@@ -48,7 +49,7 @@ class host_view final : private mirror_events {
 
   int interface_;
   stack& below_;
-  address_events& events_;
+  listener& events_;
   bool knows_all_ = false;
   std::array<int, local_addresses::capacity> interfaces_{};  // of the stack's addresses, in their order
   std::unique_ptr<mirror> mirror_;

@@ -204,10 +204,12 @@ void mirror::tell_neighbours() {
 
 void mirror::tell_interface(const message& one) {
   const auto header = one.fixed<ifinfomsg>();
-  if (header.ifi_index != interface_) return;
+  // A bridge tells in the same words that an interface has become a port of it, or is none any more.
+  if (header.ifi_index != interface_ || header.ifi_family != AF_UNSPEC) return;
   const auto attributes = one.attributes<ifinfomsg>();
   host_interface state;
   state.mtu = value_of<std::uint32_t>(attributes, IFLA_MTU);
+  state.is_gone = one.type == RTM_DELLINK;
   state.is_ethernet = header.ifi_type == ARPHRD_ETHER;
   state.is_up = one.type == RTM_NEWLINK && (header.ifi_flags & IFF_UP) != 0 && (header.ifi_flags & IFF_RUNNING) != 0;
   if (attribute(attributes, IFLA_ADDRESS).size() == sizeof state.mac)
@@ -271,7 +273,9 @@ void mirror::update() {
   }
   if (parts == everything) {
     events_.starts_over();
-    (void)tell_interface();
+    host_interface gone;
+    gone.is_gone = true;
+    if (tell_interface().code() == ENODEV) events_.interface_is(gone);
   }
   if (parts != 0) tell(parts);
 }

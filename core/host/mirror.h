@@ -28,6 +28,7 @@ struct host_interface {
   std::uint32_t mtu = 0;
   bool is_up = false;  // administratively, and with a carrier
   bool is_ethernet = false;
+  bool is_gone = false;  // deleted, or moved to another namespace: nothing else is told then
 };
 
 // What changed, in base types. Called from mirror::open and mirror::update only.

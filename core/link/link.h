@@ -7,8 +7,9 @@
 //   Frames arrive whole, beginning with the Ethernet header; nothing is appended when nothing has come.
 // - tx_burst takes a prefix of the burst and says how long it was; the caller then forgets that many, the rest stays
 //   its own. Order is kept. A packet that was taken is the link's, whatever becomes of it; the link releases it.
-//   Packets may come from any pool of this stack, and carry their transport checksum in full. What isn't a frame for
-//   this link (see carries) is taken, dropped and counted as link_error.
+//   Packets may come from any pool of this stack, and carry their transport checksum in full; where that is our own, a
+//   link may leave it to others to make it anew. What isn't a frame for this link (see carries) is taken, dropped and
+//   counted as link_error.
 // - tx_flush makes sure that whatever was taken leaves: it rings the doorbell, where there is one.
 // - wait_fd, once arm() was called, becomes readable no later than the moment when rx_burst would find packets. When
 //   arm() returns false, packets are there already: don't sleep. A descriptor that became readable may stay so until
@@ -37,6 +38,9 @@ namespace fastudp {
 inline constexpr std::uint32_t ethernet_header_length = 14;
 inline constexpr std::uint32_t vlan_tag_length = 4;
 inline constexpr std::uint32_t longest_link_header = ethernet_header_length + 2 * vlan_tag_length;
+
+// Bytes before a frame's payload: Ethernet's header and up to two tags, as far as the frame has them.
+std::size_t link_header_length(std::span<const std::byte> frame);
 
 struct link_info {
   const char* name = "";  // scheme and device, for messages; lives as long as the link
@@ -93,6 +97,10 @@ class link {
   virtual result<std::unique_ptr<link>> open_end(unsigned, counters&, reason&) { return error{EOPNOTSUPP}; }
   // The process that has opened the end is gone: it receives nothing until it is opened again.
   virtual void close_end(unsigned) {}
+
+  // False once the device was deleted, or moved to another network namespace: nothing comes any more, and what is sent
+  // is dropped and counted as link_error. May be a system call.
+  virtual bool has_device() const { return true; }
 
   // Links that hold frames back on purpose (an impaired one) say when they want to be polled again, and are told the
   // time before each rx_burst and each tx_burst. For all others time does not exist.

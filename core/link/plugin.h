@@ -1,7 +1,7 @@
 /* The table by which fastudp-bpf.so serves libfastudp.so. Both come from one build, which the build id makes sure of;
- * so it may change with every release. All calls but open, attach, tap_filter and those that redirect work without
- * privileges. Results are 0 or -errno. What changes claims or watches is called by one process at a time of those that
- * share the state by fork.
+ * so it may change with every release. All calls but open, attach, attach_again, tap_filter and those that redirect
+ * work without privileges. Results are 0 or -errno. What changes claims or watches is called by one process at a time
+ * of those that share the state by fork.
  */
 #pragma once
 
@@ -34,6 +34,10 @@ struct fastudp_bpf_table {
   int (*open)(void** state, char* why, size_t why_size);
   void (*close)(void* state);
   int (*attach)(void* state, int interface, char* why, size_t why_size);
+  /* What was attached, at tc or at XDP: whether it still is, which needs no privilege; and to the same place again.
+   * EEXIST: another process that shares the state has done it. ENODEV: the interface is gone. */
+  int (*is_attached)(void* state);
+  int (*attach_again)(void* state);
   int (*tap_filter)(void* state, unsigned member); /* a descriptor, the caller's to close */
   int (*add)(void* state, const struct fastudp_bpf_claim* claim, unsigned member);
   void (*remove)(void* state, const struct fastudp_bpf_claim* claim, unsigned member);

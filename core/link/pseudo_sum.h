@@ -11,15 +11,20 @@
 namespace fastudp {
 
 // `addresses` of both ends, one behind the other; of the UDP header all eight bytes are there.
-inline bool has_pseudo_sum(const std::byte* udp_header, std::span<const std::byte> addresses) {
+inline std::uint16_t pseudo_sum(const std::byte* udp_header, std::span<const std::byte> addresses) {
   constexpr std::uint32_t protocol = 17;
-  constexpr std::size_t length_at = 4, checksum_at = 6;
+  constexpr std::size_t length_at = 4;
   const auto word = [](const std::byte* at) { return load_network<std::uint16_t>(at); };
   std::uint32_t sum = protocol + word(udp_header + length_at);
   for (std::size_t i = 0; i < addresses.size(); i += 2) sum += word(&addresses[i]);
   sum = (sum & 0xffff) + (sum >> 16);
   sum = (sum & 0xffff) + (sum >> 16);
-  return sum == word(udp_header + checksum_at);
+  return static_cast<std::uint16_t>(sum);
+}
+
+inline bool has_pseudo_sum(const std::byte* udp_header, std::span<const std::byte> addresses) {
+  constexpr std::size_t checksum_at = 6;
+  return pseudo_sum(udp_header, addresses) == load_network<std::uint16_t>(udp_header + checksum_at);
 }
 
 }  // namespace fastudp

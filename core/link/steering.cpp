@@ -38,6 +38,8 @@ class plugin_steering final : public steering {
     const int done = table_.attach(state_, interface, text, sizeof text);
     return done == 0 ? status{} : why.fail(-done, "%s", text);
   }
+  bool is_attached() const override { return table_.is_attached(state_) != 0; }
+  status attach_again() override { return outcome(table_.attach_again(state_)); }
   status open_redirect(const redirection& how, reason& why) override {
     char text[200] = {};
     fastudp_bpf_redirect wanted{.interface = how.interface,

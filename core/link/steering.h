@@ -10,8 +10,8 @@
 //   Who takes a datagram is decided once, at the taps, and what none of them has taken is the kernel's: so claims may
 //   change at any time, and nothing is lost or comes twice.
 // - Everything is held by descriptors: when the last process that has them ends, however it ends, nothing is left.
-// - Needed privileges are used by load, attach, tap_filter and the redirection to AF_XDP; claiming and counting work
-// after they were dropped.
+// - Needed privileges are used by load, attach, attach_again, tap_filter and the redirection to AF_XDP; claiming and
+// counting work after they were dropped.
 // - Processes that fork share all of it. One at a time of them changes claims or watches.
 
 #include <atomic>
@@ -50,6 +50,12 @@ class steering {
 
   // Puts the program at tc ingress (TCX) of the interface. EOPNOTSUPP: no TCX here (Linux 6.6 has it); EPERM; ENODEV.
   virtual status attach(int interface, reason& why) = 0;
+  // Whether the program that was attached, here or at XDP, still is: somebody may have taken it off, or the interface
+  // be gone. True as long as none was.
+  virtual bool is_attached() const = 0;
+  // Puts it back. EPERM; EBUSY: another program is at XDP; ENODEV: the interface is gone; EEXIST: another process of
+  // those that share this has done it.
+  virtual status attach_again() = 0;
   static constexpr unsigned most_members = 15;
   // A program for SO_ATTACH_BPF on a packet socket: lets datagrams through that are the member's (0 to 14) by a claim,
   // and ICMP errors that came for this host. EPERM.
@@ -57,7 +63,8 @@ class steering {
   // A member that never has a claim: its tap lets ICMP errors through alone.
   static constexpr unsigned no_member = most_members;
 
-  // ---- Instead of attach and taps: a program at XDP, which takes what is claimed of all members to AF_XDP sockets.
+  // ---- For member 0, instead of a tap: a program at XDP, which takes what is its to AF_XDP sockets. The taps of
+  // others come after it.
 
   // Loads it. EBUSY: another program is on the interface.
   virtual status open_redirect(const redirection& how, reason& why) = 0;

@@ -26,6 +26,19 @@ inline void set_header_length(std::byte* header, std::uint16_t length) {
   std::memcpy(header + 2, &length, sizeof length);
 }
 
+// That of a super-packet of UDP datagrams, whose headers take `headers` bytes, the last of them UDP's, with the pseudo
+// header's sum in it, and whose payloads have `size` bytes each, but for the last.
+inline void write_super_header(std::byte* header, std::uint16_t headers, std::uint16_t size) {
+  constexpr std::uint8_t needs_checksum = 1, udp_segments = 5;
+  constexpr std::uint16_t udp_header = 8, checksum_at = 6;
+  const struct {
+    std::uint8_t flags, kind;
+    std::uint16_t headers, size, sum_from, sum_at;
+  } said{needs_checksum, udp_segments, headers, size, static_cast<std::uint16_t>(headers - udp_header), checksum_at};
+  static_assert(sizeof said == virtio_header_length);
+  std::memcpy(header, &said, sizeof said);
+}
+
 inline checksum_state checksum_said_by(const std::byte* header) {
   constexpr std::byte needs_checksum{1}, checksum_valid{2};
   if ((header[0] & needs_checksum) != std::byte{}) return checksum_state::partial;

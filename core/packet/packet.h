@@ -15,6 +15,7 @@ enum class checksum_state : std::uint8_t {
   unknown,   // as it stands in the bytes; to be verified
   verified,  // the device or a trusted local sender vouches for it
   partial,   // only the pseudo header's sum stands in the field: a local kernel left the rest to its "hardware"
+  own,       // of what is sent: our sum of what we were given to send, so that who makes it anew hides no error
 };
 
 // Whether a program may be given a datagram together with the one before it (UDP_GRO).

@@ -255,6 +255,8 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
   const std::size_t segment = choices.segment >= 0 ? static_cast<std::size_t>(choices.segment) : settings_.segment;
   const std::size_t headers = udp_size + (way ? (*way)->ip_size() : ipv4_size);
   const std::size_t total = headers + (segment != 0 ? std::min(size, segment) : size);
+  // Only on an address of our own, which the kernel couldn't send from either.
+  if (way.code() == ENETDOWN) return way.failure();
   if (has_companion_) {
     if (!way) why_kernel_ = kernel_reason::route;
     if (!way || is_the_kernels(**way, destination, total)) return error{left_to_kernel};
@@ -338,6 +340,7 @@ void udp_socket::write_header(const departure& by, packet* p, std::span<const st
     sum.add_copy(p->data() + udp_size, payload_to_copy);
   }
   header.set<&udp::checksum>(as_udp_checksum(sum.finish()));
+  p->checksum = checksum_state::own;
   // RFC 768: none. Over IPv6 Linux has an option of UDP for that.
   if (settings_.no_checksum && by.way->is_v4()) header.set<&udp::checksum>(0);
 }

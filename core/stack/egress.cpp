@@ -86,7 +86,7 @@ path egress::classify_shared(ip_address destination, ip_address source) const {
   way.why_kernel = is_local                                                ? kernel_reason::loopback
                    : is_group                                              ? kernel_reason::group
                    : with_.with_host == sharing::loopback                  ? kernel_reason::route
-                   : !usable_                                              ? kernel_reason::link_down
+                   : trouble_ != kernel_reason::count                      ? trouble_
                    : !source.is_any() && !with_.addresses.contains(source) ? kernel_reason::source
                                                                            : kernel_reason::count;
   if (way.why_kernel != kernel_reason::count) return way;
@@ -116,8 +116,8 @@ void egress::set_mtu_v6(std::uint32_t mtu) {
   invalidate_paths();
 }
 
-void egress::set_usable(bool usable) {
-  usable_ = usable;
+void egress::set_trouble(kernel_reason why) {
+  trouble_ = why;
   invalidate_paths();
 }
 
@@ -130,6 +130,8 @@ result<path> egress::find_path(ip_address destination, ip_address source, time_p
                                                 : result<path>(classify_shared(destination, source));
   if (!found) return found;
   path& way = *found;
+  const bool leaves = way.kind != path_kind::local && way.kind != path_kind::kernel;
+  if (leaves && trouble_ != kernel_reason::count) return error{ENETDOWN};
   way.asked_source = source;
   way.generation = generation_;
   mac_address to{};

@@ -49,7 +49,7 @@ class egress final : public frame_output, public neighbour_events {
       : with_(with), random_(random), flow_secret_(random.next()), mtu_(with.link.info().mtu), mtu_v6_(mtu_) {}
 
   // The path to a destination, from `source` or, when that is the any address, from the address that fits best.
-  // ENETUNREACH: no route; EINVAL: not an address to send to.
+  // ENETUNREACH: no route; ENETDOWN: the device is gone; EINVAL: not an address to send to.
   result<path> find_path(ip_address destination, ip_address source, time_point now);
   bool is_current(const path& way) const { return way.generation == generation_; }
 
@@ -77,8 +77,9 @@ class egress final : public frame_output, public neighbour_events {
   void set_mtu_v6(std::uint32_t mtu);
   void set_hop_limit(std::uint8_t hops) { hop_limit_ = hops; }
   std::uint8_t hop_limit() const { return hop_limit_; }
-  // Nothing can go by the link now, and so everything is the kernel's.
-  void set_usable(bool usable);
+  // Why nothing can go by the link now: so everything is the kernel's, where that has the addresses; otherwise there is
+  // no path (ENETDOWN). `count`: it can.
+  void set_trouble(kernel_reason why);
 
   packet* take_frame() override { return with_.link.frames().take(); }
   void transmit(packet* frame) override { (void)try_transmit(frame); }
@@ -113,7 +114,7 @@ class egress final : public frame_output, public neighbour_events {
   std::uint64_t generation_ = 1;
   std::uint32_t mtu_, mtu_v6_, local_mtu_ = 65'536;  // the loopback interface's, if nobody says otherwise
   std::uint8_t hop_limit_ = ip_choices{}.ttl;
-  bool usable_ = true;
+  kernel_reason trouble_ = kernel_reason::count;
   burst burst_;
   packet_queue to_ourselves_;
 };

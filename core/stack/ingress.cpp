@@ -80,7 +80,9 @@ void ingress::receive_frame(packet* frame, time_point now) {
   const auto header = view<ethernet>::parse(frame->bytes());
   if (!header) return discard(frame, drop::frame_short);
   const mac_address to = header->get<&ethernet::destination>();
-  if (to != with_.mac && !to.is_group()) return discard(frame, drop::not_for_us);
+  // What a shared link brings came for this host, whose address there may be another by now.
+  const bool is_for_host = to == with_.mac || to.is_group() || with_.with_host == sharing::interface;
+  if (!is_for_host) return discard(frame, drop::not_for_us);
   const ether_type type = header->get<&ethernet::type>();
   switch (type) {
     case ether_type::ipv4:

@@ -28,3 +28,17 @@ static __always_inline struct claim_members* claim_on(const struct claim_key* en
   struct claim_members* found = bpf_map_lookup_elem(&claims, &any_peer);
   return found ? found : bpf_map_lookup_elem(&claims, ends);
 }
+
+static __always_inline __u64 mix(__u64 sum, __u64 word) { return ((sum ^ word) * 0x9e3779b97f4a7c15) ^ (sum >> 29); }
+
+static __always_inline __u64 mix_address(__u64 sum, const __u8* address) {
+  __u64 words[2];
+  __builtin_memcpy(words, address, sizeof words);
+  return mix(mix(sum, words[0]), words[1]);
+}
+
+/* Whose of them a datagram with these ends is. */
+static __always_inline __u32 member_for(const struct claim_key* ends, const struct claim_members* of) {
+  const __u64 hash = mix(mix_address(0, ends->remote), ends->remote_port);
+  return of->slot[(hash >> 32) % FASTUDP_SLOTS];
+}

@@ -16,6 +16,7 @@ struct claim_key {
  * member's. A member more or less moves no others' conversations than it must. */
 #define FASTUDP_SLOTS 64
 #define FASTUDP_MOST_MEMBERS 15
+#define FASTUDP_REDIRECTED_MEMBER 0 /* whose share goes to AF_XDP sockets, where there are any */
 struct claim_members {
   __u8 slot[FASTUDP_SLOTS];
 };

@@ -51,8 +51,8 @@ static size_t places_size(void) { return FASTUDP_MOST_COUNTS * sizeof(struct pla
 
 static void close_state(void* state) {
   struct state* s = state;
-  const int held[] = {s->attached, s->claims,  s->taken, s->watched, s->steer,
-                      s->count,    s->sockets, s->redirect};
+  const int held[] = {s->at_tc.link, s->claims, s->taken,   s->watched, s->steer,
+                      s->count,      s->sockets, s->redirect, s->at_xdp.link};
   for (size_t i = 0; i < sizeof held / sizeof *held; ++i) {
     if (held[i] >= 0) close(held[i]);
   }
@@ -114,7 +114,8 @@ static int open_state(void** state, char* why, size_t why_size) {
   libbpf_set_print(quiet);
   struct state* s = calloc(1, sizeof *s);
   if (!s) return fail(-ENOMEM, why, why_size, "no memory for the BPF programs");
-  s->attached = s->claims = s->taken = s->watched = s->steer = s->count = s->sockets = s->redirect = -1;
+  s->at_tc.link = s->at_xdp.link = -1;
+  s->claims = s->taken = s->watched = s->steer = s->count = s->sockets = s->redirect = -1;
   void* shared = mmap(NULL, places_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) {
     free(s);
@@ -130,17 +131,52 @@ static int open_state(void** state, char* why, size_t why_size) {
   return 0;
 }
 
-/* A link, so that the program is gone with the last process that holds it. */
+/* By a link, so that the program is gone with the last process that holds it. */
+int attach_at(struct attachment* place, struct attachment where) {
+  LIBBPF_OPTS(bpf_link_create_opts, how, .flags = where.flags);
+  const int link = bpf_link_create(where.program, where.interface, (enum bpf_attach_type)where.type, &how);
+  if (link < 0) return -errno;
+  if (place->link >= 0) close(place->link);
+  *place = where;
+  place->link = out_of_the_way(link);
+  close(link);
+  return 0;
+}
+
+/* A link whose program was taken off, or whose interface is gone, has none any more. XDP's and TCX's tell alike. */
+static int is_there(const struct attachment* place) {
+  struct bpf_link_info info;
+  uint32_t size = sizeof info;
+  memset(&info, 0, sizeof info);
+  return place->link < 0 || bpf_obj_get_info_by_fd(place->link, &info, &size) != 0 || info.xdp.ifindex != 0;
+}
+
+static int is_attached(void* state) {
+  const struct state* s = state;
+  return is_there(&s->at_tc) && is_there(&s->at_xdp);
+}
+
+/* At XDP EEXIST is for a program in the other mode, and EBUSY for any. */
+static int attach_xdp_again(struct state* s) {
+  const int code = attach_at(&s->at_xdp, s->at_xdp);
+  if (code != -EEXIST && code != -EBUSY) return code;
+  return is_redirecting(s) ? -EEXIST : -EBUSY;
+}
+
+static int attach_again(void* state) {
+  struct state* s = state;
+  int at_tc = -EEXIST, at_xdp = -EEXIST;
+  if (!is_there(&s->at_tc)) at_tc = attach_at(&s->at_tc, s->at_tc);
+  if (!is_there(&s->at_xdp)) at_xdp = attach_xdp_again(s);
+  if (at_tc != 0 && at_tc != -EEXIST) return at_tc;
+  return at_xdp == -EEXIST ? at_tc : at_xdp;
+}
+
 static int attach(void* state, int interface, char* why, size_t why_size) {
   struct state* s = state;
-  const int link = bpf_link_create(s->steer, interface, (enum bpf_attach_type)ATTACH_TCX_INGRESS, NULL);
-  const int code = -errno;
-  if (link >= 0) {
-    if (s->attached >= 0) close(s->attached);
-    s->attached = out_of_the_way(link);
-    close(link);
-    return 0;
-  }
+  const struct attachment tc = {.program = s->steer, .interface = interface, .type = ATTACH_TCX_INGRESS};
+  const int code = attach_at(&s->at_tc, tc);
+  if (code == 0) return 0;
   if (code == -ENODEV) return fail(code, why, why_size, "there is no such interface");
   if (code == -EPERM) return fail(code, why, why_size, "tc programs may not be attached: run as root, or with CAP_NET_ADMIN");
   return fail(-EOPNOTSUPP, why, why_size, "no TCX here: Linux 6.6 or newer has it");
@@ -294,6 +330,8 @@ __attribute__((visibility("default"))) const struct fastudp_bpf_table fastudp_bp
     .open = open_state,
     .close = close_state,
     .attach = attach,
+    .is_attached = is_attached,
+    .attach_again = attach_again,
     .tap_filter = tap_filter,
     .add = add,
     .remove = remove_claim,

@@ -1,5 +1,6 @@
 /* What is ours of an interface's traffic goes to a link's AF_XDP sockets, and everything else to the kernel as ever: what is
- * claimed, or on an interface with an address of our own what comes to our MAC address.
+ * claimed by their process, or on an interface with an address of our own what comes to our MAC address. What other
+ * processes of a family claim their taps take on its way to the kernel.
  * SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -45,7 +46,7 @@ static __always_inline const struct udphdr* read_ipv6(const struct ipv6hdr* ip, 
 }
 
 /* A datagram that comes neither in fragments nor with options or extension headers, which are the kernel's. */
-static __always_inline int is_claimed(const struct ethhdr* eth, const void* end) {
+static __always_inline int is_claimed_by_owner(const struct ethhdr* eth, const void* end) {
   struct claim_key key = {};
   const struct udphdr* udp = 0;
   if (eth->h_proto == bpf_htons(ETH_P_IP)) udp = read_ipv4((const void*)(eth + 1), end, &key);
@@ -53,7 +54,8 @@ static __always_inline int is_claimed(const struct ethhdr* eth, const void* end)
   if (!udp || (const void*)(udp + 1) > end) return 0;
   key.local_port = udp->dest;
   key.remote_port = udp->source;
-  return claim_on(&key) != 0;
+  const struct claim_members* claim = claim_on(&key);
+  return claim && member_for(&key, claim) == FASTUDP_REDIRECTED_MEMBER;
 }
 
 /* A frame that doesn't fit into a chunk, such as a super-packet, is the kernel's to cut up. */
@@ -62,7 +64,7 @@ int fastudp_xdp(struct xdp_md* ctx) {
   const void* end = (const void*)(long)ctx->data_end;
   const struct ethhdr* eth = (const void*)(long)ctx->data;
   if ((const void*)(eth + 1) > end || end - (const void*)eth > config.longest || !is_ours(eth)) return XDP_PASS;
-  if (!config.takes_all && !is_claimed(eth, end)) return XDP_PASS;
+  if (!config.takes_all && !is_claimed_by_owner(eth, end)) return XDP_PASS;
   return bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS); /* which it is where a queue has no socket */
 }
 

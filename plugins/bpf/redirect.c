@@ -12,26 +12,42 @@ extern const char redirect_object[], redirect_object_end[];
 
 static const char program_name[] = "fastudp_xdp";
 
-static void name_of(uint32_t id, char* name, size_t size) {
-  struct bpf_prog_info info;
-  uint32_t info_size = sizeof info;
-  memset(&info, 0, sizeof info);
-  const int program = bpf_prog_get_fd_by_id(id);
-  if (program >= 0 && bpf_obj_get_info_by_fd(program, &info, &info_size) == 0) snprintf(name, size, "%s", info.name);
-  if (program >= 0) close(program);
+static struct bpf_prog_info facts_of(int program) {
+  struct bpf_prog_info out;
+  uint32_t size = sizeof out;
+  memset(&out, 0, sizeof out);
+  (void)bpf_obj_get_info_by_fd(program, &out, &size); /* which leaves it empty */
+  return out;
 }
+
+static void name_of(uint32_t id, char* name, size_t size) {
+  const int program = bpf_prog_get_fd_by_id(id);
+  if (program < 0) return;
+  snprintf(name, size, "%s", facts_of(program).name);
+  close(program);
+}
+
+/* 0: none. */
+static uint32_t program_at(int interface) {
+  LIBBPF_OPTS(bpf_xdp_query_opts, now);
+  if (bpf_xdp_query(interface, 0, &now) != 0 || now.attach_mode == XDP_ATTACHED_NONE) return 0;
+  return now.prog_id ? now.prog_id : now.drv_prog_id ? now.drv_prog_id : now.skb_prog_id;
+}
+
+int is_redirecting(const struct state* s) { return program_at(s->at_xdp.interface) == facts_of(s->redirect).id; }
 
 /* An interface has room for one program at XDP. */
 static int is_taken(int interface, char* why, size_t why_size) {
-  char name[BPF_OBJ_NAME_LEN] = "";
-  LIBBPF_OPTS(bpf_xdp_query_opts, now);
-  if (bpf_xdp_query(interface, 0, &now) != 0 || now.attach_mode == XDP_ATTACHED_NONE) return 0;
-  const uint32_t id = now.prog_id ? now.prog_id : now.drv_prog_id ? now.drv_prog_id : now.skb_prog_id;
+  char name[BPF_OBJ_NAME_LEN] = "", holder[100] = "a process that can't be seen from here";
+  const uint32_t id = program_at(interface);
+  if (id == 0) return 0;
   name_of(id, name, sizeof name);
+  const int is_seen = find_holder(id, holder, sizeof holder);
   if (strcmp(name, program_name) == 0) {
-    snprintf(why, why_size, "another fastudp process has this interface by XDP already: use packet: beside it");
+    snprintf(why, why_size, "another fastudp program has this interface by XDP already, %s: use packet: beside it", holder);
   } else {
-    snprintf(why, why_size, "another XDP program ('%s', id %u) is attached: 'bpftool net' shows it", name, id);
+    snprintf(why, why_size, "another XDP program ('%s', id %u%s%s) is attached: end it, or use packet: beside it", name, id,
+             is_seen ? ", of " : "", is_seen ? holder : "");
   }
   return 1;
 }
@@ -69,17 +85,12 @@ int redirect_to(void* state, unsigned queue, int socket) {
   return bpf_map_update_elem(((struct state*)state)->sockets, &key, &value, BPF_ANY) == 0 ? 0 : -errno;
 }
 
-/* A link, so that the program is gone with the last process that holds it. */
 int attach_redirect(void* state, int interface, int native, char* why, size_t why_size) {
   struct state* s = state;
-  LIBBPF_OPTS(bpf_link_create_opts, how, .flags = native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
-  const int link = bpf_link_create(s->redirect, interface, BPF_XDP, &how);
-  const int code = -errno;
-  if (link >= 0) {
-    s->attached = out_of_the_way(link);
-    close(link);
-    return 0;
-  }
+  const uint32_t flags = native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+  const struct attachment xdp = {.program = s->redirect, .interface = interface, .type = BPF_XDP, .flags = flags};
+  const int code = attach_at(&s->at_xdp, xdp);
+  if (code == 0) return 0;
   if (is_taken(interface, why, why_size)) return -EBUSY;
   if (code == -EPERM) return fail(code, why, why_size, "XDP programs may not be attached: run as root, or with CAP_NET_ADMIN");
   if (code == -ERANGE || code == -EINVAL) return fail(code, why, why_size, "the driver doesn't take it, perhaps for this MTU");

@@ -14,8 +14,15 @@ struct place {
   uint32_t users;
 };
 
+/* Where a program is, and the BPF link that holds it there; none as long as nothing does. */
+struct attachment {
+  int link, program, interface;
+  uint32_t type, flags;
+};
+
 struct state {
-  int claims, taken, watched, steer, count, attached;
+  int claims, taken, watched, steer, count;
+  struct attachment at_tc, at_xdp;
   int sockets, redirect; /* of the program at XDP */
   uint64_t* counts;      /* mapped */
   struct place* places;  /* shared with children of fork */
@@ -29,6 +36,12 @@ int explain_load(int code, char* why, size_t why_size);
 int program_fd(struct bpf_object* object, const char* name);
 int map_fd(struct bpf_object* object, const char* name);
 int out_of_the_way(int fd);
+int attach_at(struct attachment* place, struct attachment where);
+
+/* Whether our program is at XDP, by whatever process. */
+int is_redirecting(const struct state* s);
+/* Whose program at XDP that is, in words. 0: none that we can see. */
+int find_holder(uint32_t program, char* out, size_t size);
 
 int open_redirect(void* state, const struct fastudp_bpf_redirect* how, char* why, size_t why_size);
 int redirect_to(void* state, unsigned queue, int socket);

@@ -24,13 +24,21 @@
 #define ICMP_PARAMETER 12
 #define ICMPV6_INFORMATIONAL 128
 
-/* The mark of the datagram that a tap has taken and tc hasn't seen yet; 0: none. All taps see a frame before tc does, on the
- * same processor, and no other frame of the interface comes in between. */
+/* What a tap has taken and tc hasn't seen yet. All taps see a frame before tc does, on the same processor, and no other frame
+ * of the interface comes in between. So if there is something when the next one comes, our program was taken off tc: the
+ * kernel gets what the taps take as well, and they leave everything to it until tc sees frames again. */
+struct taken_frame {
+  __u64 mark;     /* 0: nothing */
+  __u64 flow;     /* of a super-packet; 0: it is a datagram */
+  __u32 segments; /* that the kernel hasn't given to a socket yet */
+};
+#define LEFT_TO_KERNEL 2 /* a mark that no datagram has */
+
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);
   __type(key, __u32);
-  __type(value, __u64);
+  __type(value, struct taken_frame);
 } taken SEC(".maps");
 
 struct {
@@ -90,35 +98,30 @@ static __always_inline int read_datagram(struct __sk_buff* skb, struct datagram*
   return 1;
 }
 
-static __always_inline __u64 mix(__u64 sum, __u64 word) { return ((sum ^ word) * 0x9e3779b97f4a7c15) ^ (sum >> 29); }
-
-static __always_inline __u64 mix_address(__u64 sum, const __u8* address) {
-  __u64 words[2];
-  __builtin_memcpy(words, address, sizeof words);
-  return mix(mix(sum, words[0]), words[1]);
-}
-
-static __always_inline __u32 member_for(struct datagram* d, struct claim_members* of) {
-  const __u64 hash = mix(mix_address(0, d->key.remote), d->key.remote_port);
-  return of->slot[(hash >> 32) % FASTUDP_SLOTS];
+static __always_inline __u64 flow_of(struct datagram* d) {
+  const __u64 ports = (__u64)d->udp.source << 16 | d->udp.dest;
+  return mix(mix_address(mix_address(0, d->key.local), d->key.remote), ports) | 1;
 }
 
 /* Tells one datagram from the next. */
 static __always_inline __u64 mark_of(struct datagram* d) {
-  __u64 udp;
-  __builtin_memcpy(&udp, &d->udp, sizeof udp);
-  return mix(mix(mix_address(mix_address(0, d->key.local), d->key.remote), udp), d->identification) | 1;
+  const __u64 rest = (__u64)d->udp.len << 32 | (__u32)d->udp.check << 16 | d->identification;
+  return mix(flow_of(d), rest) | 1;
+}
+
+static __always_inline struct taken_frame* what_is_taken(void) {
+  const __u32 first = 0;
+  return bpf_map_lookup_elem(&taken, &first);
 }
 
 /* At tc ingress: what a tap has taken goes no further. */
 SEC("tc")
 int steer(struct __sk_buff* skb) {
-  const __u32 first = 0;
   struct datagram d = {};
-  __u64* mark = bpf_map_lookup_elem(&taken, &first);
-  if (!mark || !*mark) return TCX_NEXT;
-  const __u64 theirs = *mark;
-  *mark = 0;
+  struct taken_frame* frame = what_is_taken();
+  if (!frame || !frame->mark) return TCX_NEXT;
+  const __u64 theirs = frame->mark;
+  frame->mark = 0;
   return read_datagram(skb, &d) && mark_of(&d) == theirs ? TCX_DROP : TCX_NEXT;
 }
 
@@ -156,21 +159,60 @@ static __always_inline __u64 own_member(void) {
 /* On a tap. */
 SEC("socket")
 int tap(struct __sk_buff* skb) {
-  const __u32 first = 0;
   struct datagram d = {};
   if (!read_datagram(skb, &d)) return is_icmp_error(skb) ? EVERYTHING : 0;
   struct claim_members* claim = claim_on(&d.key);
-  if (!claim || member_for(&d, claim) != own_member()) return 0;
-  __u64* mark = bpf_map_lookup_elem(&taken, &first);
+  if (!claim || member_for(&d.key, claim) != own_member()) return 0;
+  struct taken_frame* frame = what_is_taken();
   const __u64 this = mark_of(&d);
-  if (!mark || *mark == this) return 0; /* another tap has it: the claim has changed since */
-  *mark = this;
+  if (!frame || frame->mark == this) return 0; /* another tap has it: the claim has changed since */
+  if (frame->mark) {
+    frame->mark = LEFT_TO_KERNEL;
+    return 0;
+  }
+  frame->mark = this;
+  frame->flow = skb->gso_size ? flow_of(&d) : 0;
+  frame->segments = skb->gso_segs;
   return EVERYTHING;
 }
 
-/* On a companion: lets everything through, and counts it. */
+/* The same at a socket, which sees a datagram from its UDP header on. */
+static __always_inline int read_at_socket(struct __sk_buff* skb, struct datagram* out) {
+  if (skb->protocol == bpf_htons(ETH_P_IP)) {
+    struct iphdr ip;
+    if (bpf_skb_load_bytes_relative(skb, 0, &ip, sizeof ip, BPF_HDR_START_NET) != 0) return 0;
+    map_ipv4(out->key.local, ip.daddr);
+    map_ipv4(out->key.remote, ip.saddr);
+    out->identification = ip.id;
+  } else {
+    struct ipv6hdr ip;
+    if (bpf_skb_load_bytes_relative(skb, 0, &ip, sizeof ip, BPF_HDR_START_NET) != 0) return 0;
+    __builtin_memcpy(out->key.local, &ip.daddr, sizeof out->key.local);
+    __builtin_memcpy(out->key.remote, &ip.saddr, sizeof out->key.remote);
+  }
+  return bpf_skb_load_bytes(skb, 0, &out->udp, sizeof out->udp) == 0;
+}
+
+/* A tap has it, and there was no program at tc to keep it from the kernel. A super-packet comes whole or in segments. */
+static __always_inline int is_taken(struct __sk_buff* skb) {
+  struct datagram d = {};
+  struct taken_frame* frame = what_is_taken();
+  if (!frame || !frame->mark || frame->mark == LEFT_TO_KERNEL || !read_at_socket(skb, &d)) return 0;
+  const int is_whole = mark_of(&d) == frame->mark;
+  const int is_segment = frame->flow && flow_of(&d) == frame->flow;
+  if (!is_whole && !is_segment) return 0;
+  if (is_whole || frame->segments <= 1) {
+    frame->mark = 0;
+  } else {
+    --frame->segments;
+  }
+  return 1;
+}
+
+/* On a companion: lets everything through that isn't taken, and counts it. */
 SEC("socket")
 int count(struct __sk_buff* skb) {
+  if (is_taken(skb)) return 0;
   __u64 cookie = bpf_get_socket_cookie(skb);
   __u32* where = bpf_map_lookup_elem(&watched, &cookie);
   __u64* number = where ? bpf_map_lookup_elem(&counts, where) : 0;

@@ -1,7 +1,7 @@
 // Any frame as a super-packet of any segment size: the pieces are whole datagrams, stay within what they said they
 // would need, and their payloads are the frame's, in order. The input is the size, two bytes, and the frame.
 
-#include "link/packet/segments.h"
+#include "link/segments.h"
 
 #include <cstdint>
 #include <cstdlib>
@@ -14,7 +14,7 @@
 namespace fastudp {
 namespace {
 
-constexpr std::size_t ip_at = ethernet_header_length, udp_header = 8;
+constexpr std::size_t udp_header = 8;
 
 void require(bool holds) {
   if (!holds) std::abort();
@@ -22,6 +22,9 @@ void require(bool holds) {
 
 // Returns its payload; its headers say how long it is.
 std::span<const std::byte> check_datagram(std::span<const std::byte> piece) {
+  std::size_t ip_at = ethernet_header_length;
+  const auto type = [&] { return load_network<std::uint16_t>(&piece[ip_at - 2]); };
+  while ((type() == 0x8100 || type() == 0x88a8) && ip_at < longest_link_header) ip_at += vlan_tag_length;
   const std::byte* ip = piece.data() + ip_at;
   if (load_network<std::uint16_t>(ip - 2) == 0x86dd) {
     constexpr std::size_t header = 40;
@@ -36,7 +39,7 @@ std::span<const std::byte> check_datagram(std::span<const std::byte> piece) {
 }
 
 void check(std::span<const std::byte> frame, std::uint32_t size) {
-  const af_packet::segments pieces(frame, size);
+  const segments pieces(frame, size);
   if (pieces.is_whole()) return require(pieces.count() == 1);
   // In memory of exactly its size, so that the address sanitizer sees the first byte too many.
   const std::unique_ptr<std::byte[]> room(new std::byte[pieces.room_needed()]);

@@ -393,3 +393,32 @@ def test_hostile_frames_from_the_kernel_side_do_no_harm(cable):
     with cable.echo(7), cable.kernel_socket() as client:
         client.sendto(b"still there?", (OURS, 7))
         assert client.recv(100) == b"still there?"
+
+
+@pytest.mark.parametrize("make_cable", ["tap"], indirect=True)
+@pytest.mark.parametrize("keys", ["", "&segmentation=off", "&queues=4", "&queues=4&segmentation=off"])
+def test_segments_of_several_threads_come_back_each_to_its_own(make_cable, keys):
+    """What the kernel sends in one call is answered in one call: joined or not, both ways, over one queue or four."""
+    cable, size, rounds = make_cable(f"announce=off{keys}"), 700, 20
+    heard = {}
+
+    def ask(number):
+        payload = random.Random(number).randbytes(size * 30 - 1)
+        with cable.kernel_socket() as client:
+            client.connect((OURS, 7))
+            client.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, size)
+            heard[number] = 0
+            for _ in range(rounds):
+                client.send(payload)
+                heard[number] += b"".join(client.recv(2000) for _ in range(30)) == payload
+
+    with cable.echo(7):
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+    assert heard == dict.fromkeys(range(8), rounds)
+    assert bad_checksums(cable) == {}
+    stats = cable.stack.stats()
+    assert stats.rx_datagrams == stats.tx_datagrams == 8 * rounds * 30

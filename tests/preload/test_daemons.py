@@ -63,3 +63,8 @@ def test_serves_at_an_address_of_our_own(net, kind, link):
 @pytest.mark.parametrize("kind", SERVERS if IS_LONG else [dns.Unbound], ids=name)
 def test_serves_without_steering_or_by_other_rings(net, kind, link):
     check_server(kind, net, link)
+
+
+@pytest.mark.parametrize("link", ["xdp", "xdp-generic"])
+def test_serves_from_several_processes_at_xdp(net, link):
+    check_server(dns.NsdWithTwoServers, net, link)

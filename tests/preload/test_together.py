@@ -1,13 +1,12 @@
 """What else goes on at the interface that a program of ours uses: all of it arrives, and once."""
 
-import contextlib
 import json
 import socket
 
 import pytest
 from net import FASTUDP, HOST, HOST6, PATIENCE, PEER, Namespace, until
 from private_network import kernel_counts, run
-from test_programs import BLOCKING_ECHO, ECHO_CLIENT, PYTHON
+from test_programs import BLOCKING_ECHO, PYTHON
 
 SHARED = pytest.mark.parametrize("under", ["packet", "packet-filter", "packet-plain", "packet-blocks", "xdp", "xdp-generic"], indirect=True)
 
@@ -237,21 +236,3 @@ def test_a_conversation_that_is_the_kernels_keeps_its_datagrams(under, order):
         server.says("ready")
         ask_once(under.net.peer.command, HOST, 7000, 100, 50)
         server.stop()
-
-
-def test_one_program_has_xdp_and_the_others_go_on_beside_it(net):
-    """Its program takes what is its alone; a second one that wants XDP is told so, and takes another link or the kernel's sockets."""
-    links = {7000: "xdp:near", 7001: "packet:near", 7002: "xdp:near", 7003: "auto:near"}
-    with contextlib.ExitStack() as all_of_them:
-        servers = {}
-        for port, link in links.items():
-            command = [FASTUDP, "run", "--link", link, "--stats", str(net.folder / f"{port}.json"), "--", PYTHON, "-c",
-                       BLOCKING_ECHO.replace("7000", str(port))]
-            servers[port] = all_of_them.enter_context(net.start(command))
-            if port != 7002:
-                servers[port].says("ready")
-        servers[7002].says("another fastudp process has this interface by XDP")
-        for port in (7000, 7001, 7003):
-            assert run(*net.peer.command(PYTHON, "-c", ECHO_CLIENT, HOST, str(port), "50")) == "50\n"
-            servers[port].stop()
-            assert json.loads((net.folder / f"{port}.json").read_text())["rx"] == {"fast": 50, "kernel": 0}

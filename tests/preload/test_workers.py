@@ -152,7 +152,8 @@ print()
 print(json.dumps({"workers": workers, "sent": sent}))
 """
 
-PACKET = pytest.mark.parametrize("under", ["packet"], indirect=True)
+SHARED_LINKS = ["packet", "xdp", "xdp-generic"]
+SHARED = pytest.mark.parametrize("under", SHARED_LINKS, indirect=True)
 
 
 def client(under, conversations, rounds, pause=0, address=HOST):
@@ -219,7 +220,7 @@ WAYS = {"one socket": ONE_SOCKET, "without rights": WITHOUT_RIGHTS, "parent too"
         "reuseport, by children": OPENED_BY_CHILDREN, "reuseport, without rights": OPENED_BY_CHILDREN_WITHOUT_RIGHTS}
 
 
-@pytest.mark.parametrize("under", ["kernel", "packet", "packet-plain"], indirect=True)
+@pytest.mark.parametrize("under", ["kernel", *SHARED_LINKS, "packet-plain"], indirect=True)
 @pytest.mark.parametrize("source", WAYS.values(), ids=WAYS.keys())
 def test_workers(under, source):
     is_fast = under.name != "kernel"
@@ -234,7 +235,7 @@ def test_workers(under, source):
         under.check(400)
 
 
-@PACKET
+@SHARED
 def test_workers_over_ipv6(under):
     with start(under, ONE_SOCKET, "--v6") as server:
         for address in (HOST6, HOST):
@@ -246,7 +247,7 @@ def test_workers_over_ipv6(under):
     under.check(800)
 
 
-@PACKET
+@SHARED
 def test_more_workers_than_ends_of_the_link(under):
     """What is left to the kernel is counted, and nobody is deaf."""
     with start(under, ONE_SOCKET.replace("range(WORKERS)", "range(12)"), workers=12) as server:
@@ -257,7 +258,7 @@ def test_more_workers_than_ends_of_the_link(under):
     assert under.stats()["kernel_by"]["forked"] > 0
 
 
-@PACKET
+@SHARED
 @pytest.mark.parametrize("source, respawns", [(ONE_SOCKET, False), (RESPAWNING, True), (OPENED_BY_PARENT, False),
                                               (OPENED_BY_CHILDREN, False)],
                          ids=["one socket", "respawned", "reuseport, by parent", "reuseport, by children"])
@@ -276,7 +277,7 @@ def test_a_worker_is_killed(under, source, respawns):
         end(server)
 
 
-@PACKET
+@SHARED
 def test_workers_are_killed_again_and_again(under):
     """What a dead worker had of the link is given to its successor."""
     with start(under, RESPAWNING) as server:
@@ -291,7 +292,21 @@ def test_workers_are_killed_again_and_again(under):
         end(server)
 
 
-@PACKET
+@SHARED
+def test_workers_are_killed_until_one_is_left(under):
+    """Whichever of them had the link's first end, the last has all that comes."""
+    with start(under, PARENT_SERVES_TOO) as server:
+        workers = pids(server)
+        with Asked(under, rounds=40, pause=0.02) as asked:
+            for round_, victim in zip((4, 14, 24), workers):
+                asked.says_round(round_)
+                os.kill(victim, signal.SIGKILL)
+        asked.check_fast(losses=3 * 40)
+        assert {each[-1] for each in asked.workers} == {workers[-1]}, asked.workers
+        os.kill(workers[-1], signal.SIGKILL)
+
+
+@SHARED
 def test_the_parent_is_killed_and_its_workers_go_on(under):
     with start(under, ONE_SOCKET) as server:
         parent = int(open(f"/proc/{pids(server)[0]}/stat").read().rsplit(")", 1)[1].split()[1])
@@ -304,7 +319,7 @@ def test_the_parent_is_killed_and_its_workers_go_on(under):
             os.kill(pid, signal.SIGTERM)
 
 
-@PACKET
+@SHARED
 def test_of_workers_that_are_all_killed_nothing_is_left(under):
     """No packet socket; and whoever has the port next, without us, gets what comes for it."""
     for _ in range(3):
@@ -333,7 +348,7 @@ wait_for_the_end()
 """
 
 
-@PACKET
+@SHARED
 def test_a_worker_that_execs_leaves_its_share_to_the_others(under):
     with start(under, REPLACES_ITSELF, workers=WORKERS - 1) as server:
         with Asked(under, rounds=20) as asked:
@@ -342,6 +357,30 @@ def test_a_worker_that_execs_leaves_its_share_to_the_others(under):
         assert asked.sent <= 20 * 40 + 40
         asked.check_fast(losses=40)
         end(server)
+
+
+# Who opened the link, and has looked at the socket, is another program from then on.
+PARENT_REPLACES_ITSELF = SERVE + """
+server = make()
+def look():
+    try: server.recvfrom(0, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+    except BlockingIOError: pass
+look()
+for _ in range(WORKERS): spawn(lambda: serve(server))
+if "--looks" in sys.argv: look()
+os.execv("/bin/sleep", ["sleep", "1000"])
+"""
+
+
+@SHARED
+@pytest.mark.parametrize("options", [[], ["--looks"]], ids=["before", "again"])
+def test_a_parent_that_execs_leaves_all_to_its_workers(under, options):
+    with start(under, PARENT_REPLACES_ITSELF, *options) as server:
+        with Asked(under) as asked:
+            pass
+        asked.check_fast(losses=40)
+        asked.check_spread()
+        os.killpg(server.process.pid, signal.SIGTERM)
 
 
 # The parent receives, and each answer is a child's that never receives.
@@ -358,7 +397,7 @@ with socketserver.ForkingUDPServer(("", 7000), Answer) as server:
 """
 
 
-@PACKET
+@SHARED
 def test_a_child_for_each_datagram(under):
     with start(under, CHILD_FOR_EACH, workers=1) as server:
         with Asked(under) as asked:
@@ -386,7 +425,7 @@ while True:
 """
 
 
-@PACKET
+@SHARED
 def test_a_child_receives_each_datagram(under):
     """After a few the kernel has all: a stack that is made anew for each would take longer than that."""
     with start(under, CHILD_RECEIVES_EACH, workers=1) as server:
@@ -424,7 +463,7 @@ ZONE = ("@ 3600 IN SOA ns.test. admin.test. 1 3600 900 604800 3600\n@ IN NS ns.t
         + "".join(f"host{i} IN A 10.1.0.{i}\n" for i in range(100)))
 
 
-@PACKET
+@SHARED
 @pytest.mark.parametrize("reuseport", ["no", "yes"])
 def test_nsd(under, reuseport):
     """Opens its sockets as root, becomes nobody, then forks its servers."""

@@ -1,5 +1,6 @@
-"""old_kernel.py PROGRAM [ARGUMENT...]: runs a program as on a kernel before Linux 6.6, which has no TCX: BPF_LINK_CREATE
-fails with EINVAL, as an attach type that a kernel doesn't know does."""
+"""old_kernel.py [--without-bpf] PROGRAM [ARGUMENT...]: runs a program as on a kernel before Linux 6.6, which has no TCX:
+BPF_LINK_CREATE fails with EINVAL, as an attach type that a kernel doesn't know does. Or as in a container whose sandbox refuses
+all of bpf(2) with EPERM."""
 
 import ctypes
 import errno
@@ -21,16 +22,19 @@ class Program(ctypes.Structure):
 def main():
     architecture, bpf = NUMBERS[os.uname().machine]
     at_number, at_architecture, at_first_argument = 0, 4, 16
+    without_bpf = sys.argv[1] == "--without-bpf"
+    command = sys.argv[1 + without_bpf:]
+    is_refused = (LOAD, 0, 0, at_number) if without_bpf else (LOAD, 0, 0, at_first_argument)
     code = b"".join(struct.pack("HBBI", *instruction) for instruction in [
         (LOAD, 0, 0, at_architecture), (JUMP_IF_EQUAL, 0, 5, architecture),
         (LOAD, 0, 0, at_number), (JUMP_IF_EQUAL, 0, 3, bpf),
-        (LOAD, 0, 0, at_first_argument), (JUMP_IF_EQUAL, 0, 1, BPF_LINK_CREATE),
-        (RETURN, 0, 0, RET_ERRNO | errno.EINVAL), (RETURN, 0, 0, RET_ALLOW)])
+        is_refused, (JUMP_IF_EQUAL, 0, 1, bpf if without_bpf else BPF_LINK_CREATE),
+        (RETURN, 0, 0, RET_ERRNO | (errno.EPERM if without_bpf else errno.EINVAL)), (RETURN, 0, 0, RET_ALLOW)])
     libc = ctypes.CDLL(None, use_errno=True)
     program = Program(len(code) // 8, code)
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program)):
         raise OSError(ctypes.get_errno(), "seccomp")
-    os.execvp(sys.argv[1], sys.argv[1:])
+    os.execvp(command[0], command)
 
 
 main()

@@ -15,10 +15,11 @@
 #include <span>
 #include <variant>
 
+#include "link/intake.h"
 #include "link/link.h"
 #include "link/own_mac.h"
-#include "link/packet/intake.h"
 #include "link/packet/own_filter.h"
+#include "link/packet/plan.h"
 #include "link/packet/ring.h"
 #include "link/packet/socket.h"
 #include "link/packet/spare_ends.h"
@@ -35,17 +36,6 @@ constexpr unsigned looks_between_statistics = 1024;
 
 std::uint32_t frame_size(std::uint32_t mtu) { return (default_headroom + longest_link_header + mtu + 63) / 64 * 64; }
 
-// What a link is made by, so that another end can be made like it.
-struct plan {
-  interface_facts device;
-  link_info info;
-  char ring[16] = {};
-  const steering* claims = nullptr;
-
-  bool has_rings() const { return std::string_view(ring) != "off"; }
-  std::uint32_t longest() const { return info.mtu + longest_link_header; }
-};
-
 class packet_link final : public link {
  public:
   packet_link(const plan& made_by, descriptor&& socket, ring&& rx, std::optional<transmit_ring>&& tx,
@@ -53,7 +43,7 @@ class packet_link final : public link {
       : plan_(made_by),
         socket_(std::move(socket)),
         ring_(std::move(rx)),
-        transmitter_(socket_.number(), std::move(tx), count),
+        transmitter_(socket_.number(), std::move(tx), made_by.joins, count),
         info_(made_by.info),
         frames_(std::move(frames)),
         intake_(*frames_, count, !info_.shared),
@@ -64,6 +54,7 @@ class packet_link final : public link {
   }
   // The socket receives from now on.
   status start(reason& why) { return af_packet::start(socket_.number(), plan_.device, why); }
+  void keep(std::unique_ptr<spare_ends> ends) { ends_ = std::move(ends); }
 
   std::size_t rx_burst(burst& out) override;
   std::size_t tx_burst(const burst& in) override;
@@ -72,6 +63,7 @@ class packet_link final : public link {
   int wait_fd() const override { return socket_.number(); }
   bool arm() override;
   void admit_group(const mac_address& group, bool wanted) override;
+  bool has_device() const override { return has_interface(socket_.number()); }
   status set_ends_aside(reason& why) override;
   result<link_ptr> open_end(unsigned number, counters& count, reason& why) override;
   void close_end(unsigned number) override;
@@ -81,7 +73,6 @@ class packet_link final : public link {
 
  private:
   void ask_for_losses();
-  result<std::unique_ptr<packet_link>> make_end(unsigned number, counters& count, reason& why) const;
   void leave();
 
   plan plan_;
@@ -191,35 +182,21 @@ result<std::unique_ptr<packet_link>> make_link(const plan& by, descriptor&& sock
 status packet_link::set_ends_aside(reason& why) {
   if (!info_.steered) return link::set_ends_aside(why);
   if (ends_) return {};
-  auto made = spare_ends::make(plan_.device, *plan_.claims, plan_.has_rings(), why);
+  auto made = spare_ends::make(plan_, why);
   if (!made) return made.failure();
   ends_ = std::move(*made);
   return {};
 }
 
-result<std::unique_ptr<packet_link>> packet_link::make_end(unsigned number, counters& count, reason& why) const {
-  auto sockets = ends_->take(number, why);
-  if (!sockets) return error{sockets.code()};
-  return make_link(plan_, std::move(sockets->receiving), std::move(sockets->sending), count, why);
-}
-
-// Clearing away takes time, and there is only something to clear away where a process was killed.
 result<link_ptr> packet_link::open_end(unsigned number, counters& count, reason& why) {
   if (!ends_) return link::open_end(number, count, why);
-  auto made = make_end(number, count, why);
-  if (made.code() == EBUSY) {
-    ends_->put_back(number, plan_.device);
-    made = make_end(number, count, why);
-  }
-  if (!made) return error{made.code()};
-  if (auto started = (*made)->start(why); !started) return started.failure();
-  (*made)->ends_ = std::move(ends_);
-  leave();
-  return link_ptr(std::move(*made));
+  auto opened = af_packet::open_end(ends_, number, count, why);
+  if (opened) leave();
+  return opened;
 }
 
 void packet_link::close_end(unsigned number) {
-  if (ends_) ends_->put_back(number, plan_.device);
+  if (ends_) ends_->put_back(number);
 }
 
 // The socket is another process's, and so is its ring.
@@ -227,6 +204,12 @@ void packet_link::leave() {
   ring_.emplace<socket_queue>();
   transmitter_.close();
   socket_ = descriptor();
+}
+
+result<std::unique_ptr<packet_link>> make_end(const spare_ends& of, unsigned number, counters& count, reason& why) {
+  auto sockets = of.take(number, why);
+  if (!sockets) return error{sockets.code()};
+  return make_link(of.made_by(), std::move(sockets->receiving), std::move(sockets->sending), count, why);
 }
 
 // The kernel lets a packet socket's frame be longer than the device's MTU by one tag of 802.1Q, and by no other. Of two
@@ -238,8 +221,21 @@ std::uint32_t most_mtu(const interface_facts& device, uri& where) {
 
 }  // namespace
 
-// Keys: ring=v2|v3|off, steer=off, mac with address. `address` is the stack's to take; here it decides whose the MAC
-// is. So is `vlan` the wrapper's.
+// Clearing away takes time, and there is only something to clear away where a process was killed.
+result<link_ptr> open_end(std::unique_ptr<spare_ends>& of, unsigned number, counters& count, reason& why) {
+  auto made = make_end(*of, number, count, why);
+  if (made.code() == EBUSY) {
+    of->put_back(number);
+    made = make_end(*of, number, count, why);
+  }
+  if (!made) return error{made.code()};
+  if (auto started = (*made)->start(why); !started) return started.failure();
+  (*made)->keep(std::move(of));
+  return link_ptr(std::move(*made));
+}
+
+// Keys: ring=v2|v3|off, steer=off, segmentation=off, mac with address. `address` is the stack's to take; here it
+// decides whose the MAC is. So is `vlan` the wrapper's.
 result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   const auto device = look_up(where.device(), why);
   if (!device) return device.failure();
@@ -252,8 +248,11 @@ result<link_ptr> open(uri& where, const link_services& services, reason& why) {
           .info = {.name = "", .mac = {}, .mtu = static_cast<std::uint32_t>(*mtu), .interface = device->index},
           .claims = services.claims};
   if (auto done = configure(socket->number(), *device, where, services, by.info, why); !done) return done.failure();
-  const auto kind = where.take("ring").value_or("v2");
-  kind.substr(0, sizeof by.ring - 1).copy(by.ring, sizeof by.ring - 1);
+  const auto joins = where.take_switch("segmentation", true, why);
+  if (!joins) return joins.failure();
+  by.joins = *joins;
+  const auto kind = where.take("ring").value_or(by.ring);
+  by.ring[kind.substr(0, sizeof by.ring - 1).copy(by.ring, sizeof by.ring - 1)] = '\0';
   descriptor sending;
   if (by.has_rings()) {
     auto opened = open_to_send(*device, why);

@@ -20,7 +20,7 @@ bool is_filled(const tpacket2_hdr& slot) {
 }  // namespace
 
 result<ring_v2> ring_v2::open(int socket, std::uint32_t frame, std::uint32_t slots, reason& why) {
-  const int version = TPACKET_V2, longest = static_cast<int>(longest_frame);
+  const int version = TPACKET_V2, longest = static_cast<int>(longest_super_packet);
   ring_v2 out;
   out.slot_size_ = std::bit_ceil(before_frame + frame);
   out.slots_ = slots;

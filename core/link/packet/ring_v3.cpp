@@ -10,7 +10,7 @@ namespace {
 // The kernel cuts off what doesn't fit into a block, without a copy elsewhere: a block holds the longest frame. A slow
 // trickle of frames fills a block a millisecond, so their number says for how long a program may look away.
 constexpr std::uint32_t block_size = 128 * 1024, blocks = 256, longest_wait_ms = 1;
-static_assert(block_size > longest_frame + 256, "with what the kernel puts before each frame");
+static_assert(block_size > longest_super_packet + 256, "with what the kernel puts before each frame");
 
 bool is_handed_over(const tpacket_hdr_v1& block) {
   return (__atomic_load_n(&block.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER) != 0;

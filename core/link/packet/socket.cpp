@@ -101,8 +101,9 @@ result<descriptor> open_socket(const interface_facts& of, reason& why) {
   if (!out) return out.failure();
   if (auto done = switch_on(out->number(), PACKET_IGNORE_OUTGOING, why, "to ignore what goes out"); !done)
     return done.failure();
-  // Room for super-packets, which don't fit into a slot of the ring.
+  // Room for super-packets, which don't fit into a slot of either ring.
   (void)enlarge(out->number(), SO_RCVBUFFORCE, SO_RCVBUF, 8 * 1024 * 1024);
+  (void)enlarge(out->number(), SO_SNDBUFFORCE, SO_SNDBUF, 8 * 1024 * 1024);
   return out;
 }
 
@@ -172,6 +173,12 @@ void forget_problem(int socket) {
   int problem;
   socklen_t size = sizeof problem;
   (void)::getsockopt(socket, SOL_SOCKET, SO_ERROR, &problem, &size);
+}
+
+bool has_interface(int socket) {
+  sockaddr_ll at{};
+  socklen_t size = sizeof at;
+  return ::getsockname(socket, reinterpret_cast<sockaddr*>(&at), &size) != 0 || at.sll_ifindex > 0;
 }
 
 void stop(int socket, const interface_facts& of) {

@@ -37,6 +37,8 @@ status receive_for(int socket, const interface_facts& of, const mac_address& mac
 status start(int socket, const interface_facts& of, reason& why);
 // That the interface was down makes the descriptor readable until somebody asks why.
 void forget_problem(int socket);
+// Whether it has an interface still: one that is deleted leaves it without.
+bool has_interface(int socket);
 // From now on none comes in, and the socket has neither rings nor what came before.
 void stop(int socket, const interface_facts& of);
 

@@ -11,16 +11,14 @@
 namespace fastudp::af_packet {
 namespace {
 
-constexpr std::size_t room_size = virtio_header_length + longest_frame;
+constexpr std::size_t room_size = virtio_header_length + longest_super_packet;
 
 void note_facts(const msghdr& header, received_frame& out) {
   const cmsghdr* said = CMSG_FIRSTHDR(&header);
   if (said == nullptr || said->cmsg_level != SOL_PACKET || said->cmsg_type != PACKET_AUXDATA) return;
   tpacket_auxdata facts;
   std::memcpy(&facts, CMSG_DATA(said), sizeof facts);
-  out.status = facts.tp_status;
-  out.vlan_tci = facts.tp_vlan_tci;
-  out.vlan_tpid = facts.tp_vlan_tpid;
+  note_status(out, facts.tp_status, facts.tp_vlan_tci, facts.tp_vlan_tpid);
 }
 
 }  // namespace
@@ -50,7 +48,7 @@ bool socket_queue::next(received_frame& out) {
   out.header = room_.get();
   out.bytes = {room_.get() + virtio_header_length, static_cast<std::size_t>(size) - virtio_header_length};
   const bool is_cut = (header.msg_flags & MSG_TRUNC) != 0;
-  out.length = static_cast<std::uint32_t>(out.bytes.size()) + (is_cut ? 1 : 0);
+  out.length = out.bytes.size() + (is_cut ? 1 : 0);
   note_facts(header, out);
   return true;
 }

@@ -16,19 +16,18 @@ result<descriptor> duplicate(const descriptor& of, reason& why) {
 
 }  // namespace
 
-result<std::unique_ptr<spare_ends>> spare_ends::make(const interface_facts& of, const steering& claims, bool with_ring,
-                                                     reason& why) {
-  std::unique_ptr<spare_ends> out(new (std::nothrow) spare_ends);
+result<std::unique_ptr<spare_ends>> spare_ends::make(const plan& by, reason& why) {
+  std::unique_ptr<spare_ends> out(new (std::nothrow) spare_ends(by));
   if (!out) return why.fail(ENOMEM, "no memory for the ends of a link");
   for (unsigned number = 1; number < most_ends; ++number) {
-    auto receiving = open_socket(of, why);
+    auto receiving = open_socket(by.device, why);
     if (!receiving) return receiving.failure();
-    const auto filter = claims.tap_filter(number);
+    const auto filter = by.claims->tap_filter(number);
     if (!filter) return why.fail(filter.code(), "no BPF program for one more end of the link");
     if (auto done = filter_by_program(receiving->number(), filter->number(), why); !done) return done.failure();
     out->all_[number].receiving = std::move(*receiving);
-    if (!with_ring) continue;
-    auto sending = open_to_send(of, why);
+    if (!by.has_rings()) continue;
+    auto sending = open_to_send(by.device, why);
     if (!sending) return sending.failure();
     out->all_[number].sending = std::move(*sending);
   }
@@ -47,9 +46,9 @@ result<spare_ends::sockets> spare_ends::take(unsigned number, reason& why) const
   return out;
 }
 
-void spare_ends::put_back(unsigned number, const interface_facts& of) const {
+void spare_ends::put_back(unsigned number) const {
   for (const descriptor* each : {&all_[number].receiving, &all_[number].sending}) {
-    if (*each) stop(each->number(), of);
+    if (*each) stop(each->number(), plan_.device);
   }
 }
 

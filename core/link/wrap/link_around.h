@@ -19,6 +19,7 @@ class link_around : public link {
   void admit_group(const mac_address& group, bool wanted) override { inner_->admit_group(group, wanted); }
   const link_info& info() const override { return inner_->info(); }
   pool& frames() override { return inner_->frames(); }
+  bool has_device() const override { return inner_->has_device(); }
   time_point deadline() const override { return inner_->deadline(); }
   void advance(time_point now) override { inner_->advance(now); }
 

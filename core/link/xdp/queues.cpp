@@ -79,4 +79,9 @@ result<queues> queues::open(const plan& by, steering& claims, reason& way, reaso
   return why.fail(EOPNOTSUPP, "xdp:%s: no mode is left to try", by.device.name);
 }
 
+void queues::leave() {
+  sockets_.reset();
+  count_ = 0;
+}
+
 }  // namespace fastudp::xdp

@@ -41,6 +41,8 @@ class queues {
   // The one to send by.
   socket& first() const { return sockets_[0]; }
   const umem& memory() const { return memory_; }
+  // They are another process's, and so are their rings; what lies in the memory stays where it is.
+  void leave();
 
  private:
   static result<queues> open_in(mode how, const plan& by, steering& claims, reason& why);

@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "base/counters.h"
+#include "link/intake.h"
 #include "link/link.h"
-#include "link/packet/intake.h"
 #include "link/packet/own_filter.h"
 #include "link/packet/ring_v2.h"
 #include "link/packet/socket.h"
@@ -35,7 +35,7 @@ class side {
 
   descriptor socket_;
   af_packet::ring_v2 ring_;
-  af_packet::intake intake_;
+  intake intake_;
   std::optional<af_packet::own_filter> filter_;
 };
 

@@ -57,9 +57,10 @@ status socket::map_rings(const ring_sizes& sizes, reason& why) {
   return map_ring(number(), XDP_TX_RING, XDP_PGOFF_TX_RING, at.tx, sizes.send, to_send_, why);
 }
 
-// A queue is busy for some tens of milliseconds after another socket of it was closed.
+// A queue is busy for some tens of milliseconds after another socket of it was closed, and for longer where the machine
+// is.
 status socket::bind(int interface, std::uint32_t queue, std::uint16_t how, const socket& first, reason& why) {
-  constexpr int most_tries = 200, milliseconds_between = 5;
+  constexpr int most_tries = 400, milliseconds_between = 5;
   sockaddr_xdp at{};
   at.sxdp_family = AF_XDP;
   at.sxdp_ifindex = static_cast<std::uint32_t>(interface);
@@ -74,6 +75,8 @@ status socket::bind(int interface, std::uint32_t queue, std::uint16_t how, const
     if (errno != EBUSY || tries == most_tries) break;
     (void)::poll(nullptr, 0, milliseconds_between);
   }
+  if (errno == EBUSY)
+    return why.fail(EBUSY, "queue %u has an AF_XDP socket of another program's: 'ss --xdp -ap' shows it", queue);
   return why.fail(errno, "queue %u: %m", queue);
 }
 

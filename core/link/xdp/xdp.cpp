@@ -4,8 +4,6 @@
 // Frames aren't copied here: what comes in lies in a chunk of the link's pool, which goes up the stack and comes back;
 // what goes out is sent from where it is, unless it is in another pool's frame.
 
-#include <sys/epoll.h>
-
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -18,8 +16,10 @@
 
 #include "link/link.h"
 #include "link/own_mac.h"
+#include "link/packet/spare_ends.h"
 #include "link/steering.h"
 #include "link/uri.h"
+#include "link/wait_set.h"
 #include "link/xdp/partial_checksum.h"
 #include "link/xdp/queues.h"
 #include "link/xdp/side.h"
@@ -31,17 +31,26 @@ namespace {
 constexpr unsigned looks_between_statistics = 1024;
 constexpr std::uint32_t most_queues = 256;
 
+af_packet::plan plan_of_ends(const af_packet::interface_facts& device, const link_info& info, const steering& claims) {
+  af_packet::plan out{.device = device, .info = info, .claims = &claims};
+  out.info.way = "";
+  out.info.queues = 1;
+  return out;
+}
+
 class xdp_link final : public link {
  public:
-  xdp_link(const plan& by, queues&& sockets, counters& count)
-      : queues_(std::move(sockets)),
+  xdp_link(const plan& by, queues&& sockets, steering& claims, counters& count)
+      : device_(by.device),
+        claims_(claims),
+        queues_(std::move(sockets)),
         info_(by.info),
         guesses_checksums_(by.driver.leads_to_local_kernels()),
         count_(count) {
     std::snprintf(name_, sizeof name_, "xdp:%s", by.device.name);
     info_.name = name_;
   }
-  status start(const plan& by, std::unique_ptr<steering> own_claims, steering& claims, const reason& way, reason& why);
+  status start(std::unique_ptr<steering> own_claims, const reason& way, reason& why);
 
   std::size_t rx_burst(burst& out) override;
   std::size_t tx_burst(const burst& in) override;
@@ -50,6 +59,11 @@ class xdp_link final : public link {
   int wait_fd() const override { return watched_.number(); }
   bool arm() override;
   void admit_group(const mac_address& group, bool wanted) override { side_->admit_group(group, wanted); }
+  status set_ends_aside(reason& why) override;
+  result<link_ptr> open_end(unsigned number, counters& count, reason& why) override;
+  void close_end(unsigned number) override;
+
+  bool has_device() const override { return side_ == nullptr || af_packet::has_interface(side_->number()); }
 
   // What a full device hasn't taken is offered again a little later: nothing tells when it has room.
   time_point deadline() const override { return queues_.first().has_left_some() ? now_ + 10 * millisecond : never; }
@@ -60,20 +74,23 @@ class xdp_link final : public link {
 
  private:
   const umem& memory() const { return queues_.memory(); }
-  status watch(int descriptor, reason& why);
   void receive(socket& from, burst& out);
   bool send(packet* p);
   packet* into_chunk(packet* p);
   bool make_room_to_send();
   void ask_for_losses();
+  void leave();
 
-  std::unique_ptr<steering> claims_;  // of a link without a stack
+  af_packet::interface_facts device_;
+  std::unique_ptr<steering> own_claims_;  // of a link without a stack
+  steering& claims_;
   queues queues_;
   link_info info_;
   bool guesses_checksums_;
   counters& count_;
   std::unique_ptr<side> side_;
-  descriptor watched_;  // an epoll set
+  wait_set watched_;
+  std::unique_ptr<af_packet::spare_ends> ends_;
   losses counted_;
   unsigned empty_looks_ = 0;
   time_point now_ = 0;
@@ -81,26 +98,20 @@ class xdp_link final : public link {
   char name_[32];
 };
 
-status xdp_link::watch(int descriptor, reason& why) {
-  epoll_event wanted{.events = EPOLLIN, .data = {}};
-  return ::epoll_ctl(watched_.number(), EPOLL_CTL_ADD, descriptor, &wanted) == 0 ? status{}
-                                                                                 : why.fail(errno, "epoll: %m");
-}
-
-status xdp_link::start(const plan& by, std::unique_ptr<steering> own_claims, steering& claims, const reason& way,
-                       reason& why) {
-  claims_ = std::move(own_claims);
+status xdp_link::start(std::unique_ptr<steering> own_claims, const reason& way, reason& why) {
+  own_claims_ = std::move(own_claims);
   way_ = way;
   info_.way = way_.c_str();
-  auto beside = side::open(by.device, info_, claims, frames(), count_, why);
+  auto beside = side::open(device_, info_, claims_, frames(), count_, why);
   if (!beside) return beside.failure();
   side_ = std::move(*beside);
-  watched_ = descriptor(::epoll_create1(EPOLL_CLOEXEC));
-  if (!watched_) return why.fail(errno, "epoll: %m");
+  auto watched = wait_set::open(why);
+  if (!watched) return watched.failure();
+  watched_ = std::move(*watched);
   for (const socket& each : queues_.all()) {
-    if (auto done = watch(each.number(), why); !done) return done;
+    if (auto done = watched_.add(each.number(), why); !done) return done;
   }
-  return watch(side_->number(), why);
+  return watched_.add(side_->number(), why);
 }
 
 // ---- Receiving
@@ -126,6 +137,7 @@ std::size_t xdp_link::rx_burst(burst& out) {
 }
 
 bool xdp_link::arm() {
+  if (queues_.all().empty()) return true;  // they are another process's by now
   bool is_empty = side_->arm();
   for (socket& each : queues_.all()) {
     each.restock(memory());
@@ -195,6 +207,38 @@ std::size_t xdp_link::tx_burst(const burst& in) {
 void xdp_link::tx_flush() {
   queues_.first().flush();
   queues_.first().reclaim(memory());
+}
+
+// ---- Several processes
+
+// An AF_XDP socket has one process. The others' ends are packet sockets, on the same claims: what isn't ours by these
+// the program at XDP lets pass, to their taps, and the one at tc keeps what they take from the kernel.
+status xdp_link::set_ends_aside(reason& why) {
+  if (!info_.shared) return link::set_ends_aside(why);
+  if (ends_) return {};
+  if (auto attached = claims_.attach(device_.index, why); !attached) return attached;
+  auto made = af_packet::spare_ends::make(plan_of_ends(device_, info_, claims_), why);
+  if (!made) return made.failure();
+  ends_ = std::move(*made);
+  return {};
+}
+
+result<link_ptr> xdp_link::open_end(unsigned number, counters& count, reason& why) {
+  if (!ends_) return link::open_end(number, count, why);
+  auto opened = af_packet::open_end(ends_, number, count, why);
+  if (opened) leave();
+  return opened;
+}
+
+void xdp_link::close_end(unsigned number) {
+  if (ends_) ends_->put_back(number);
+}
+
+// The sockets are another process's, and would stay bound to their queues as long as anybody has them.
+void xdp_link::leave() {
+  queues_.leave();
+  side_.reset();
+  watched_ = wait_set();
 }
 
 // ---- Opening
@@ -292,12 +336,7 @@ result<plan> make_plan(uri& where, reason& why) {
   return out;
 }
 
-}  // namespace
-
-// Keys: mode=zerocopy|copy|generic, queues, mac with address.
-result<link_ptr> open(uri& where, const link_services& services, reason& why) {
-  const auto by = make_plan(where, why);
-  if (!by) return by.failure();
+result<link_ptr> open_by(const plan& by, const link_services& services, reason& why) {
   std::unique_ptr<steering> own_claims;
   if (services.claims == nullptr) {
     auto loaded = steering::load(why);
@@ -305,18 +344,29 @@ result<link_ptr> open(uri& where, const link_services& services, reason& why) {
     own_claims = std::move(*loaded);
   }
   steering& claims = own_claims ? *own_claims : *services.claims;
-  const redirection wanted{.interface = by->device.index,
-                           .mac = by->info.mac,
-                           .longest = umem::chunk_size(by->longest_frame()) - umem::kernel_headroom,
-                           .takes_all = !by->info.shared};
+  const redirection wanted{.interface = by.device.index,
+                           .mac = by.info.mac,
+                           .longest = umem::chunk_size(by.longest_frame()) - umem::kernel_headroom,
+                           .takes_all = !by.info.shared};
   if (auto loaded = claims.open_redirect(wanted, why); !loaded) return loaded.failure();
   reason way;
-  auto sockets = queues::open(*by, claims, way, why);
+  auto sockets = queues::open(by, claims, way, why);
   if (!sockets) return sockets.failure();
-  std::unique_ptr<xdp_link> out(new (std::nothrow) xdp_link(*by, std::move(*sockets), services.count));
-  if (!out) return why.fail(ENOMEM, "no memory for xdp:%s", by->device.name);
-  if (auto started = out->start(*by, std::move(own_claims), claims, way, why); !started) return started.failure();
+  std::unique_ptr<xdp_link> out(new (std::nothrow) xdp_link(by, std::move(*sockets), claims, services.count));
+  if (!out) return why.fail(ENOMEM, "no memory for xdp:%s", by.device.name);
+  if (auto started = out->start(std::move(own_claims), way, why); !started) return started.failure();
   return link_ptr(std::move(out));
+}
+
+}  // namespace
+
+// Keys: mode=zerocopy|copy|generic, queues, mac with address. EINVAL is for what these say, and not for what a driver
+// or the kernel says of it.
+result<link_ptr> open(uri& where, const link_services& services, reason& why) {
+  const auto by = make_plan(where, why);
+  if (!by) return by.failure();
+  auto made = open_by(*by, services, why);
+  return made.code() == EINVAL ? error{EOPNOTSUPP} : std::move(made);
 }
 
 }  // namespace fastudp::xdp

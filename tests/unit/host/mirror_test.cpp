@@ -127,8 +127,26 @@ TEST_F(mirrored, the_interface_changes_and_goes) {
   after("ip link set near down");
   EXPECT_FALSE(seen_.interface.is_up);
   EXPECT_EQ(seen_.ways.count("10.50.0.0/24"), 0u);
+  EXPECT_FALSE(seen_.interface.is_gone);
   after("ip link delete near");
   EXPECT_FALSE(seen_.interface.is_up);
+  EXPECT_TRUE(seen_.interface.is_gone);
+}
+
+TEST_F(mirrored, a_port_that_leaves_its_bridge_stays) {
+  after("ip link add br0 type bridge && ip link set near master br0 && ip link set near nomaster");
+  EXPECT_TRUE(seen_.interface.is_up);
+  EXPECT_FALSE(seen_.interface.is_gone);
+  after("ip link delete br0");
+}
+
+TEST_F(mirrored, an_interface_that_goes_unheard_is_gone) {
+  const std::string deluge =
+      "(for i in $(seq 1 4000); do echo route add 10.$((i / 250 + 80)).$((i % 250)).0/24 dev near; done) | "
+      "ip -batch -";
+  after(deluge + " && ip link delete near");
+  EXPECT_EQ(seen_.fresh_starts, 1);
+  EXPECT_TRUE(seen_.interface.is_gone);
 }
 
 TEST_F(mirrored, after_too_many_notifications_everything_is_told_again) {

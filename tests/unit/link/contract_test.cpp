@@ -159,7 +159,7 @@ TEST_P(link_contract, info_says_who_it_is) {
   EXPECT_EQ(info.mtu, mtu);
   EXPECT_FALSE(info.mac.is_zero());
   EXPECT_FALSE(info.mac.is_group());
-  EXPECT_EQ(info.queues, 1u);
+  EXPECT_EQ(info.queues, GetParam().keys == "?queues=4" ? 4u : 1u);
 }
 
 TEST_P(link_contract, a_frame_to_fill_holds_the_mtu_and_headers) {
@@ -377,6 +377,7 @@ TEST(allocations, are_counted) {
 const kind kinds[] = {
     {"mem", "mem"},
     {"tap", "tap"},
+    {"tap_queues", "tap", "?queues=4"},
     {"packet", "packet", "?address=10.0.0.9/24"},
     {"packet_plain", "packet", "?address=10.0.0.9/24&ring=off"},
     {"packet_blocks", "packet", "?address=10.0.0.9/24&ring=v3"},

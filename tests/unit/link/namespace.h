@@ -91,6 +91,8 @@ class packet_socket {
     at.sll_protocol = htons(type);
     at.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
     file_ = descriptor(::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    const int room = 8 << 20;
+    ::setsockopt(file_.number(), SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
     EXPECT_EQ(::bind(file_.number(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0) << std::strerror(errno);
   }
   void send(const frame& bytes) {

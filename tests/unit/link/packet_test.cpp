@@ -300,42 +300,6 @@ TEST_P(packet_link, an_address_of_its_own_has_its_frames_with_their_tags) {
   EXPECT_THAT(receive(sent.size()), ElementsAreArray(sent));
 }
 
-// A super-packet as a sender with a VLAN of its own makes it; the tag is in its bytes.
-void put_super_packet_on_wire(const frame& bytes, std::uint16_t each) {
-  const descriptor socket(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-  const int on = 1;
-  ASSERT_EQ(::setsockopt(socket.number(), SOL_PACKET, PACKET_VNET_HDR, &on, sizeof on), 0);
-  constexpr std::uint8_t udp_segments = 5;
-  constexpr std::uint16_t udp_at = ETH_HLEN + 4 + 20;
-  struct {
-    std::uint8_t flags, kind;
-    std::uint16_t header, size, sum_from, sum_at;
-  } const said{1, udp_segments, udp_at + 8, each, udp_at, 6};
-  sockaddr_ll to{};
-  to.sll_family = AF_PACKET;
-  to.sll_ifindex = static_cast<int>(if_nametoindex("far"));
-  const std::string message = std::string(reinterpret_cast<const char*>(&said), sizeof said) + bytes;
-  ASSERT_EQ(::sendto(socket.number(), message.data(), message.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to),
-            static_cast<ssize_t>(message.size()))
-      << std::strerror(errno);
-}
-
-TEST_P(packet_link, a_super_packets_tag_is_on_each_of_its_frames) {
-  ASSERT_NO_FATAL_FAILURE(open_own());
-  const auto payload = letters(2500);
-  frame whole = ip(17, std::string("\x10\0\x20\0\x09\xcc\0\0", 8) + payload);
-  whole[16] = static_cast<char>((whole.size() - 14) >> 8);
-  whole[17] = static_cast<char>(whole.size() - 14);
-  put_super_packet_on_wire(tagged(whole, vlan_5), 1000);
-  auto got = receive(3);
-  ASSERT_EQ(got.size(), 3u);
-  for (auto& f : got) {
-    EXPECT_EQ(f.substr(0, 18), tagged(whole, vlan_5).substr(0, 18));
-    f.erase(12, 4);
-  }
-  expect_segments(got, payload, 1000);
-}
-
 TEST_P(packet_link, a_frame_beyond_the_mtu_is_dropped_and_counted_and_holds_nothing_up) {
   ASSERT_EQ(run("ip link set near mtu 9000 && ip link set far mtu 9000"), 0);
   ASSERT_NO_FATAL_FAILURE(open_own("&mtu=1500"));
@@ -492,7 +456,7 @@ TEST(transmitter, what_the_kernel_refuses_is_counted_and_holds_nothing_up) {
   ASSERT_TRUE(mapped) << why.c_str();
   counters count;
   constexpr int no_socket = -1;
-  af_packet::transmitter subject(no_socket, std::move(*mapped), count);
+  af_packet::transmitter subject(no_socket, std::move(*mapped), false, count);
   packet_socket far("far");
   auto frames = pool::create(8, 2048);
   std::vector<frame> good;

@@ -1,6 +1,6 @@
 // Super-packets cut into the datagrams that they stand for, whatever their headers claim.
 
-#include "link/packet/segments.h"
+#include "link/segments.h"
 
 #include <gtest/gtest.h>
 
@@ -12,8 +12,6 @@
 
 namespace fastudp::test {
 namespace {
-
-using af_packet::segments;
 
 std::span<const std::byte> octets(const std::string& text) { return std::as_bytes(std::span(text)); }
 
@@ -83,6 +81,15 @@ TEST(segments, each_is_a_datagram_of_its_own_over_ipv6) {
     EXPECT_EQ(pieces[i].size(), 14u + 40 + 8 + size);
     EXPECT_EQ(word(pieces[i], 14 + 4), 8 + size);       // IP payload length
     EXPECT_EQ(word(pieces[i], 14 + 40 + 4), 8 + size);  // UDP length
+  }
+}
+
+TEST(segments, tags_are_on_each) {
+  const auto plain = super_packet(1050);
+  for (const auto& tags : {std::string("\x81\0\0\x05", 4), std::string("\x88\xa8\0\x07\x81\0\0\x05", 8)}) {
+    const auto pieces = cut(std::string(plain).insert(12, tags), 500), expected = cut(plain, 500);
+    ASSERT_EQ(pieces.size(), 3u);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(pieces[i], std::string(expected[i]).insert(12, tags));
   }
 }
 

@@ -6,15 +6,18 @@
 #include <gtest/gtest.h>
 #include <linux/bpf.h>
 #include <linux/if_packet.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdlib>
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "unit/link/near_cable.h"
 
@@ -308,14 +311,111 @@ TEST_P(steered_link, an_end_is_opened_by_one_process_after_the_other) {
 INSTANTIATE_TEST_SUITE_P(rings, steered_link, testing::Values("v2", "v3", "off"),
                          [](const auto& tested) { return tested.param; });
 
-// How many programs the kernel says are at tc ingress of the interface.
-std::uint32_t attached() {
+// The numbers of the programs that the kernel says are at tc ingress of the interface.
+std::vector<std::uint32_t> programs_on_near() {
   constexpr int tcx_ingress = 46;
+  std::vector<std::uint32_t> numbers(64);
   bpf_attr asked{};
   asked.query.target_fd = if_nametoindex("near");
   asked.query.attach_type = tcx_ingress;
+  asked.query.prog_ids = reinterpret_cast<std::uintptr_t>(numbers.data());
+  asked.query.prog_cnt = static_cast<std::uint32_t>(numbers.size());
   EXPECT_EQ(::syscall(SYS_bpf, BPF_PROG_QUERY, &asked, sizeof asked), 0) << std::strerror(errno);
-  return asked.query.prog_cnt;
+  numbers.resize(asked.query.prog_cnt);
+  return numbers;
+}
+
+std::size_t attached() { return programs_on_near().size(); }
+
+// ---- Somebody takes the program off
+
+struct program_link {
+  std::uint32_t number = 0;
+  descriptor held;
+};
+
+program_link link_after(std::uint32_t last) {
+  bpf_attr asked{};
+  asked.start_id = last;
+  if (::syscall(SYS_bpf, BPF_LINK_GET_NEXT_ID, &asked, sizeof asked) != 0) return {};
+  program_link out{.number = asked.next_id, .held = {}};
+  asked = {};
+  asked.link_id = out.number;
+  out.held = descriptor(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_GET_FD_BY_ID, &asked, sizeof asked)));
+  return out;
+}
+
+// Interfaces in other namespaces have the same number.
+bool is_on_near(const descriptor& link) {
+  bpf_link_info info{};
+  bpf_attr asked{};
+  asked.info.bpf_fd = static_cast<std::uint32_t>(link.number());
+  asked.info.info_len = sizeof info;
+  asked.info.info = reinterpret_cast<std::uintptr_t>(&info);
+  const bool told = ::syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &asked, sizeof asked) == 0;
+  return told && info.xdp.ifindex == if_nametoindex("near") &&
+         std::ranges::count(programs_on_near(), info.prog_id) == 1;
+}
+
+void take_off() {
+  for (program_link each = link_after(0); each.number != 0; each = link_after(each.number)) {
+    if (!each.held || !is_on_near(each.held)) continue;
+    bpf_attr asked{};
+    asked.link_detach.link_fd = static_cast<std::uint32_t>(each.held.number());
+    ASSERT_EQ(::syscall(SYS_bpf, BPF_LINK_DETACH, &asked, sizeof asked), 0) << std::strerror(errno);
+  }
+}
+
+// What one frame leaves behind concerns those that come on the same processor, which is the sender's.
+void stay_on_this_processor() {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(static_cast<unsigned>(::sched_getcpu()), &one);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+}
+
+TEST_F(steered, a_program_that_was_taken_off_is_missed_and_put_back) {
+  EXPECT_TRUE(steering_->is_attached());
+  take_off();
+  EXPECT_EQ(attached(), 0u);
+  EXPECT_FALSE(steering_->is_attached());
+  ASSERT_TRUE(steering_->attach_again());
+  EXPECT_EQ(attached(), 1u);
+  EXPECT_TRUE(steering_->is_attached());
+  EXPECT_EQ(steering_->attach_again().code(), EEXIST);
+}
+
+TEST_F(steered, without_the_program_the_taps_leave_all_but_the_first_to_the_kernel) {
+  stay_on_this_processor();
+  ASSERT_TRUE(steering_->add(ours(), 0));
+  send(1000);
+  EXPECT_EQ(who_has_it(), "tap");
+  take_off();
+  send(1001);
+  EXPECT_EQ(who_has_it(), "both");
+  for (std::uint16_t from = 1002; from < 1010; ++from) {
+    send(from);
+    EXPECT_EQ(who_has_it(), "kernel");
+  }
+  ASSERT_TRUE(steering_->attach_again());
+  send(1010);
+  EXPECT_EQ(who_has_it(), "kernel");  // by this one tc shows that it is there
+  send(1011);
+  EXPECT_EQ(who_has_it(), "tap");
+}
+
+TEST_F(steered, a_socket_that_is_watched_gets_nothing_that_a_tap_has) {
+  stay_on_this_processor();
+  ASSERT_TRUE(steering_->watch(kernel_.number()));
+  ASSERT_TRUE(steering_->add(ours(), 0));
+  take_off();
+  for (std::uint16_t from = 1000; from < 1010; ++from) {
+    send(from);
+    EXPECT_EQ(who_has_it(), "tap");
+  }
+  steering_->remove(ours(), 0);
+  send(2000);
+  EXPECT_EQ(who_has_it(), "kernel");
 }
 
 TEST_F(steered, nothing_is_left_at_the_interface) {

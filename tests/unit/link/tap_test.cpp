@@ -9,6 +9,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <thread>
+
+#include "unit/link/datagrams.h"
 #include "unit/link/namespace.h"
 
 namespace fastudp::test {
@@ -16,6 +19,7 @@ namespace {
 
 using testing::AllOf;
 using testing::ElementsAre;
+using testing::ElementsAreArray;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -105,8 +109,8 @@ TEST_F(tap, keeps_the_mtu_that_an_interface_has) {
 TEST_F(tap, what_cannot_be_opened_is_said) {
   ASSERT_EQ(run("ip link add bridge type bridge"), 0);
   ASSERT_EQ(run("ip tuntap add dev tunnel mode tun"), 0);
-  ASSERT_EQ(run("ip tuntap add dev many mode tap multi_queue"), 0);
-  host busy("tap:busy");
+  ASSERT_EQ(run("ip tuntap add dev many mode tap multi_queue && ip tuntap add dev single mode tap"), 0);
+  host busy("tap:busy"), shared("tap:shared?queues=2");
   const auto theirs = std::string("tap:mine?mac=") + to_text(kernel_mac("busy")).c_str();
   const struct {
     std::string uri;
@@ -121,13 +125,18 @@ TEST_F(tap, what_cannot_be_opened_is_said) {
       {"tap:.", {"tap:.", "15 characters"}},
       {"tap:..", {"tap:..", "15 characters"}},
       {"tap:busy", {"busy", "another process", "another name"}},
+      {"tap:shared?queues=3", {"shared", "another process", "another name"}},
       {"tap:bridge", {"bridge", "not a TAP interface"}},
       {"tap:tunnel", {"tunnel", "not a TAP interface"}},
       {"tap:many", {"many", "one queue"}},
       {"tap:x?mtu=67", {"mtu=67", "68"}},
       {"tap:x?mtu=65522", {"mtu=65522", "65521"}},
       {"tap:x?mac=03:00:00:00:00:01", {"mac=03:00:00:00:00:01"}},
-      {"tap:x?queues=2", {"'queues'", "tap:"}},
+      {"tap:x?ring=2", {"'ring'", "tap:"}},
+      {"tap:single?queues=2", {"single", "several queues", "multi_queue"}},
+      {"tap:x?queues=0", {"queues=0", "256"}},
+      {"tap:x?queues=257", {"queues=257", "256"}},
+      {"tap:x?segmentation=maybe", {"segmentation=maybe"}},
   };
   for (const auto& [uri, said] : cases) {
     host refused(uri);
@@ -135,7 +144,7 @@ TEST_F(tap, what_cannot_be_opened_is_said) {
     for (const auto& part : said) EXPECT_THAT(refused.why(), HasSubstr(part)) << uri;
   }
   for (const char* left : {"x", "a%d", "sixteen-letters"}) EXPECT_EQ(if_nametoindex(left), 0u) << left;
-  EXPECT_EQ(run("ip link del bridge && ip link del tunnel && ip link del many"), 0);
+  EXPECT_EQ(run("ip link del bridge && ip link del tunnel && ip link del many && ip link del single"), 0);
 }
 
 TEST_F(tap, refuses_the_kernels_own_address) {
@@ -184,29 +193,9 @@ TEST_F(tap, says_that_the_device_may_not_be_opened) {
   EXPECT_THAT(said, HasSubstr((device.st_mode & S_IWOTH) != 0 ? "CAP_NET_ADMIN" : "/dev/net/tun may not be opened"));
 }
 
-// UDP and IPv4 by hand, so that nothing of ours is its own judge.
-std::uint32_t sum_of(std::string_view bytes, std::uint32_t sum = 0) {
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    sum += static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[i])) << (i % 2 == 0 ? 8 : 0);
-  }
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
-  return sum;
-}
-
-std::string number16(std::uint32_t value) { return {static_cast<char>(value >> 8), static_cast<char>(value)}; }
-
-std::string pseudo_header(std::string_view addresses, std::size_t udp_length) {
-  return std::string(addresses) + number16(17) + number16(static_cast<std::uint32_t>(udp_length));
-}
-
 std::string udp_datagram(std::string_view addresses, std::uint16_t from, std::uint16_t to, std::string_view payload) {
-  const auto length = static_cast<std::uint32_t>(8 + payload.size());
-  std::string udp = number16(from) + number16(to) + number16(length) + number16(0) + std::string(payload);
-  udp.replace(6, 2, number16(~sum_of(udp, sum_of(pseudo_header(addresses, length))) & 0xffff));
-  std::string ip = std::string("\x45\0", 2) + number16(20 + length) + std::string("\0\0\x40\0\x40\x11\0\0", 8);
-  ip += addresses;
-  ip.replace(10, 2, number16(~sum_of(ip) & 0xffff));
-  return ip + udp;
+  const datagram d{.payload = std::string(payload), .addresses = std::string(addresses), .from = from, .to = to};
+  return d.ipv4() + d.udp();
 }
 
 const std::string kernel_ip("\x0a\x4d\0\1", 4), our_ip("\x0a\x4d\0\2", 4);  // 10.77.0.1 and .2
@@ -298,6 +287,118 @@ TEST_F(tap_with_kernel_socket, and_not_what_we_send_with_a_wrong_one) {
   EXPECT_EQ(std::string(got.data(), 5), "right");
 }
 
+// ---- Several queues
+
+TEST_F(tap, has_several_queues_of_one_interface) {
+  host t("tap:wide?queues=4");
+  ASSERT_TRUE(t) << t.why();
+  EXPECT_EQ(t->info().queues, 4u);
+  EXPECT_EQ(run("test $(ip -d -json link show wide | grep -o '\"multi_queue\":true' | wc -l) = 1"), 0);
+  t.close();
+  EXPECT_EQ(if_nametoindex("wide"), 0u);
+}
+
+class tap_with_queues : public tap {
+ protected:
+  static constexpr std::uint16_t flows = 64;  // by their source ports, of many threads' sockets as of one
+
+  void SetUp() override {
+    tap::SetUp();
+    if (IsSkipped()) return;
+    link_ = std::make_unique<host>("tap:wide?queues=4");
+    ASSERT_TRUE(*link_) << link_->why();
+    const std::string mac = to_text((*link_)->info().mac).c_str();
+    ASSERT_EQ(run("ip address add 10.0.0.1/24 dev wide && ip neighbour replace 10.0.0.9 dev wide lladdr " + mac), 0);
+  }
+  static descriptor kernel_socket(std::uint16_t port) {
+    descriptor out(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(port);
+    EXPECT_EQ(::bind(out.number(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0) << std::strerror(errno);
+    at.sin_addr.s_addr = htonl(0x0a000009);
+    at.sin_port = htons(7);
+    EXPECT_EQ(::connect(out.number(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0) << std::strerror(errno);
+    return out;
+  }
+  // Source port and payload.
+  static std::pair<int, std::string> read(const frame& f) {
+    return {static_cast<unsigned char>(f[34]) << 8 | static_cast<unsigned char>(f[35]), f.substr(42)};
+  }
+  std::vector<frame> receive(std::size_t expected) {
+    std::vector<frame> out;
+    while (out.size() < expected && !HasFailure()) {
+      const auto some = receive_awaited(*link_, 1);
+      EXPECT_FALSE(some.empty());
+      for (const auto& f : some) {
+        if (f.substr(12, 2) == std::string("\x08\0", 2)) out.push_back(f);
+      }
+    }
+    return out;
+  }
+
+  std::unique_ptr<host> link_;
+};
+
+// Whichever queue the kernel puts a flow's datagram in, it wakes who waits.
+TEST_F(tap_with_queues, each_wakes) {
+  for (std::uint16_t i = 0; i < flows; ++i) {
+    ASSERT_EQ(::send(kernel_socket(static_cast<std::uint16_t>(8000 + i)).number(), "x", 1, 0), 1);
+    ASSERT_TRUE(readable((*link_)->wait_fd(), patience_ms)) << i;
+    EXPECT_FALSE((*link_)->arm());
+    EXPECT_EQ(read(receive(1).at(0)), (std::pair<int, std::string>(8000 + i, "x")));
+    EXPECT_TRUE((*link_)->arm());
+    EXPECT_FALSE(readable((*link_)->wait_fd(), 0));
+  }
+}
+
+TEST_F(tap_with_queues, what_threads_send_at_once_comes_in_each_flow_in_order) {
+  constexpr int threads = 4, each = 200;
+  std::vector<std::thread> senders;
+  for (int t = 0; t < threads; ++t) {
+    senders.emplace_back([t] {
+      const auto from = kernel_socket(static_cast<std::uint16_t>(8000 + t));
+      for (int i = 0; i < each; ++i) {
+        const auto text = std::to_string(i);
+        EXPECT_EQ(::send(from.number(), text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
+      }
+    });
+  }
+  std::array<int, threads> next{};
+  for (const auto& f : receive(threads * each)) {
+    const auto [port, payload] = read(f);
+    EXPECT_EQ(payload, std::to_string(next.at(static_cast<std::size_t>(port - 8000))++));
+  }
+  for (auto& each_one : senders) each_one.join();
+}
+
+// The kernel remembers by which queue it heard a flow last, and answers there. A queue has room for eight frames here,
+// so what is there in the end says that there were more queues than one.
+TEST_F(tap_with_queues, flows_have_all_of_them_in_either_direction) {
+  constexpr std::size_t room = 8;
+  ASSERT_EQ(run("ip link set wide txqueuelen " + std::to_string(room)), 0);
+  const auto mac = kernel_mac("wide");
+  std::vector<descriptor> sockets;
+  for (std::uint16_t i = 0; i < flows; ++i) {
+    sockets.push_back(kernel_socket(static_cast<std::uint16_t>(8000 + i)));
+    const datagram to_them{.payload = "x", .from = 7, .to = static_cast<std::uint16_t>(8000 + i)};
+    ASSERT_TRUE(link_->send(to_them.in(mac, (*link_)->info().mac)));
+    ASSERT_TRUE(readable(sockets.back().number(), patience_ms));
+  }
+  for (const auto& each : sockets) ASSERT_EQ(::send(each.number(), "y", 1, 0), 1);
+  burst in;
+  while ((*link_)->rx_burst(in) != 0) continue;
+  EXPECT_GT(in.size(), 2 * room);
+}
+
+TEST_F(tap_with_queues, a_deleted_interface_wakes_nobody_again) {
+  ASSERT_EQ(run("ip link del wide"), 0);
+  EXPECT_EQ(link_->receive().size(), 0u);
+  EXPECT_EQ(link_->dropped(drop::link_error), 1u);
+  EXPECT_TRUE((*link_)->arm());
+  EXPECT_FALSE(readable((*link_)->wait_fd(), 0));
+}
+
 // The interface's place is taken by one end of a socket pair, through which a test can say what no kernel says on
 // demand.
 class tap_with_scripted_driver : public tap {
@@ -351,6 +452,30 @@ TEST_F(tap_with_scripted_driver, sends_an_empty_header_before_each_frame) {
   std::array<char, 100> got;
   const auto n = ::recv(driver_.number(), got.data(), got.size(), 0);
   EXPECT_EQ(std::string(got.data(), static_cast<std::size_t>(n)), std::string(10, '\0') + small());
+}
+
+// A driver that has no room for so much at once, as one that knows no super-packets, gets each frame by itself.
+TEST_F(tap_with_scripted_driver, sends_a_refused_super_packet_frame_by_frame) {
+  const int room = 4000;
+  ASSERT_EQ(::setsockopt((*link_)->wait_fd(), SOL_SOCKET, SO_SNDBUF, &room, sizeof room), 0);
+  std::vector<frame> sent, got;
+  burst out;
+  for (char c = 'a'; c < 'a' + 20; ++c) {
+    const datagram d{.payload = std::string(900, c)};
+    sent.push_back(std::string(10, '\0') + d.in(mac_of(1), (*link_)->info().mac));
+    out.append(link_->make(sent.back().substr(10)));
+    out.packets().back()->checksum = checksum_state::own;
+  }
+  std::array<char, 2000> read;
+  while (got.size() < sent.size() && !HasFailure()) {
+    const auto taken = (*link_)->tx_burst(out);
+    out.forget_front(taken);
+    EXPECT_GT(taken, 0u);
+    for (ssize_t n; (n = ::recv(driver_.number(), read.data(), read.size(), 0)) >= 0;)
+      got.emplace_back(read.data(), static_cast<std::size_t>(n));
+  }
+  EXPECT_THAT(got, ElementsAreArray(sent));
+  EXPECT_EQ(link_->dropped(drop::link_error), 0u);
 }
 
 TEST_F(tap_with_scripted_driver, takes_a_prefix_when_the_interface_is_full) {

@@ -117,6 +117,17 @@ TEST_F(leaving, a_host_without_an_address_sends_to_itself_alone) {
   EXPECT_TRUE(way_to("127.0.0.1"));
 }
 
+TEST_F(leaving, without_a_device_only_what_stays_here_has_a_path) {
+  ASSERT_TRUE(way_to("10.0.0.2"));
+  out().set_trouble(kernel_reason::link_lost);
+  for (const char* each : {"10.0.0.2", "239.1.2.3", "255.255.255.255"}) EXPECT_EQ(way_to(each).code(), ENETDOWN);
+  EXPECT_EQ(way_to("192.0.2.7").code(), ENETUNREACH);
+  EXPECT_TRUE(way_to("127.0.0.1"));
+  EXPECT_TRUE(way_to("10.0.0.1"));
+  out().set_trouble(kernel_reason::count);
+  EXPECT_TRUE(way_to("10.0.0.2"));
+}
+
 TEST_F(leaving, the_source_shares_most_with_the_next_hop) {
   ASSERT_TRUE(host_.below->add_address({ip("10.0.0.129"), 25}, host_.now));
   ASSERT_TRUE(host_.below->add_address({ip("172.16.0.1"), 12}, host_.now));

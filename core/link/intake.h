@@ -2,15 +2,33 @@
 // Makes packets of what the kernel hands over: copies frames into the link's pool, puts tags back to where they were on
 // the wire, cuts super-packets up.
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <span>
 
 #include "base/counters.h"
-#include "link/packet/frame.h"
-#include "link/packet/segments.h"
+#include "link/segments.h"
 #include "packet/burst.h"
 #include "packet/pool.h"
 
-namespace fastudp::af_packet {
+namespace fastudp {
+
+struct vlan_tag {
+  std::uint16_t type = 0, information = 0;
+};
+
+// A frame where the kernel has put it.
+struct received_frame {
+  const std::byte* header = nullptr;  // virtio_net_hdr
+  std::span<const std::byte> bytes;   // what there is of it
+  std::size_t length = 0;             // of the whole frame
+  checksum_state checksum{};          // what is known of it where the header says nothing
+  std::optional<vlan_tag> tag;        // that was taken out of it
+  std::int64_t stamp = 0;             // when it arrived; 0: the kernel doesn't say
+
+  bool is_whole() const { return bytes.size() == length; }
+};
 
 class intake {
  public:
@@ -38,23 +56,19 @@ class intake {
   }
 
  private:
-  struct tag {
-    std::uint16_t type = 0, information = 0;
-  };
-  std::optional<tag> tag_of(const received_frame& f) const;
-
-  packet* make_room(std::size_t size, const std::optional<tag>& t);
-  void append(packet* p, std::size_t size, const std::optional<tag>& t, checksum_state checksum, std::int64_t stamp,
-              burst& out);
+  std::optional<vlan_tag> tag_of(const received_frame& f) const { return keeps_tags_ ? f.tag : std::nullopt; }
+  packet* make_room(std::size_t size, const std::optional<vlan_tag>& tag);
+  void append(packet* p, std::size_t size, const std::optional<vlan_tag>& tag, checksum_state checksum,
+              std::int64_t stamp, burst& out);
   void take_whole(const received_frame& f, burst& out);
 
   pool& frames_;
   counters& count_;
   bool keeps_tags_;
   std::optional<segments> pieces_;
-  std::optional<tag> their_tag_;
+  std::optional<vlan_tag> their_tag_;
   std::int64_t their_stamp_ = 0;
   std::size_t next_piece_ = 0;
 };
 
-}  // namespace fastudp::af_packet
+}  // namespace fastudp

@@ -8,7 +8,10 @@
 
 #include "link/link.h"
 
-namespace fastudp::af_packet {
+namespace fastudp {
+
+// An IP packet of the longest kind.
+inline constexpr std::size_t longest_super_packet = 65'536 + longest_link_header;
 
 class segments {
  public:
@@ -25,9 +28,10 @@ class segments {
 
  private:
   std::span<const std::byte> frame_;
-  std::size_t header_ = 0;  // Ethernet, IP and UDP
+  std::size_t ip_at_ = 0;
+  std::size_t header_ = 0;  // Ethernet, tags, IP and UDP
   bool is_ipv6_ = false;
   std::size_t size_ = 0;
 };
 
-}  // namespace fastudp::af_packet
+}  // namespace fastudp

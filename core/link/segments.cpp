@@ -1,14 +1,14 @@
-#include "link/packet/segments.h"
+#include "link/segments.h"
 
 #include <algorithm>
 #include <cstring>
 
 #include "base/byte_order.h"
 
-namespace fastudp::af_packet {
+namespace fastudp {
 namespace {
 
-constexpr std::size_t udp_header = 8, ip_at = ethernet_header_length, ipv4_header = 20, ipv6_header = 40;
+constexpr std::size_t udp_header = 8, ipv4_header = 20, ipv6_header = 40;
 constexpr std::uint16_t ether_type_ipv4 = 0x0800, ether_type_ipv6 = 0x86dd;
 constexpr std::byte protocol_udp{17};
 
@@ -22,7 +22,7 @@ std::uint16_t ip_checksum(const std::byte* header, std::size_t size) {
 }
 
 // Of an IP packet with a UDP datagram right behind its header; 0 of any other.
-std::size_t ip_header_length(std::span<const std::byte> frame) {
+std::size_t ip_header_length(std::span<const std::byte> frame, std::size_t ip_at) {
   if (frame.size() < ip_at + ipv4_header) return 0;
   const std::uint16_t type = word(frame.data() + ip_at - 2);
   const std::byte* ip = frame.data() + ip_at;
@@ -41,9 +41,11 @@ void write_ipv6(std::byte* ip, std::size_t payload) { store_network(ip + 4, stat
 }  // namespace
 
 segments::segments(std::span<const std::byte> frame, std::uint32_t size) : frame_(frame), size_(size) {
-  const std::size_t ip_header = ip_header_length(frame), header = ip_at + ip_header + udp_header;
+  const std::size_t ip_at = link_header_length(frame), ip_header = ip_header_length(frame, ip_at);
+  const std::size_t header = ip_at + ip_header + udp_header;
   if (size == 0 || ip_header < ipv4_header || frame.size() <= header) return;
   is_ipv6_ = word(frame.data() + ip_at - 2) == ether_type_ipv6;
+  ip_at_ = ip_at;
   header_ = header;
 }
 
@@ -53,11 +55,11 @@ std::size_t segments::write(std::size_t i, std::span<std::byte> out) const {
   const std::size_t at = header_ + i * size_, payload = std::min(size_, frame_.size() - at);
   std::memcpy(out.data(), frame_.data(), header_);
   std::memcpy(out.data() + header_, frame_.data() + at, payload);
-  std::byte* ip = out.data() + ip_at;
-  const std::size_t ip_header = header_ - ip_at - udp_header, datagram = udp_header + payload;
+  std::byte* ip = out.data() + ip_at_;
+  const std::size_t ip_header = header_ - ip_at_ - udp_header, datagram = udp_header + payload;
   is_ipv6_ ? write_ipv6(ip, datagram) : write_ipv4(ip, ip_header, datagram, i);
   store_network(ip + ip_header + 4, static_cast<std::uint16_t>(datagram));
   return header_ + payload;
 }
 
-}  // namespace fastudp::af_packet
+}  // namespace fastudp

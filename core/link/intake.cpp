@@ -1,17 +1,16 @@
-#include "link/packet/intake.h"
+#include "link/intake.h"
 
 #include <cstring>
 
 #include "base/byte_order.h"
+#include "link/virtio_header.h"
 
-namespace fastudp::af_packet {
+namespace fastudp {
 namespace {
 
 checksum_state checksum_of(const received_frame& f) {
   const auto said = checksum_said_by(f.header);
-  if (said != checksum_state::unknown) return said;
-  if ((f.status & TP_STATUS_CSUMNOTREADY) != 0) return checksum_state::partial;
-  return (f.status & TP_STATUS_CSUM_VALID) != 0 ? checksum_state::verified : checksum_state::unknown;
+  return said != checksum_state::unknown ? said : f.checksum;
 }
 
 }  // namespace
@@ -33,35 +32,28 @@ bool intake::take(const received_frame& f, burst& out) {
   return go_on(out);
 }
 
-// The device or the kernel has taken the tag out of the frame.
-std::optional<intake::tag> intake::tag_of(const received_frame& f) const {
-  if (!keeps_tags_ || (f.status & TP_STATUS_VLAN_VALID) == 0) return std::nullopt;
-  constexpr std::uint16_t customer = 0x8100;
-  return tag{(f.status & TP_STATUS_VLAN_TPID_VALID) != 0 ? f.vlan_tpid : customer, f.vlan_tci};
-}
-
 // The tag comes to stand before what is written to the packet's data.
-packet* intake::make_room(std::size_t size, const std::optional<tag>& t) {
+packet* intake::make_room(std::size_t size, const std::optional<vlan_tag>& tag) {
   packet* p = frames_.take();
   if (p == nullptr) {
     count_.dropped(drop::no_memory);
     return nullptr;
   }
-  if (t) p->reset(default_headroom + vlan_tag_length);
+  if (tag) p->reset(default_headroom + vlan_tag_length);
   if (size >= ethernet_header_length && size <= p->tailroom()) return p;
   count_.dropped(drop::link_error);
   release(p);
   return nullptr;
 }
 
-void intake::append(packet* p, std::size_t size, const std::optional<tag>& t, checksum_state checksum,
+void intake::append(packet* p, std::size_t size, const std::optional<vlan_tag>& tag, checksum_state checksum,
                     std::int64_t stamp, burst& out) {
   p->length = static_cast<std::uint32_t>(size);
-  if (t) {
+  if (tag) {
     constexpr std::uint32_t addresses = 12;
     std::byte* at = p->insert(addresses, vlan_tag_length);
-    store_network(at, t->type);
-    store_network(at + sizeof t->type, t->information);
+    store_network(at, tag->type);
+    store_network(at + sizeof tag->type, tag->information);
   }
   p->checksum = checksum;
   p->stamp = stamp;
@@ -69,11 +61,11 @@ void intake::append(packet* p, std::size_t size, const std::optional<tag>& t, ch
 }
 
 void intake::take_whole(const received_frame& f, burst& out) {
-  const auto t = tag_of(f);
-  packet* p = make_room(f.bytes.size(), t);
+  const auto tag = tag_of(f);
+  packet* p = make_room(f.bytes.size(), tag);
   if (p == nullptr) return;
   std::memcpy(p->data(), f.bytes.data(), f.bytes.size());
-  append(p, f.bytes.size(), t, checksum_of(f), f.stamp, out);
+  append(p, f.bytes.size(), tag, checksum_of(f), f.stamp, out);
 }
 
 bool intake::go_on(burst& out) {
@@ -89,4 +81,4 @@ bool intake::go_on(burst& out) {
   return true;
 }
 
-}  // namespace fastudp::af_packet
+}  // namespace fastudp
