@@ -102,7 +102,7 @@ class engine final : public own_sockets, private socket_events, private host_vie
   // When there is work to do though nothing comes.
   time_point deadline() const {
     const time_point due = stack_->deadline();
-    return must_look_at_link_ ? std::min(due, health_.next_look()) : due;
+    return must_look_at_link_ && !guest_ ? std::min(due, health_.next_look()) : due;
   }
   // Sleeps until something may have happened; true unless the limit came first.
   result<bool> wait_for_work(turn& t, time_point limit);

@@ -268,7 +268,12 @@ void engine::look_at_programs() {
 // A claim that nobody heeds at tc would make what comes by the link come by the kernel as well.
 void engine::programs_are(bool attached) {
   if (!health_.note_programs(attached)) return;
-  change_all_claims(attached);
+  if (attached) {
+    change_all_claims(true);
+  } else if (is_steered()) {
+    const family::guard held(family_);
+    steering_->remove_member(end_);
+  }
   stack_->out().set_trouble(health_.trouble());
   count_trouble();
 }

@@ -25,7 +25,7 @@ namespace fastudp {
 
 class link_health {
  public:
-  // Both true when that changes anything. One that is gone stays so.
+  // Both return whether that changes anything. An interface that is gone stays so.
   bool note_interface(bool is_usable, bool is_gone) {
     const link_health before = *this;
     is_usable_ = is_usable;

@@ -7,13 +7,14 @@ import re
 import signal
 import subprocess
 
+import bpf_objects
 import net as topology
 import pytest
 from net import FASTUDP, HOST, PATIENCE, until
 from private_network import run
 from test_programs import BLOCKING_ECHO, ECHO_CLIENT, PYTHON
 
-ROUNDS = int(os.environ.get("FASTUDP_KILL_ROUNDS", "100"))
+ROUNDS = int(os.environ.get("FASTUDP_KILL_ROUNDS", "50"))
 
 COUNTING_CLIENT = """
 import socket, sys
@@ -335,14 +336,10 @@ def test_threads_that_are_cancelled_while_they_serve(under):
 def traces():
     """What a killed program could leave behind at the interface and in the kernel."""
     link = json.loads(run("ip", "-json", "-details", "link", "show", "dev", "near"))[0]
-    programs = json.loads(run("bpftool", "-j", "prog", "list"))
-    maps = json.loads(run("bpftool", "-j", "map", "list"))
     return {"promiscuity": link["promiscuity"], "xdp": link.get("xdp"), "allmulti": link.get("allmulti"), "flags": sorted(link["flags"]),
-            "programs": sum(p.get("name") in ("steer", "tap", "count", "fastudp_xdp") for p in programs),
-            "maps": sum(m.get("name") in ("claims", "watched", "counts", "sockets") for m in maps),
             "neighbours": sorted((n["dst"], n.get("lladdr")) for n in json.loads(run("ip", "-json", "neighbour", "show"))),
             "addresses": run("ip", "-brief", "address", "show", "dev", "near"),
-            "sockets": len(open("/proc/self/net/packet").read().splitlines())}
+            "sockets": len(open("/proc/self/net/packet").read().splitlines()), "xdp sockets": run("ss", "--xdp", "-H").count("\n")}
 
 
 @pytest.mark.parametrize("link", ["packet:near", "packet:near?steer=off", f"packet:near?address={topology.OWN}/24",
@@ -350,7 +347,7 @@ def traces():
                          ids=["packet", "packet-filter", "packet-own", "xdp", "xdp-generic", "xdp-own"])
 def test_killed_under_traffic_it_leaves_nothing(net, link):
     address = topology.OWN if "address" in link else HOST
-    before = traces()
+    before, held = traces(), set()
     flood = ("import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nwhile True:\n    try: s.sendto(b'x', ('%s', 7000))\n"
              "    except OSError: pass\n" % address)
     environment = {**os.environ, "LD_PRELOAD": str(topology.BUILD / "bindings/preload/libfastudp-preload.so"),
@@ -359,8 +356,13 @@ def test_killed_under_traffic_it_leaves_nothing(net, link):
         for _ in range(ROUNDS):
             with net.start([PYTHON, "-c", BLOCKING_ECHO], env=environment) as server:
                 server.says("ready")
+                assert server.output().strip() == "ready", server.output()  # and not that the link couldn't be had
+                held |= bpf_objects.held_by(server.process.pid)
+                assert "HugetlbPages:\t       0 kB" in open(f"/proc/{server.process.pid}/status").read()
                 server.process.kill()
                 server.process.wait(PATIENCE)
+    assert held
+    until(lambda: not bpf_objects.those_left(held), "the end of what was held")
     until(lambda: traces() == before, f"as before: {before}, not {traces()}")
 
 

@@ -4,6 +4,8 @@ import ctypes
 import errno
 import json
 import os
+import pathlib
+import re
 import socket
 import struct
 
@@ -110,10 +112,26 @@ def take_place(interface):
             assert error.errno in (errno.EBUSY, errno.EEXIST, errno.ERANGE), error
 
 
-def exists(kind, number):
-    """Whether there is such a program ("prog"), map or link still."""
+def held_by(process):
+    """Programs ("prog"), maps and links that the process has descriptors of, by kind and number."""
+    held = set()
+    for each in pathlib.Path(f"/proc/{process}/fdinfo").iterdir():
+        try:
+            text = each.read_text()
+        except OSError:
+            continue  # closed since it was listed
+        held |= {(kind, int(number)) for kind, number in re.findall(r"^(link|prog|map)_id:\s+(\d+)$", text, re.M)}
+    return held
+
+
+def _exists(kind, number):
     try:
         os.close(_call(BY_ID[kind], struct.pack("=I", number))[0])
     except FileNotFoundError:
         return False
     return True
+
+
+def those_left(held):
+    """Which of them the kernel still has."""
+    return {each for each in held if _exists(*each)}
