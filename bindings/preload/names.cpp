@@ -128,12 +128,12 @@ int measure_filter(const call& c, socklen_t* length) {
   return 0;
 }
 
-// Whose name that is the stack knows; without room for it Linux says so last.
-int measure_peer(const call& c, std::size_t size) {
-  sockaddr_storage nowhere;
+// That there is no room for it Linux says last.
+int get_into_nothing(const call& c, int level, int name, std::size_t size) {
+  alignas(sockaddr_storage) std::byte nowhere[512];
   std::size_t room = std::min(size, sizeof nowhere);
-  const int outcome = fastudp_socket_get_option(c.handle(), SOL_SOCKET, SO_PEERNAME, &nowhere, &room);
-  return give_int(outcome < 0 ? outcome : -EFAULT);
+  const int outcome = fastudp_socket_get_option(c.handle(), level, name, nowhere, &room);
+  return outcome < 0 ? outcome : -EFAULT;
 }
 
 }  // namespace
@@ -154,14 +154,11 @@ int hook::getsockopt(int fd, int level, int name, void* value, socklen_t* length
   const bool has_room = is_sane && (value != nullptr || *length == 0);
   const bool is_filter = level == SOL_SOCKET && name == SO_GET_FILTER;
   if (c && is_sane && !has_room && is_filter) return measure_filter(c, length);
-  if (c && is_sane && !has_room && library::is_alone() && level == SOL_SOCKET && name == SO_PEERNAME) {
-    return measure_peer(c, *length);
-  }
-  if (!c || !has_room) {
-    return real.getsockopt(fd, level, name, value, length);
-  }
+  const bool is_stacks_alone = c && is_sane && library::is_alone();
+  if (!c || (!has_room && !is_stacks_alone)) return real.getsockopt(fd, level, name, value, length);
   std::size_t size = *length;
-  const int outcome = fastudp_socket_get_option(c.handle(), level, name, value, &size);
+  const int outcome = has_room ? fastudp_socket_get_option(c.handle(), level, name, value, &size)
+                               : get_into_nothing(c, level, name, size);
   if (is_unknown(outcome)) return real.getsockopt(fd, level, name, value, length);
   if (outcome == 0) *length = static_cast<socklen_t>(size);
   return give_int(outcome);

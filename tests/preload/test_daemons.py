@@ -59,8 +59,12 @@ def test_serves_at_an_address_of_our_own(net, kind, link):
     check_server(kind, net, link)
 
 
-@pytest.mark.parametrize("link", OTHER_LINKS)
-@pytest.mark.parametrize("kind", SERVERS if IS_LONG else [dns.Unbound], ids=name)
+# By filters the socket that nsd's processes share is the kernel's.
+ON_OTHER_LINKS = [(kind, link) for kind in (SERVERS if IS_LONG else [dns.Unbound]) for link in OTHER_LINKS
+                  if not (issubclass(kind, dns.Nsd) and link == "packet-filter")]
+
+
+@pytest.mark.parametrize("kind, link", ON_OTHER_LINKS, ids=lambda of: of if isinstance(of, str) else name(of))
 def test_serves_without_steering_or_by_other_rings(net, kind, link):
     check_server(kind, net, link)
 
