@@ -185,6 +185,7 @@ class Iperf2Serves(Daemon):
 
 class Iperf2Asks(Client):
     programs = ("iperf",)
+    share = 0.7  # the last datagram of a flow it repeats until that is answered
     ways = ("tx",)
 
     @contextlib.contextmanager
