@@ -14,6 +14,7 @@
 
 #include "eal.h"
 #include "frames.h"
+#include "memif.h"
 
 #define RING_SIZE 512
 #define MOST_BURST 64
@@ -246,7 +247,13 @@ static void forget(const struct port* p) {
   *at = p->next;
 }
 
-static int close_port(void* port) {
+static void hang_up(void* port) {
+  pthread_mutex_lock(&guard);
+  memif_hang_up(((struct port*)port)->number);
+  pthread_mutex_unlock(&guard);
+}
+
+static void shut(void* port) {
   struct port* p = port;
   pthread_mutex_lock(&guard);
   frames_at_hand = &p->frames;
@@ -256,9 +263,21 @@ static int close_port(void* port) {
     rte_eth_dev_stop(p->number);
   }
   pull_out(p);
-  const int outcome = frames_free(&p->frames);
-  frames_at_hand = NULL;
   forget(p);
+  frames_at_hand = NULL;
+  pthread_mutex_unlock(&guard);
+}
+
+static int close_port(void* port) {
+  struct port* p = port;
+  if (memif_is(p->number)) {
+    memif_alone(hang_up, p);
+    memif_alone(shut, p);
+  } else {
+    shut(p);
+  }
+  pthread_mutex_lock(&guard);
+  const int outcome = frames_free(&p->frames);
   pthread_mutex_unlock(&guard);
   if (outcome == 0) free(p);
   return outcome;

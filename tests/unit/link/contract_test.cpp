@@ -75,7 +75,7 @@ class link_contract : public testing::TestWithParam<kind> {
     if (IsSkipped() || HasFatalFailure()) return;
     const bool captured = k.keys == "?capture=";
     under_test_ =
-        std::make_unique<host>(k.scheme + ":" + device() + k.keys + (captured ? capture_.path() : ""), programs_.get());
+        std::make_unique<host>(k.scheme + ":" + k.device + k.keys + (captured ? capture_.path() : ""), programs_.get());
     if (k.scheme == "dpdk" && std::string_view(under_test_->why()).starts_with("fastudp-dpdk.so")) {
       GTEST_SKIP() << under_test_->why();
     }
@@ -91,16 +91,13 @@ class link_contract : public testing::TestWithParam<kind> {
       peer_ = std::make_unique<link_peer>("mem:contract?promiscuous=1&mac=02:00:00:00:00:99" +
                                           (tagged ? "&" + k.keys.substr(1) : ""));
     } else if (is_memif()) {
-      auto made = std::make_unique<link_peer>("dpdk:net_memif1,role=client,socket=" + socket_name());
+      auto made = std::make_unique<link_peer>("dpdk:net_memif1,role=client,socket=contract");
       await_connection(made->port());
       peer_ = std::move(made);
     } else {
       peer_ = std::make_unique<kernel_peer>(has_cable() ? "far" : "contract");
     }
   }
-  // The driver keeps listening on a socket when its port has gone: each test has one of its own.
-  std::string socket_name() const { return "contract" + std::to_string(serial_); }
-  std::string device() const { return GetParam().device + (is_memif() ? socket_name() : ""); }
   // Both ends find each other in a thread of DPDK's.
   void await_connection(host& far) {
     while (subject().receive().empty()) far.send(from_peer(numbered(0)));
@@ -144,8 +141,6 @@ class link_contract : public testing::TestWithParam<kind> {
 
   std::vector<frame> receive(std::size_t expected) { return receive_awaited(subject(), expected); }
 
-  static inline int serials_ = 0;
-  const int serial_ = serials_++;
   temporary_file capture_;
   std::unique_ptr<steering> programs_;
   std::unique_ptr<host> under_test_;
@@ -155,7 +150,7 @@ class link_contract : public testing::TestWithParam<kind> {
 
 TEST_P(link_contract, info_says_who_it_is) {
   const auto& info = subject()->info();
-  EXPECT_EQ(info.name, GetParam().scheme + ":" + device());
+  EXPECT_EQ(info.name, GetParam().scheme + ":" + GetParam().device);
   EXPECT_EQ(info.mtu, mtu);
   EXPECT_FALSE(info.mac.is_zero());
   EXPECT_FALSE(info.mac.is_group());
@@ -384,7 +379,7 @@ const kind kinds[] = {
     {"xdp_native", "xdp", "?address=10.0.0.9/24&mode=copy"},
     {"xdp_generic", "xdp", "?address=10.0.0.9/24&mode=generic"},
 #ifndef FASTUDP_WITHOUT_DPDK
-    {"dpdk_memif", "dpdk", "", "net_memif0,role=server,socket=", true},
+    {"dpdk_memif", "dpdk", "", "net_memif0,role=server,socket=contract", true},
     {"dpdk_tap", "dpdk", "", "net_tap0,iface=contract"},
     {"dpdk_packet", "dpdk", "", "net_af_packet0,iface=contract", true},
 #endif

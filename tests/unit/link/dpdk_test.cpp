@@ -4,9 +4,14 @@
 #include <gmock/gmock.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
+#include <array>
+#include <atomic>
 #include <csignal>
+#include <cstddef>
 #include <cstring>
 #include <filesystem>
 #include <thread>
@@ -129,6 +134,73 @@ TEST_F(dpdk, frames_for_a_cable_that_is_not_there_are_dropped_and_counted) {
   EXPECT_EQ(alone.dropped(drop::link_error), 8u);
   EXPECT_EQ(alone->frames().available(), at_rest);
   EXPECT_EQ((*foreign)->available(), 8u);
+}
+
+// A client of memif's, without DPDK: a socket at the server's name, which tells who it is and no more.
+descriptor connected_to_memif(std::string_view name) {
+  descriptor out(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  sockaddr_un at{};
+  at.sun_family = AF_UNIX;
+  name.copy(at.sun_path + 1, sizeof at.sun_path - 1);
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  if (::connect(out.number(), reinterpret_cast<sockaddr*>(&at), size) != 0) return {};
+  return out;
+}
+
+// The driver's thread ends the process of a server whose client goes before.
+bool is_greeted(const descriptor& client) {
+  std::array<char, 128> hello;
+  return ::recv(client.number(), hello.data(), hello.size(), 0) > 0;
+}
+
+bool is_listening(std::string_view name) {
+  const auto client = connected_to_memif(name);
+  return client && is_greeted(client);
+}
+
+void come_and_go(std::string_view name) {
+  constexpr std::uint16_t type_init = 3, version = 0x200;
+  const auto client = connected_to_memif(name);
+  if (!client || !is_greeted(client)) return;
+  std::array<char, 128> message{};
+  std::memcpy(message.data(), &type_init, sizeof type_init);
+  std::memcpy(message.data() + sizeof type_init, &version, sizeof version);
+  ::send(client.number(), message.data(), message.size(), MSG_NOSIGNAL);
+}
+
+TEST_F(dpdk, a_memif_server_that_is_closed_listens_no_more_and_can_be_opened_again) {
+  for (int round = 0; round < 3; ++round) {
+    host server("dpdk:net_memif0,role=server,socket=again");
+    ASSERT_TRUE(server) << server.why();
+    const auto client = connected_to_memif("again");
+    ASSERT_TRUE(client);
+    server.close();
+    EXPECT_FALSE(is_listening("again"));
+    while (is_greeted(client)) continue;
+  }
+}
+
+TEST_F(dpdk, a_memif_server_listens_for_as_long_as_another_port_is_on_its_socket) {
+  host first("dpdk:net_memif0,role=server,id=0,socket=shared"),
+      second("dpdk:net_memif1,role=server,id=1,socket=shared");
+  ASSERT_TRUE(first && second) << first.why() << second.why();
+  first.close();
+  EXPECT_TRUE(is_listening("shared"));
+  second.close();
+  EXPECT_FALSE(is_listening("shared"));
+}
+
+TEST_F(dpdk, memif_clients_may_come_and_go_while_their_server_is_closed) {
+  std::atomic<bool> is_over = false;
+  std::thread clients([&] {
+    while (!is_over) come_and_go("busy");
+  });
+  for (int round = 0; round < 50; ++round) {
+    host server("dpdk:net_memif0,role=server,socket=busy"), tap("dpdk:net_tap0,iface=busy");
+    EXPECT_TRUE(server && tap) << server.why() << tap.why();
+  }
+  is_over = true;
+  clients.join();
 }
 
 // What is sent to the ring comes back by it: it is full when nobody receives.

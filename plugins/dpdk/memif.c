@@ -1,0 +1,140 @@
+/* Closing ports of net_memif: see memif.h. */
+#include "memif.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <rte_dev.h>
+#include <rte_devargs.h>
+#include <rte_interrupts.h>
+#include <rte_kvargs.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define DEFAULT_SOCKET "/run/memif.sock"
+
+int memif_is(uint16_t port) {
+  struct rte_eth_dev_info about;
+  return rte_eth_dev_info_get(port, &about) == 0 && strcmp(about.driver_name, "net_memif") == 0;
+}
+
+/* ---- In the interrupt thread */
+
+struct errand {
+  void (*call)(void* with);
+  void* with;
+  sem_t done;
+};
+
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+static struct errand* errand;
+static int bell = -1; /* an eventfd */
+
+/* An interrupt of its own rather than DPDK's alarm, which runs several in a row: from one errand to the next, the thread
+ * has asked anew which descriptors are ready. */
+static void run_errand(void* unused) {
+  (void)unused;
+  uint64_t count;
+  (void)!read(bell, &count, sizeof count);
+  errand->call(errand->with);
+  sem_post(&errand->done);
+}
+
+static int register_bell(int fd) {
+  struct rte_intr_handle* handle = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
+  const int is_registered = handle && rte_intr_fd_set(handle, fd) == 0 &&
+                            rte_intr_type_set(handle, RTE_INTR_HANDLE_EXT) == 0 &&
+                            rte_intr_callback_register(handle, run_errand, NULL) == 0;
+  rte_intr_instance_free(handle); /* DPDK has a copy */
+  return is_registered;
+}
+
+static int has_bell(void) {
+  if (bell >= 0) return 1;
+  bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (bell < 0) return 0;
+  if (register_bell(bell)) return 1;
+  close(bell);
+  bell = -1;
+  return 0;
+}
+
+static int ring(struct errand* e) {
+  const uint64_t one = 1;
+  errand = e;
+  if (write(bell, &one, sizeof one) != sizeof one) return 0;
+  while (sem_wait(&e->done) != 0 && errno == EINTR) continue;
+  return 1;
+}
+
+void memif_alone(void (*call)(void* with), void* with) {
+  if (rte_thread_is_intr()) return call(with);
+  struct errand e = {.call = call, .with = with};
+  sem_init(&e.done, 0, 0);
+  pthread_mutex_lock(&one_at_a_time);
+  const int is_done = has_bell() && ring(&e);
+  pthread_mutex_unlock(&one_at_a_time);
+  sem_destroy(&e.done);
+  if (!is_done) call(with);
+}
+
+/* ---- Sockets */
+
+struct socket_name {
+  char text[sizeof((struct sockaddr_un*)NULL)->sun_path];
+};
+
+static int socket_of(uint16_t port, struct socket_name* out) {
+  struct rte_eth_dev_info about;
+  if (!memif_is(port) || rte_eth_dev_info_get(port, &about) != 0) return 0;
+  const struct rte_devargs* given = rte_dev_devargs(about.device);
+  struct rte_kvargs* keys = given && given->args ? rte_kvargs_parse(given->args, NULL) : NULL;
+  const char* name = keys ? rte_kvargs_get(keys, "socket") : NULL;
+  snprintf(out->text, sizeof out->text, "%s", name ? name : DEFAULT_SOCKET);
+  rte_kvargs_free(keys);
+  return 1;
+}
+
+static int has_another(uint16_t port, const struct socket_name* name) {
+  uint16_t each;
+  struct socket_name other;
+  RTE_ETH_FOREACH_DEV(each) {
+    if (each != port && socket_of(each, &other) && strcmp(other.text, name->text) == 0) return 1;
+  }
+  return 0;
+}
+
+/* A listening one has it, and those that it has accepted. An abstract name begins behind a 0. */
+static int is_named(int fd, const struct socket_name* name) {
+  struct sockaddr_un at = {0};
+  socklen_t size = sizeof at - 1;
+  if (getsockname(fd, (struct sockaddr*)&at, &size) != 0 || at.sun_family != AF_UNIX) return 0;
+  return strncmp(at.sun_path + (at.sun_path[0] == '\0'), name->text, sizeof name->text - 2) == 0;
+}
+
+/* DPDK goes on watching a descriptor whose callback nobody takes back: it is replaced by one that is never ready. */
+static void replace_named(const struct socket_name* name, int by) {
+  DIR* descriptors = opendir("/proc/self/fd");
+  if (!descriptors) return;
+  for (const struct dirent* each = readdir(descriptors); each; each = readdir(descriptors)) {
+    const int fd = atoi(each->d_name);
+    if (each->d_name[0] != '.' && is_named(fd, name)) dup3(by, fd, O_CLOEXEC);
+  }
+  closedir(descriptors);
+}
+
+void memif_hang_up(uint16_t port) {
+  struct socket_name name;
+  if (!socket_of(port, &name) || has_another(port, &name)) return;
+  const int never_ready = eventfd(0, EFD_CLOEXEC);
+  if (never_ready < 0) return;
+  replace_named(&name, never_ready);
+  close(never_ready);
+}
