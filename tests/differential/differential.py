@@ -53,8 +53,13 @@ echo 0 > /proc/sys/net/ipv4/icmp_ratemask
 echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
 exec cat
 """
-# The same, where they are a stack's on a hub, and the player is the host at the hub's other port.
+# The same as HOST_WITH_ROUTES, where the interface has the first number that no sequence names, and transcripts don't
+# show (hidden_interface in transcript.cpp).
+HOST_WITH_HIDDEN_NUMBER = "ip link add used2 type veth peer name used3\nip link delete used2\n" + HOST_WITH_ROUTES
+# The same, where the addresses are a stack's on a hub, and the player is the host at the hub's other port.
 HOST_WITH_LOOPBACK = """ip link set lo up
+echo 0 > /proc/sys/net/ipv4/icmp_ratemask
+echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
 exec cat
 """
 ADDRESSES = "address=10.99.0.1/24,fd99::1/64&gateway=10.99.0.100,fd99::100&mac=02:00:00:00:00:01&announce=off"
@@ -191,7 +196,7 @@ def comparison(link, options, planted=None):
     """Of the kernel with a link, or with the kernel once more when that is None."""
     networks, more = {
         "tap": ((HOST_WITH_ROUTES, HOST_BEHIND_TAP), ["--alone"]),
-        "mem": ((HOST_WITH_ROUTES, HOST_WITH_LOOPBACK), ["--alone", "--other-end", OTHER_END_OF_MEM]),
+        "mem": ((HOST_WITH_HIDDEN_NUMBER, HOST_WITH_LOOPBACK), ["--alone", "--other-end", OTHER_END_OF_MEM]),
     }.get((link or "").split(":")[0], ((HOST, HOST), []))
     with contextlib.closing(Host(networks[0])) as one, contextlib.closing(Host(networks[1])) as other:
         yield Comparison(Side(one), Side(other, link, planted), options + more)
