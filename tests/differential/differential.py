@@ -53,7 +53,18 @@ echo 0 > /proc/sys/net/ipv4/icmp_ratemask
 echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
 exec cat
 """
-TAP = "tap:own0?address=10.99.0.1/24,fd99::1/64&gateway=10.99.0.100,fd99::100&mac=02:00:00:00:00:01&announce=off"
+# The same as HOST_WITH_ROUTES, where the interface has the first number that no sequence names, and transcripts don't
+# show (hidden_interface in transcript.cpp).
+HOST_WITH_HIDDEN_NUMBER = "ip link add used2 type veth peer name used3\nip link delete used2\n" + HOST_WITH_ROUTES
+# The same, where the addresses are a stack's on a hub, and the player is the host at the hub's other port.
+HOST_WITH_LOOPBACK = """ip link set lo up
+echo 0 > /proc/sys/net/ipv4/icmp_ratemask
+echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
+exec cat
+"""
+ADDRESSES = "address=10.99.0.1/24,fd99::1/64&gateway=10.99.0.100,fd99::100&mac=02:00:00:00:00:01&announce=off"
+TAP, MEM = f"tap:own0?{ADDRESSES}", f"mem:own0?{ADDRESSES}"
+OTHER_END_OF_MEM = "mem:own0?mac=02:00:00:00:00:02"
 
 
 class Host:
@@ -183,15 +194,17 @@ def explain(comparison, seed):
 @contextlib.contextmanager
 def comparison(link, options, planted=None):
     """Of the kernel with a link, or with the kernel once more when that is None."""
-    is_tap = link is not None and link.startswith("tap:")
-    networks = (HOST_WITH_ROUTES, HOST_BEHIND_TAP) if is_tap else (HOST, HOST)
+    networks, more = {
+        "tap": ((HOST_WITH_ROUTES, HOST_BEHIND_TAP), ["--alone"]),
+        "mem": ((HOST_WITH_HIDDEN_NUMBER, HOST_WITH_LOOPBACK), ["--alone", "--other-end", OTHER_END_OF_MEM]),
+    }.get((link or "").split(":")[0], ((HOST, HOST), []))
     with contextlib.closing(Host(networks[0])) as one, contextlib.closing(Host(networks[1])) as other:
-        yield Comparison(Side(one), Side(other, link, planted), options + ["--alone"] * is_tap)
+        yield Comparison(Side(one), Side(other, link, planted), options + more)
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--link", default="loop:", help="a link of fastudp's, or 'tap:' or 'kernel'")
+    parser.add_argument("--link", default="loop:", help="a link of fastudp's, or 'tap:' or 'mem:' or 'kernel'")
     parser.add_argument("--first", type=int, default=random.randrange(1 << 40), help="the first seed")
     parser.add_argument("--count", type=int, default=20_000, help="how many seeds")
     parser.add_argument("--calls", type=int, default=20)
@@ -211,7 +224,7 @@ def player_options(wanted):
 def main():
     wanted = arguments()
     print(f"seeds from {wanted.first}, {wanted.count} of them, on {wanted.link}", flush=True)
-    link = {"kernel": None, "tap:": TAP}.get(wanted.link, wanted.link)
+    link = {"kernel": None, "tap:": TAP, "mem:": MEM}.get(wanted.link, wanted.link)
     with comparison(link, player_options(wanted)) as both:
         found = both.confirmed(both.differing(wanted.first, wanted.count))
         for seed in found[:wanted.explain]:

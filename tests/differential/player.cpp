@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "c_program.h"
+#include "other_end.h"
 #include "places.h"
 #include "stage.h"
 
@@ -25,6 +26,7 @@ struct request {
   choices wanted;
   std::uint64_t first = 0, count = 0;
   const char* census_file = nullptr;
+  const char* other_end = nullptr;
   bool shows = false, prints_c = false;
   bool has_threads = false;  // each call is another thread's
   std::set<std::size_t> left_out;
@@ -56,13 +58,14 @@ void want_stamps() {
 }
 
 // What is sent to a host whose address isn't resolved yet comes back later than the rest: so it is asked before.
-void greet(const char* host, const char* own) {
-  constexpr int port = 9, patience_in_milliseconds = 1000;
+void greet(const char* host, const char* own, other_end& there) {
+  constexpr int port = 9, patience_in_milliseconds = 1000, rounds = 3;
   const place from = at(own, port), to = at(host, port);
   const int socket = ::socket(to.raw.ss_family, SOCK_DGRAM, 0);
   (void)::bind(socket, reinterpret_cast<const sockaddr*>(&from.raw), from.length);
   (void)::sendto(socket, nullptr, 0, 0, reinterpret_cast<const sockaddr*>(&to.raw), to.length);
   pollfd answer{socket, POLLIN, 0};
+  for (int i = 0; i < rounds; ++i) there.reflect(), ::poll(&answer, 1, 0);
   if (::poll(&answer, 1, patience_in_milliseconds) != 1) std::fprintf(stderr, "no answer from %s\n", host);
   ::close(socket);
 }
@@ -76,8 +79,8 @@ std::vector<step> sequence(const request& r, std::uint64_t seed) {
   return kept;
 }
 
-void play(const request& r, std::uint64_t seed, transcript& out, census& counts) {
-  stage on(out, counts, r.wanted.beyond);
+void play(const request& r, std::uint64_t seed, transcript& out, census& counts, other_end& there) {
+  stage on(out, counts, there, r.wanted.beyond);
   out.clear();
   seed_now = seed;
   step_now = 0;
@@ -94,10 +97,12 @@ int play_all(const request& r) {
   constexpr unsigned patience_in_seconds = 20, often = 64;
   transcript out;
   census counts;
-  if (r.wanted.beyond) greet(beyond_v4, "0.0.0.0"), greet(beyond_v6, "::");
+  other_end there;
+  if (r.other_end != nullptr && !there.open(r.other_end)) return 1;
+  if (r.wanted.beyond) greet(beyond_v4, "0.0.0.0", there), greet(beyond_v6, "::", there);
   for (std::uint64_t i = 0; i < r.count; ++i) {
     if (i % often == 0) alarm(patience_in_seconds);
-    play(r, r.first + i, out, counts);
+    play(r, r.first + i, out, counts, there);
     if (r.shows) {
       std::fputs(out.text().c_str(), stdout);
     } else {
@@ -150,6 +155,9 @@ bool read_argument(request& r, int letter, const char* value) {
     case 'C':
       r.census_file = value;
       return true;
+    case 'o':
+      r.other_end = value;
+      return true;
     case 'l':
       leave_out(r, value);
       return true;
@@ -165,7 +173,8 @@ int main(int argc, char** argv) {
       {"first", 1, nullptr, 'f'},     {"count", 1, nullptr, 'n'},  {"calls", 1, nullptr, 'c'},
       {"ipv6", 1, nullptr, '6'},      {"show", 0, nullptr, 's'},   {"print-c", 0, nullptr, 'p'},
       {"leave-out", 1, nullptr, 'l'}, {"census", 1, nullptr, 'C'}, {"threads", 0, nullptr, 't'},
-      {"beyond", 0, nullptr, 'b'},    {"alone", 0, nullptr, 'a'},  {nullptr, 0, nullptr, 0},
+      {"beyond", 0, nullptr, 'b'},    {"alone", 0, nullptr, 'a'},  {"other-end", 1, nullptr, 'o'},
+      {nullptr, 0, nullptr, 0},
   };
   request r;
   for (int letter; (letter = getopt_long(argc, argv, "", names, nullptr)) != -1;) {

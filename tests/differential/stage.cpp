@@ -74,7 +74,11 @@ void stage::settle() {
   for (const int fd : slots_) {
     if (fd >= 0) list[count++] = {fd, POLLIN, 0};
   }
-  for (int i = 0; i < rounds; ++i) (void)::poll(list, count, 0);
+  for (int i = 0; i < rounds; ++i) {
+    there_.reflect();
+    (void)::poll(list, count, 0);
+  }
+  there_.reflect();
 }
 
 void stage::dispatch(const step& s) {

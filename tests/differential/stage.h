@@ -6,6 +6,7 @@
 #include <array>
 
 #include "census.h"
+#include "other_end.h"
 #include "step.h"
 #include "transcript.h"
 
@@ -16,8 +17,9 @@ std::span<const std::byte> pattern();
 
 class stage {
  public:
-  // `settles`: after each call there is time for what comes from elsewhere.
-  stage(transcript& out, census& counts, bool settles) : out_(out), census_(counts), settles_(settles) {
+  // `settles`: after each call there is time for what comes from elsewhere, or from `there`.
+  stage(transcript& out, census& counts, other_end& there, bool settles)
+      : out_(out), census_(counts), there_(there), settles_(settles) {
     slots_.fill(-1);
   }
   void play(const step& s);
@@ -54,6 +56,7 @@ class stage {
 
   transcript& out_;
   census& census_;
+  other_end& there_;
   bool settles_;
   std::array<int, slot_count> slots_;
   std::vector<int> opened_;

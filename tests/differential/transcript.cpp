@@ -15,6 +15,31 @@ namespace {
 
 constexpr std::uint16_t first_ephemeral_port = 32'768;
 
+// "Numbers of interfaces" in docs/differences.md: of the kernel's, when the other side has none.
+constexpr std::uint32_t hidden_interface = 4;
+
+// Where control messages have the number of an interface; a report, in the address of who sent the error.
+constexpr struct {
+  int level, type;
+  std::size_t at;
+} interface_numbers[] = {
+    {IPPROTO_IP, IP_PKTINFO, offsetof(in_pktinfo, ipi_ifindex)},
+    {IPPROTO_IPV6, IPV6_PKTINFO, offsetof(in6_pktinfo, ipi6_ifindex)},
+    {IPPROTO_IPV6, IPV6_2292PKTINFO, offsetof(in6_pktinfo, ipi6_ifindex)},
+    {IPPROTO_IPV6, IPV6_RECVERR, sizeof(sock_extended_err) + offsetof(sockaddr_in6, sin6_scope_id)},
+};
+
+std::vector<std::byte> without_interface(const cmsghdr& header, std::span<const std::byte> data) {
+  std::vector<std::byte> out(data.begin(), data.end());
+  for (const auto& [level, type, at] : interface_numbers) {
+    std::uint32_t number = 0;
+    if (header.cmsg_level != level || header.cmsg_type != type || data.size() < at + sizeof number) continue;
+    std::memcpy(&number, &out[at], sizeof number);
+    if (number == hidden_interface) std::memset(&out[at], 0, sizeof number);
+  }
+  return out;
+}
+
 // Of sends with MSG_ZEROCOPY. "Reports" in docs/differences.md: whether the bytes were copied after all.
 constexpr std::size_t copied_at = offsetof(sock_extended_err, ee_code);
 bool is_completion(const cmsghdr& header, std::span<const std::byte> data) {
@@ -74,7 +99,10 @@ void transcript::address(const void* raw, std::size_t room, std::size_t length) 
   sockaddr_in6 out{};
   const std::size_t there = std::min({room, length, sizeof out});
   std::memcpy(&out, raw, there);
-  if (out.sin6_family == AF_INET6) out.sin6_flowinfo = 0;  // "Flow labels" in docs/differences.md
+  if (out.sin6_family == AF_INET6) {
+    out.sin6_flowinfo = 0;  // "Flow labels" in docs/differences.md
+    if (out.sin6_scope_id == hidden_interface) out.sin6_scope_id = 0;
+  }
   const bool is_v4 = out.sin6_family == AF_INET, is_v6 = out.sin6_family == AF_INET6;
   if (there < 16 || !(is_v4 || is_v6))
     return bytes({reinterpret_cast<std::byte*>(&out), std::min<std::size_t>(there, 2)});
@@ -95,6 +123,7 @@ void transcript::control(std::span<const std::byte> messages) {
           << ":";
     if (length < CMSG_LEN(0)) break;
     const auto data = messages.subspan(CMSG_LEN(0), length - CMSG_LEN(0));
+    const auto shown = without_interface(header, data);
     const bool is_address = (header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_ORIGDSTADDR) ||
                             (header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_ORIGDSTADDR);
     const bool is_sum = header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_CHECKSUM;
@@ -109,7 +138,7 @@ void transcript::control(std::span<const std::byte> messages) {
       address(data.data(), data.size(), data.size());
     } else {
       // The rest is a hash of the ports, or a sum of them.
-      bytes(is_flow ? data.first(1) : is_sum ? data.first(0) : data);
+      bytes(is_flow ? data.first(1) : is_sum ? data.first(0) : std::span<const std::byte>(shown));
     }
     *this << "]";
     messages = messages.subspan(std::min(messages.size(), CMSG_ALIGN(length)));
