@@ -154,7 +154,8 @@ int hook::getsockopt(int fd, int level, int name, void* value, socklen_t* length
   const bool has_room = is_sane && (value != nullptr || *length == 0);
   const bool is_filter = level == SOL_SOCKET && name == SO_GET_FILTER;
   if (c && is_sane && !has_room && is_filter) return measure_filter(c, length);
-  const bool is_stacks_alone = c && is_sane && library::is_alone();
+  const bool asks_for_filter = name == MCAST_MSFILTER || (level == IPPROTO_IP && name == IP_MSFILTER);  // says of what
+  const bool is_stacks_alone = c && is_sane && library::is_alone() && !asks_for_filter;
   if (!c || (!has_room && !is_stacks_alone)) return real.getsockopt(fd, level, name, value, length);
   std::size_t size = *length;
   const int outcome = has_room ? fastudp_socket_get_option(c.handle(), level, name, value, &size)

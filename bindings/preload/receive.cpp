@@ -159,6 +159,15 @@ unsigned translate_burst(const mmsghdr* messages, unsigned count, fastudp_msg* o
   return n;
 }
 
+// Where the kernel doesn't know of it.
+bool raises_pending_error(const call& c) {
+  int pending = 0;
+  std::size_t size = sizeof pending;
+  if (fastudp_socket_get_option(c.handle(), SOL_SOCKET, SO_ERROR, &pending, &size) != 0 || pending == 0) return false;
+  errno = pending;
+  return true;
+}
+
 // Returns how many came, or -errno.
 int receive_burst(const call& c, int fd, mmsghdr* messages, unsigned count, int flags) {
   fastudp_msg burst[64];
@@ -174,6 +183,7 @@ int receive_burst(const call& c, int fd, mmsghdr* messages, unsigned count, int 
   if (received < 0 && received != -EOPNOTSUPP) return received;
   // Linux tells a pending error before it looks at the messages.
   const auto otherwise = [&] {
+    if (library::is_alone() && raises_pending_error(c)) return ssize_t{-1};
     const int one = real.recvmmsg(fd, messages, 1, flags, nullptr);
     return one == 1 ? static_cast<ssize_t>(messages->msg_len) : one;
   };

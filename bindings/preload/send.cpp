@@ -70,8 +70,9 @@ ssize_t counted(const call& c, const Otherwise& otherwise, cause why = cause::op
 
 int send_fast(const call& c, const fastudp_msg* messages, std::size_t count, int flags) {
   const int sent = fastudp_send(c.handle(), messages, count, flags);
-  // To Linux one that can't be read has been sent and is gone again.
-  if ((sent > 0 || sent == -EFAULT) && !(flags & FASTUDP_MORE)) c->sends.fetch_add(1, std::memory_order_relaxed);
+  // To Linux one that can't be read has been sent and is gone again; a probe never was.
+  if ((sent > 0 || sent == -EFAULT) && !(flags & (FASTUDP_MORE | MSG_PROXY)))
+    c->sends.fetch_add(1, std::memory_order_relaxed);
   return sent;
 }
 

@@ -259,11 +259,23 @@ class generator {
     return out;
   }
 
+  // "Failed connects" in docs/differences.md: to a broadcast address, and to one of a link that no way leads to.
+  static bool fails_when_begun(const place& to) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(to.raw);
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(to.raw);
+    constexpr std::uint8_t last_of_all = 255;
+    if (to.raw.ss_family == AF_INET) return (ntohl(v4.sin_addr.s_addr) & last_of_all) == last_of_all;
+    if (to.raw.ss_family != AF_INET6) return false;
+    if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) return v6.sin6_addr.s6_addr[15] == last_of_all;
+    return IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr) && v6.sin6_scope_id == 1;
+  }
+
   void add_connect(int slot) {
     if (gives_pieces_) return;
     step& made = push(call::connect, slot);
     hears_errors_ = true;
     made.where = peer_for(slot);
+    while (wanted_.alone && fails_when_begun(made.where)) made.where = peer_for(slot);
     // "A peer of before" in docs/differences.md.
     if (family_of(slot) == family::v6 || !random_.percent(15)) return;
     made.where = at(random_.percent(50) ? "0.0.0.0" : "127.0.0.1", 0);
