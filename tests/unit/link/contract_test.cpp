@@ -70,9 +70,10 @@ class link_contract : public testing::TestWithParam<kind> {
   void SetUp() override {
     const auto& k = GetParam();
     if (k.scheme != "mem" && !enter_namespace().empty()) GTEST_SKIP() << enter_namespace();
-    if (has_cable()) make_cable("contract");
     if (k.scheme == "xdp") load_programs();
     if (IsSkipped() || HasFatalFailure()) return;
+    if (has_cable()) make_cable("contract");
+    if (HasFatalFailure()) return;
     const bool captured = k.keys == "?capture=";
     under_test_ =
         std::make_unique<host>(k.scheme + ":" + k.device + k.keys + (captured ? capture_.path() : ""), programs_.get());
