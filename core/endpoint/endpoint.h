@@ -259,11 +259,11 @@ class endpoint {
   // SO_TIMESTAMPING's, while what the kernel sends is numbered together with what we send.
   std::atomic<std::uint32_t> numbered_stamps_{0};
   bool diverted_ = false, kernel_first_ = false;
-  bool times_sends_ = false;         // SO_TXTIME
-  bool filter_is_locked_ = false;    // where there is no companion to know it
-  bool has_foreign_filter_ = false;  // adopted with one that only the kernel can run
-  kernel_reason handed_over_for_{};
-  std::uint32_t kernels_drops_ = 0;  // as of this call
+  bool times_sends_ = false;                               // SO_TXTIME
+  bool filter_is_locked_ = false;                          // where there is no companion to know it
+  bool has_foreign_filter_ = false;                        // adopted with one that only the kernel can run
+  kernel_reason handed_over_for_ = kernel_reason::forked;  // unless this process has done it: another one has
+  std::uint32_t kernels_drops_ = 0;                        // as of this call
 };
 
 }  // namespace fastudp
