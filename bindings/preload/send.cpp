@@ -18,17 +18,16 @@ using namespace preload;
 
 namespace {
 
-// To some calls it means nothing; others are refused.
+// MSG_CMSG_COMPAT: to some calls it means nothing; others are the kernel's to refuse.
 constexpr int compat_flag = INT_MIN;
 
 // What fastudp doesn't know of flags and control messages it leaves to the companion itself. Of a probe (MSG_PROBE,
 // which libc calls so) Linux sends nothing, and no more than one at a time.
 bool flags_translate(const call& c, int flags) {
   if (flags & MSG_MORE) c->sends_pieces.store(true, std::memory_order_relaxed);
-  return (flags & (compat_flag | MSG_PROXY)) == 0 || library::is_alone();
+  return (flags & compat_flag) == 0 && ((flags & MSG_PROXY) == 0 || library::is_alone());
 }
 
-// On an address of our own all that the kernel could say is that it knows no way from there.
 bool control_translates(const msghdr& m) {
   return m.msg_controllen == 0 || (m.msg_control != nullptr && m.msg_controllen <= UINT32_MAX);
 }
@@ -103,9 +102,7 @@ ssize_t send_message(const call& c, int fd, const msghdr* m, int flags) {
   const auto otherwise = [&] { return real.sendmsg(fd, m, flags); };
   payload body;
   fastudp_msg out;
-  const bool is_compatible = flags >= 0;  // MSG_CMSG_COMPAT is the kernel's to refuse
-  if (!is_compatible || !flags_translate(c, flags) || m == nullptr || !translate(c, *m, body, out))
-    return counted(c, otherwise);
+  if (!flags_translate(c, flags) || m == nullptr || !translate(c, *m, body, out)) return counted(c, otherwise);
   return send_one(c, out, flags, otherwise);
 }
 
@@ -187,7 +184,7 @@ int send_all(const call& c, int fd, mmsghdr* messages, unsigned count, int flags
 
 int send_many(int fd, mmsghdr* messages, unsigned count, int flags) {
   const call c(fd, direction::sending);
-  if (c && messages != nullptr && flags >= 0 && flags_translate(c, flags)) {
+  if (c && messages != nullptr && flags_translate(c, flags)) {
     return send_all(c, fd, messages, std::min(count, 1024u), flags);
   }
   if (c) prepare_kernel(c, cause::option);

@@ -100,6 +100,7 @@ struct ip_address {
   constexpr bool is_link_local_group() const {
     return bytes[0] == 0xff && ((bytes[1] & 0xf) == 1 || (bytes[1] & 0xf) == 2);
   }
+  constexpr bool needs_interface() const { return is_link_local() || is_link_local_group(); }
 
  private:
   static constexpr std::uint64_t mapped_any = 0xffff'0000'0000;

@@ -305,7 +305,8 @@ status endpoint::wait_for_input(engine::turn& t, int flags, time_point& limit) {
     engine_.work(t);
     // Linux looks for data first: without any, even a socket that is shut down says to try again.
     const bool found = from_errors ? socket_.errors_waiting() : has_datagram(flags) || socket_.has_pending_error();
-    return found || (kernel_ && kernel_->may_have_something(t.now())) ? status{} : error{EAGAIN};
+    const bool may_be_there = kernel_ && (!is_fast() || kernel_->may_have_something(t.now()));
+    return found || may_be_there ? status{} : error{EAGAIN};
   }
   if (limit == never && timeout != never) limit = engine_.time().precise() + timeout;
   return engine_.wait_until(t, {.interest = this}, limit, [&] { return has_input(t.now(), flags); });
@@ -396,7 +397,6 @@ result<std::size_t> endpoint::receive_here(std::span<message> messages, int flag
   if (engine_.is_guest()) return no_leftovers();  // what lies in the queue is the owner's
   look(t);
   for (time_point limit = never;;) {
-    if (auto here = check_leftovers(flags, t.now()); !here) return here.failure();
     if (auto input = wait_for_input(t, flags, limit); !input) return input.failure();
     if (auto here = check_leftovers(flags, t.now()); !here) return here.failure();
     const auto got = kernel_ ? take(messages, flags, t.now()) : take_fast(messages, flags);

@@ -65,7 +65,7 @@ class endpoint {
   // something that the kernel doesn't know of.
   int leftovers() const;
   int readiness(time_point now, int asked);
-  // The same of the fast half alone, and only if something has come after arrival `known`, which the last one becomes.
+  // The same, but only if something has come here after arrival `known`, which the last one becomes.
   int edge(std::int32_t& known, int asked, time_point now);
   void become_guest();
   // A call asks for what it has received: its reader is one that we see. Within a turn it also begins to receive here.

@@ -22,7 +22,7 @@ bool endpoint::is_held_by_ours(const endpoint_address& where) const {
 
 // Linux: a peer with a link-local address is one on some interface.
 bool endpoint::names_interface(const endpoint_address& peer) const {
-  if (peer.scope != 0 || !(peer.address.is_link_local() || peer.address.is_link_local_group())) return true;
+  if (peer.scope != 0 || !peer.address.needs_interface()) return true;
   if (peer.address.is_link_local_group() && socket_.settings().v6.multicast_interface != 0) return true;
   std::int32_t device = 0;
   (void)kernel_->socket().get_option(SOL_SOCKET, SO_BINDTOIFINDEX, std::as_writable_bytes(std::span(&device, 1)));

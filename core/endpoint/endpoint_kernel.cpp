@@ -117,8 +117,7 @@ status endpoint::bind_companion(const endpoint_address& where) {
 
 // An address that needs an interface to be named binds its socket to that one, for sending too.
 bool endpoint::is_of_another_interface(const endpoint_address& where) const {
-  if (engine_.with_host() == sharing::none) return false;
-  if (!where.address.is_link_local() && !where.address.is_link_local_group()) return false;
+  if (engine_.with_host() == sharing::none || !where.address.needs_interface()) return false;
   const bool has_none = engine_.with_host() == sharing::loopback;
   return has_none || where.scope != static_cast<std::uint32_t>(engine_.device().interface);
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/byte_order.h"
+#include "link/header_sums.h"
 
 namespace fastudp {
 namespace {
@@ -13,13 +14,6 @@ constexpr std::uint16_t ether_type_ipv4 = 0x0800, ether_type_ipv6 = 0x86dd;
 constexpr std::byte protocol_udp{17};
 
 std::uint16_t word(const std::byte* at) { return load_network<std::uint16_t>(at); }
-
-std::uint16_t ip_checksum(const std::byte* header, std::size_t size) {
-  std::uint32_t sum = 0;
-  for (std::size_t i = 0; i < size; i += 2) sum += i == 10 ? 0u : word(header + i);
-  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<std::uint16_t>(~sum);
-}
 
 // Of an IP packet with a UDP datagram right behind its header; 0 of any other.
 std::size_t ip_header_length(std::span<const std::byte> frame, std::size_t ip_at) {
@@ -33,7 +27,7 @@ std::size_t ip_header_length(std::span<const std::byte> frame, std::size_t ip_at
 void write_ipv4(std::byte* ip, std::size_t header, std::size_t payload, std::size_t i) {
   store_network(ip + 2, static_cast<std::uint16_t>(header + payload));
   store_network(ip + 4, static_cast<std::uint16_t>(word(ip + 4) + i));  // as Linux numbers them
-  store_network(ip + 10, ip_checksum(ip, header));
+  store_network(ip + 10, ipv4_checksum({ip, header}));
 }
 
 void write_ipv6(std::byte* ip, std::size_t payload) { store_network(ip + 4, static_cast<std::uint16_t>(payload)); }

@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "base/byte_order.h"
+#include "link/header_sums.h"
 #include "link/link.h"
-#include "link/pseudo_sum.h"
 
 namespace fastudp {
 namespace {
@@ -61,13 +61,6 @@ bool continues(packet& first, packet& next, const datagram_place& where, std::si
   return !is_v4(where) || has_place_in_row(a + where.ip, b + where.ip, i);
 }
 
-std::uint16_t ipv4_sum(const std::byte* header) {
-  std::uint32_t sum = 0;
-  for (std::size_t i = 0; i < ipv4_header; i += 2) sum += i == 10 ? 0u : word(header + i);
-  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<std::uint16_t>(~sum);
-}
-
 // As of one datagram with all the payload, whose checksum is left undone.
 void complete_headers(std::byte* frame, const datagram_place& where, std::size_t payload) {
   std::byte *ip = frame + where.ip, *udp = frame + where.udp;
@@ -75,7 +68,7 @@ void complete_headers(std::byte* frame, const datagram_place& where, std::size_t
   store_network(udp + udp_length_at, static_cast<std::uint16_t>(datagram));
   if (is_v4(where)) {
     store_network(ip + 2, static_cast<std::uint16_t>(ipv4_header + datagram));
-    store_network(ip + 10, ipv4_sum(ip));
+    store_network(ip + 10, ipv4_checksum({ip, ipv4_header}));
     store_network(udp + udp_sum_at, pseudo_sum(udp, {ip + 12, 8}));
   } else {
     store_network(ip + 4, static_cast<std::uint16_t>(datagram));

@@ -23,9 +23,8 @@ bool udp_socket::is_kernels_to_judge(const send_choices& choices) const {
 // otherwise Linux wants to be told on which.
 bool udp_socket::is_kernels_by_address(const endpoint_address& to) const {
   if (!is_alone()) return is_odd(to.address);
-  const bool is_near = to.address.is_link_local() || to.address.is_link_local_group();
   const bool is_elsewhere = to.scope != 0 && to.scope != static_cast<std::uint32_t>(layer_.below().device().interface);
-  return (is_near && is_elsewhere) || (to.address.is_any() && is_odd(to.address));
+  return (to.address.needs_interface() && is_elsewhere) || (to.address.is_any() && is_odd(to.address));
 }
 
 // Linux takes the limited broadcast for one that only the default route leads to, unless an address names the way.

@@ -307,8 +307,7 @@ bool udp_socket::is_the_kernels(const path& way, const endpoint_address& to, std
     why_kernel_ = way.why_kernel;
     return true;
   }
-  const bool needs_scope =
-      with_host != sharing::none && (to.address.is_link_local() || to.address.is_link_local_group());
+  const bool needs_scope = with_host != sharing::none && to.address.needs_interface();
   if (needs_scope && to.scope != static_cast<std::uint32_t>(layer_.below().device().interface)) {
     why_kernel_ = kernel_reason::route;
     return true;

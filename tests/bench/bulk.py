@@ -4,13 +4,11 @@ afterwards; each end is pinned to a processor of its own.
 
 bulk.py BUILD [--quick] [--rounds N]"""
 
-import argparse
 import itertools
-import pathlib
 import statistics
 import subprocess
 
-from round_trip import FAR, cable, ended, private_network
+from round_trip import FAR, by, cable, ended, private_network, read_options
 
 # The link, and how the program sends.
 WAYS = {"kernel, sendmmsg": (None, "many"), "kernel, UDP_SEGMENT": (None, "segments"), "packet, sendmmsg": ("packet:near", "many"),
@@ -22,23 +20,18 @@ def measure(build, far, way, size, milliseconds):
     """Nanoseconds for each datagram, and the share that came."""
     link, how = way
     program, port = str(build / "tests" / "bench" / "bulk"), str(next(_ports))
-    fast = [str(build / "cli" / "fastudp"), "run", "--strict", "--link", link, "--"] if link else []
     receiver = subprocess.Popen(["nsenter", "-t", str(far), "-n", "taskset", "-c", "1", program, "receive", port],
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
     with ended(receiver):
         receiver.stdout.readline()
-        said = private_network.run("taskset", "-c", "0", *fast, program, "send", FAR, port, str(size), str(milliseconds), how)
+        said = private_network.run("taskset", "-c", "0", *by(build, link), program, "send", FAR, port, str(size), str(milliseconds), how)
         sent, each = said.split()
         came = receiver.communicate()[0]
         return float(each), int(came) / int(sent)
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("build", type=pathlib.Path)
-    parser.add_argument("--quick", action="store_true", help="a look, not a measurement")
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    options = read_options(5)
     milliseconds = 50 if options.quick else 500
     print(f"\nequal datagrams to one peer, up to 64 in one call, {options.rounds} rounds in turns: median ns of the sender's for each, the")
     print("median share that came, and the medians of the ratios to the kernel's in the same round, from least to most")

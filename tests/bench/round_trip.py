@@ -51,9 +51,13 @@ def cable():
         yield holder.pid
 
 
+def by(build, link):
+    """What to put before a command; no link: nothing, it goes by the kernel."""
+    return [str(build / "cli" / "fastudp"), "run", "--strict", "--link", link, "--"] if link else []
+
+
 def under(build, link, cpu, *command):
-    fast = [str(build / "cli" / "fastudp"), "run", "--strict", "--link", link, "--"] if link else []
-    return ["taskset", "-c", str(cpu), *fast, str(build / "tests" / "bench" / "round_trip"), *command]
+    return ["taskset", "-c", str(cpu), *by(build, link), str(build / "tests" / "bench" / "round_trip"), *command]
 
 
 def measure(build, far, ends, count):
@@ -67,12 +71,16 @@ def measure(build, far, ends, count):
                                        *under(build, client_link, 1, "ask", NEAR, port, str(count))))
 
 
-def main():
+def read_options(rounds):
     parser = argparse.ArgumentParser()
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--quick", action="store_true", help="a look, not a measurement")
-    parser.add_argument("--rounds", type=int, default=7)
-    options = parser.parse_args()
+    parser.add_argument("--rounds", type=int, default=rounds)
+    return parser.parse_args()
+
+
+def main():
+    options = read_options(7)
     count = 200 if options.quick else 3000
     seen = {name: [] for name in ENDS}
     with cable() as far:

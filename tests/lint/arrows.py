@@ -8,7 +8,7 @@ import sys
 from common import files, finish
 
 CONTRACT = ("link/link.h", "link/uri.h", "link/own_mac.h", "link/steering.h", "link/virtio_header.h",
-            "link/open_plugin.h", "link/pseudo_sum.h", "link/segments.h", "link/intake.h", "link/super_packet.h",
+            "link/open_plugin.h", "link/header_sums.h", "link/segments.h", "link/intake.h", "link/super_packet.h",
             "link/wait_set.h")
 
 # Folder, longest match first -> what it may include by a path rooted at core/. A row ending in '/' allows a folder.

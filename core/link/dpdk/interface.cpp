@@ -10,7 +10,7 @@
 
 #include "base/byte_order.h"
 #include "base/descriptor.h"
-#include "link/pseudo_sum.h"
+#include "link/header_sums.h"
 
 namespace fastudp::dpdk {
 namespace {

@@ -3,8 +3,8 @@
 #include <cstdint>
 
 #include "base/byte_order.h"
+#include "link/header_sums.h"
 #include "link/link.h"
-#include "link/pseudo_sum.h"
 
 namespace fastudp::xdp {
 namespace {

@@ -19,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "unit/link/datagrams.h"
 #include "unit/link/near_cable.h"
 
 namespace fastudp::test {
@@ -73,12 +74,7 @@ class steered : public near_cable {
     udp[1] = static_cast<char>(from);
     std::string mac = mac_;
     change(mac, ip, udp);
-    unsigned sum = 0;
-    for (std::size_t i = 0; i < ip.size(); i += 2)
-      sum += static_cast<unsigned>(static_cast<unsigned char>(ip[i]) << 8 | static_cast<unsigned char>(ip[i + 1]));
-    while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-    ip[10] = static_cast<char>(~sum >> 8);
-    ip[11] = static_cast<char>(~sum);
+    ip.replace(10, 2, number16(~sum_of(ip) & 0xffff));
     wire_->send(mac + std::string("\x02\0\0\0\0\x09\x08\0", 8) + ip + udp);
   }
   void send(std::uint16_t from = 1000) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "link/steering.h"
+#include "unit/link/datagrams.h"
 #include "unit/link/near_cable.h"
 
 namespace fastudp::test {
@@ -62,12 +63,7 @@ class xdp_link : public near_cable, public testing::WithParamInterface<std::stri
     const std::size_t total = ip.size() + length;
     ip[2] = static_cast<char>(total >> 8);
     ip[3] = static_cast<char>(total);
-    unsigned sum = 0;
-    for (std::size_t i = 0; i < ip.size(); i += 2)
-      sum += static_cast<unsigned>(static_cast<unsigned char>(ip[i]) << 8 | static_cast<unsigned char>(ip[i + 1]));
-    while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-    ip[10] = static_cast<char>(~sum >> 8);
-    ip[11] = static_cast<char>(~sum);
+    ip.replace(10, 2, number16(~sum_of(ip) & 0xffff));
     return mac + std::string("\x02\0\0\0\0\x09\x08\0", 8) + ip + udp + std::string(size, 'x');
   }
   frame datagram(std::size_t size = 10) {
