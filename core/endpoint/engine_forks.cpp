@@ -138,6 +138,7 @@ bool engine::close_elsewhere(endpoint& of) {
     of.next = std::exchange(closed_, &of);
   }
   becoming_.give_up();
+  if (is_elsewhere) of.count_kernels_losses();
   return is_elsewhere;
 }
 
@@ -167,6 +168,7 @@ bool engine::become_relative() {
 bool engine::start_anew(unsigned end) {
   reason ignored;
   (void)stats_.take_another();
+  device_losses_.leave();
   auto device = link_->open_end(end, count(), ignored);
   if (!device) return false;
   const buffer_limits limits = sockets_.limits();
