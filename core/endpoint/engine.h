@@ -117,7 +117,7 @@ class engine final : public own_sockets, private socket_events, private host_vie
   counters& count() { return stats_.mine(); }
   // What devices and the kernel have lost for this stack is in the counters as well.
   void count_losses();
-  // The same when the process ends, whoever holds the lock; not within a turn, which would use the stack.
+  // The same while it can still be done, whoever holds the lock; not within a turn, which would use the stack.
   void count_last_losses();
   std::uint64_t acquisitions() const { return acquisitions_; }
   const char* link_name() const { return link_->info().name; }
@@ -268,6 +268,7 @@ class engine final : public own_sockets, private socket_events, private host_vie
   void load_steering();
   void write_explanation(const engine_settings& settings);
   void look_for_losses(turn& t, bool has_time);
+  bool has_fast_sockets() const;
   void look_around(turn& t);
   void look_at_link(turn& t);
   void look_at_programs();

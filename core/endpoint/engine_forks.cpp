@@ -191,6 +191,7 @@ bool engine::start_anew(unsigned end) {
 }
 
 void engine::prepare_exec() {
+  count_last_losses();
   if (!is_steered() || !family_.has_spare_ends() || !owner_.is_ours()) return;
   const turn t(*this);
   let_go_of([](endpoint&) { return true; });
@@ -204,6 +205,7 @@ void engine::prepare_sandbox() {
   if (is_undecided()) {
     const turn decided(*this);
   }
+  count_last_losses();
   is_confined_ = true;
 }
 
