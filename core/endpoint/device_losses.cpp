@@ -2,19 +2,17 @@
 
 namespace fastudp {
 
-status device_losses::open(const link_info& device) {
+void device_losses::open(const link_info& device) {
   kind_ = device.lost;
-  if (kind_ == lost_frames::uncounted) return {};
+  if (kind_ == lost_frames::uncounted) return;
   auto opened = interface_statistics::open(device.interface);
-  if (!opened) return opened.failure();
   auto counted = shared_array<std::uint64_t>::map(1);
-  if (!counted) return counted.failure();
+  if (!opened || !counted) return;
+  const auto before = opened->read();
+  if (!before) return;
   asked_ = std::move(*opened);
   counted_ = std::move(*counted);
-  const auto before = asked_->read();
-  if (!before) return before.failure();
   counted_[0] = lost(*before);
-  return {};
 }
 
 std::uint64_t device_losses::lost(const rtnl_link_stats64& all) const {

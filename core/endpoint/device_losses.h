@@ -6,7 +6,6 @@
 
 #include "base/counters.h"
 #include "base/memory.h"
-#include "base/result.h"
 #include "host/interface_statistics.h"
 #include "link/link.h"
 
@@ -14,8 +13,9 @@ namespace fastudp {
 
 class device_losses {
  public:
-  // Those from now on; of a link whose interface tells nothing, none.
-  status open(const link_info& device);
+  // Those from now on. None are counted of a link whose interface tells nothing, or where the kernel can't be asked:
+  // that is no reason to do without the link.
+  void open(const link_info& device);
   // They are another process's to count.
   void leave() { asked_.reset(); }
 

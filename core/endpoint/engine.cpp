@@ -133,9 +133,7 @@ status engine::open_parts(uri& where, const engine_settings& settings, reason& w
   stack_ = std::move(*made);
   if (auto opened = sockets_.open(*stack_); !opened) return why.fail(opened.code(), "no memory for the port table");
   if (auto configured = configure(where, why); !configured) return configured;
-  if (auto opened = device_losses_.open(link_->info()); !opened)
-    return why.fail(opened.code(), "the statistics of %s can't be asked for: %s", link_name(),
-                    std::strerror(opened.code()));
+  device_losses_.open(link_->info());
   must_look_at_link_ = where.scheme() == "xdp" && wanted.with_host == sharing::none;
   if (wanted.with_host == sharing::none || kernel_only_) return {};
   const auto opened = open_host_view(why);
