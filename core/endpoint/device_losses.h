@@ -19,7 +19,8 @@ class device_losses {
   // They are another process's to count.
   void leave() { asked_.reset(); }
 
-  // Adds those since the last time. The kernel may take a moment to answer.
+  // Adds those since the last time. The kernel answers when nobody changes the network's configuration: this is for
+  // calls that may take a moment.
   void count(counters& to);
 
  private:

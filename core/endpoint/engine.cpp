@@ -26,7 +26,7 @@ namespace {
 // A program that only sends is looked after this often, in send calls.
 constexpr unsigned sends_between_work = 32;
 constexpr std::uint32_t most_mirrored_routes = 1 << 20;  // costs address space until they are there
-// A program that is killed has counted all but the losses of this time.
+// A program that is killed has counted all but the link's losses of this time.
 constexpr duration looks_for_losses_apart = second;
 // A program that never sleeps hears of changes to routes and neighbours this late.
 constexpr duration view_stays_good = 5 * millisecond;
@@ -219,14 +219,14 @@ std::size_t engine::work(turn& t, std::size_t budget) {
   if (health_.is_due(t.now())) look_at_link(t);
   std::size_t frames = stack_->poll(t.now(), budget);
   while (frames == 0 && program_waits_ && !link_->arm()) frames = stack_->poll(t.now(), budget);
-  if (t.now() - losses_are_from_ >= looks_for_losses_apart) look_for_losses(t, frames == 0);
+  if (t.now() - losses_are_from_ >= looks_for_losses_apart) look_for_losses(t);
   return frames;
 }
 
-void engine::look_for_losses(turn& t, bool has_time) {
+// Not those of the device: while somebody changes the network's configuration, the kernel doesn't answer.
+void engine::look_for_losses(turn& t) {
   losses_are_from_ = t.now();
   link_->count_losses();
-  if (has_time) device_losses_.count(count());
 }
 
 void engine::count_losses() {

@@ -267,7 +267,7 @@ class engine final : public own_sockets, private socket_events, private host_vie
   status watch_host();
   void load_steering();
   void write_explanation(const engine_settings& settings);
-  void look_for_losses(turn& t, bool has_time);
+  void look_for_losses(turn& t);
   bool has_fast_sockets() const;
   void look_around(turn& t);
   void look_at_link(turn& t);
