@@ -17,6 +17,8 @@ const char* fastudp_version() { return FASTUDP_VERSION; }
 
 const char* fastudp_drop_name(size_t index) { return drop_name(index); }
 
+const char* fastudp_drop_layer(size_t index) { return drop_layer(index); }
+
 const char* fastudp_kernel_reason_name(size_t index) { return kernel_reason_name(index); }
 
 const char* fastudp_kernel_reason_text(size_t index) { return kernel_reason_text(index); }

@@ -68,6 +68,7 @@ void add(const counters& c, fastudp_stack_stats& out) {
 }
 
 fastudp_stack_stats stats_of(engine& h) {
+  h.count_losses();
   const counters& c = h.count();
   fastudp_stack_stats out{};
   add(c, out);
@@ -85,6 +86,7 @@ void add_row(const counter (&row)[N], uint64_t* totals, size_t count) {
 }
 
 int drops_of(engine& h, uint64_t* drops, size_t count) {
+  h.count_losses();
   for (size_t i = 0; i < std::min(count, drop_reasons); ++i) drops[i] = h.count().drops[i].get();
   return static_cast<int>(drop_reasons);
 }

@@ -10,6 +10,8 @@
 
 #include <fastudp.h>
 
+#include "layers.h"
+
 namespace cli {
 namespace {
 
@@ -25,6 +27,15 @@ std::vector<std::uint64_t> zeros_for(namer name) {
 json named(const std::vector<std::uint64_t>& counts, namer name) {
   json out = json::object();
   for (std::size_t i = 0; i < counts.size(); ++i) out[name(i)] = counts[i];
+  return out;
+}
+
+json layers(const json& drops) {
+  json out = json::object();
+  for (const auto& [layer, sum] :
+       drops_by_layer([&](const char* reason) { return drops[reason].get<std::uint64_t>(); })) {
+    out[layer] = sum;
+  }
   return out;
 }
 
@@ -59,13 +70,15 @@ std::string counters_file::sum(const trial& found) const {
   const std::string text = explanation;
   const auto line = text.find('\n');
   const std::string said = line == text.npos ? "" : in_one_line(text.substr(line + 1));
+  const json dropped = named(drops, fastudp_drop_name);
   const json out = {{"link", text.empty() ? found.link : text.substr(0, line)},
                     {"reason", said.empty() ? found.reason : said},
                     {"sockets", both(stats.sockets_fast, stats.sockets_kernel)},
                     {"rx", both(stats.rx_fast, stats.rx_kernel)},
                     {"tx", both(stats.tx_fast, stats.tx_kernel)},
                     {"kernel_by", named(reasons, fastudp_kernel_reason_name)},
-                    {"drops", named(drops, fastudp_drop_name)}};
+                    {"drops", dropped},
+                    {"drops_by_layer", layers(dropped)}};
   return out.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 

@@ -8,12 +8,12 @@
 #include <fastudp.h>
 
 #include "doctor.h"
+#include "layers.h"
 
 namespace cli {
 namespace {
 
 using json = nlohmann::json;
-using text_of = const char* (*)(std::size_t);
 
 bool is_ours(const json& stats) {
   if (!stats.is_object()) return false;
@@ -36,16 +36,35 @@ void tell_both(const char* what, const json& counts) {
   std::printf(fast + kernel == 0 ? "\n" : " (%.1f %% fast)\n", share);
 }
 
-void tell_each(const char* title, const json& counts, text_of name, text_of text) {
+void tell(std::uint64_t count, const char* name, const char* text) {
+  std::printf("%12llu  %s: %s\n", static_cast<unsigned long long>(count), name, text);
+}
+
+void tell_kernel_reasons(const json& counts) {
   bool any = false;
-  for (std::size_t i = 0; name(i) != nullptr; ++i) {
-    const std::uint64_t count = count_of(counts, name(i));
+  for (std::size_t i = 0; fastudp_kernel_reason_name(i) != nullptr; ++i) {
+    const std::uint64_t count = count_of(counts, fastudp_kernel_reason_name(i));
     if (count == 0) continue;
-    if (!any) std::printf("\n%s:\n", title);
+    if (!any) std::printf("\nThrough the kernel:\n");
     any = true;
-    std::printf("%12llu  %s: %s\n", static_cast<unsigned long long>(count), name(i), text(i));
+    tell(count, fastudp_kernel_reason_name(i), fastudp_kernel_reason_text(i));
   }
-  if (!any) std::printf("\n%s: nothing\n", title);
+  if (!any) std::printf("\nThrough the kernel: nothing\n");
+}
+
+// From the wire to the program.
+void tell_drops(const json& counts) {
+  bool any = false;
+  for (const auto& [layer, sum] : drops_by_layer([&](const char* name) { return count_of(counts, name); })) {
+    if (sum == 0) continue;
+    any = true;
+    std::printf("\nDropped, %s: %llu\n", layer.c_str(), static_cast<unsigned long long>(sum));
+    for (std::size_t i = 0; fastudp_drop_name(i) != nullptr; ++i) {
+      const std::uint64_t count = count_of(counts, fastudp_drop_name(i));
+      if (count != 0 && layer == fastudp_drop_layer(i)) tell(count, fastudp_drop_name(i), fastudp_drop_text(i));
+    }
+  }
+  if (!any) std::printf("\nDropped: nothing\n");
 }
 
 }  // namespace
@@ -62,8 +81,8 @@ int explain_stats(const std::string& path) {
   tell_both("sockets", stats["sockets"]);
   tell_both("received", stats["rx"]);
   tell_both("sent", stats["tx"]);
-  tell_each("Through the kernel", stats["kernel_by"], fastudp_kernel_reason_name, fastudp_kernel_reason_text);
-  tell_each("Dropped", stats["drops"], fastudp_drop_name, fastudp_drop_text);
+  tell_kernel_reasons(stats["kernel_by"]);
+  tell_drops(stats["drops"]);
   return 0;
 }
 

@@ -164,7 +164,11 @@ FASTUDP_API int fastudp_addr_format(const fastudp_addr* addr, char* text, size_t
 /* The name of drop reason `index`, such as "udp_checksum", or null past the last. The text is static. */
 FASTUDP_API const char* fastudp_drop_name(size_t index);
 
-/* What drop reason `index` means and where to look, in one line, or null past the last. The text is static. */
+/* Where drop reason `index` loses packets, or null past the last: "link" (the device, and its rings), "memory"
+ * (frames), "stack" (what the protocols refuse) or "socket" (its queue). The text is static. */
+FASTUDP_API const char* fastudp_drop_layer(size_t index);
+
+/* What drop reason `index` means and what to do about it, in one line, or null past the last. The text is static. */
 FASTUDP_API const char* fastudp_drop_text(size_t index);
 
 /* The name of reason `index` for which datagrams or sockets go through the kernel, such as "unresolved", or null past
@@ -264,10 +268,12 @@ FASTUDP_API int fastudp_stack_set_time(fastudp_stack* stack, int64_t now);
 /* Fills *info, as far as info->size goes. -EINVAL: size too small for its first field. */
 FASTUDP_API int fastudp_stack_get_info(fastudp_stack* stack, fastudp_stack_info* info);
 
-/* Fills *stats, as far as stats->size goes. -EINVAL: size too small for its first field. */
+/* Fills *stats, as far as stats->size goes. Devices and the kernel are asked what they have lost until now, which is a
+ * system call each and one for each socket with a half in the kernel. -EINVAL: size too small for its first field. */
 FASTUDP_API int fastudp_stack_get_stats(fastudp_stack* stack, fastudp_stack_stats* stats);
 
-/* Stores how many packets were dropped for each of the first `count` reasons. Returns how many reasons there are. */
+/* Stores how many packets were dropped for each of the first `count` reasons, what devices and the kernel have lost
+ * until now included. Returns how many reasons there are. */
 FASTUDP_API int fastudp_stack_get_drops(fastudp_stack* stack, uint64_t* drops, size_t count);
 
 /* Stores for each of the first `count` kernel reasons how many datagrams, and sockets when they were handed over, went

@@ -191,6 +191,7 @@ bool leave_all_to_kernel() {
 // From now on libc's calls alone are made on them, as if they had never been ours.
 void forget_all() {
   library::adopt_no_more();
+  library::will_be_confined();
   epoll_set::restore_all();
   table.for_each_from(0, [](int fd, entry what) {
     if (what.socket() != nullptr) forget(fd);

@@ -3,13 +3,24 @@
 namespace fastudp {
 namespace {
 
+// No row has another.
+namespace layer_name {
+constexpr const char *link = "link", *memory = "memory", *stack = "stack", *socket = "socket";
+}
+
 struct row {
   const char* name;
   const char* text;
 };
 
-constexpr row rows[] = {
-#define FASTUDP_DROP(name, text) {#name, text},
+struct drop_row {
+  const char* name;
+  const char* layer;
+  const char* text;
+};
+
+constexpr drop_row rows[] = {
+#define FASTUDP_DROP(name, layer, text) {#name, layer_name::layer, text},
 #include "base/drops.def"
 #undef FASTUDP_DROP
 };
@@ -23,6 +34,7 @@ constexpr row kernel_rows[] = {
 }  // namespace
 
 const char* drop_name(std::size_t reason) { return reason < drop_reasons ? rows[reason].name : nullptr; }
+const char* drop_layer(std::size_t reason) { return reason < drop_reasons ? rows[reason].layer : nullptr; }
 const char* drop_text(std::size_t reason) { return reason < drop_reasons ? rows[reason].text : nullptr; }
 
 const char* kernel_reason_name(std::size_t reason) {

@@ -19,9 +19,9 @@ class counter {
   std::atomic<std::uint64_t> value_{0};
 };
 
-// Why a packet was dropped. The rows, with their texts, are in drops.def.
+// Why a packet was dropped. The rows, with their layers and texts, are in drops.def.
 enum class drop : std::uint16_t {
-#define FASTUDP_DROP(name, text) name,
+#define FASTUDP_DROP(name, layer, text) name,
 #include "base/drops.def"
 #undef FASTUDP_DROP
   count
@@ -53,6 +53,7 @@ struct counters {
 };
 
 const char* drop_name(std::size_t reason);
+const char* drop_layer(std::size_t reason);
 const char* drop_text(std::size_t reason);
 const char* kernel_reason_name(std::size_t reason);
 const char* kernel_reason_text(std::size_t reason);

@@ -39,6 +39,7 @@ result<std::size_t> write_flag(bool flag, std::span<std::byte> value) {
 }  // namespace
 
 endpoint::~endpoint() {
+  count_kernels_losses();
   if (kernel_ && engine_.is_guest()) return;
   if (kernel_) {
     leave_shared();

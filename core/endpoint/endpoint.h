@@ -59,6 +59,8 @@ class endpoint {
   flow place() const { return {socket_.local(), socket_.is_connected() ? socket_.peer() : endpoint_address{}}; }
   // To the kernel alone, for good. EOPNOTSUPP: no companion, or the stack is strict.
   status hand_over(kernel_reason why);
+  // Adds what the kernel has lost for the companion, where it tells that from what filters refuse.
+  void count_kernels_losses();
   // Datagrams that the caller moved through the companion himself.
   void count_kernel(std::uint64_t received, std::uint64_t sent, kernel_reason why);
   // Of a socket that was handed over: datagrams that came before lie in its fast queue, and the error queue here has

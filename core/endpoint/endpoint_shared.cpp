@@ -16,6 +16,20 @@ namespace fastudp {
 void endpoint::share(bool is_new) {
   engine_.family().remember(kernel_->cookie());
   if (auto* place = engine_.family().take_socket(kernel_->cookie(), is_new)) shared_ = place;
+  const bool is_ours_alone = shared_->users.load(std::memory_order_relaxed) <= 1;
+  if (!is_new && is_ours_alone) shared_->losses = kernel_->socket().drops();  // what was lost before isn't ours
+}
+
+// Whichever process asks has what is new. Where filters refuse some, the kernel counts these as well.
+void endpoint::count_kernels_losses() {
+  const bool has_filter = !socket_.filter().empty() || has_foreign_filter_;
+  if (!kernel_ || has_filter || !kernel_->socket().drops_are_lost()) return;
+  if (shared_ != &unshared_ && shared_->cookie != kernel_->cookie()) return;  // those who had it have closed it
+  const std::uint32_t now = kernel_->socket().drops();
+  std::uint32_t before = shared_->losses.load(std::memory_order_relaxed);
+  const auto are_new = [&] { return static_cast<std::int32_t>(now - before) > 0; };
+  while (are_new() && !shared_->losses.compare_exchange_weak(before, now, std::memory_order_relaxed)) continue;
+  if (are_new()) engine_.count().drops[static_cast<std::size_t>(drop::kernel_queue_full)].add_shared(now - before);
 }
 
 void endpoint::forget_looks() {

@@ -1,6 +1,7 @@
 #include "endpoint/engine.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -25,6 +26,8 @@ namespace {
 // A program that only sends is looked after this often, in send calls.
 constexpr unsigned sends_between_work = 32;
 constexpr std::uint32_t most_mirrored_routes = 1 << 20;  // costs address space until they are there
+// A program that is killed has counted all but the link's losses of this time.
+constexpr duration looks_for_losses_apart = second;
 // A program that never sleeps hears of changes to routes and neighbours this late.
 constexpr duration view_stays_good = 5 * millisecond;
 
@@ -130,6 +133,7 @@ status engine::open_parts(uri& where, const engine_settings& settings, reason& w
   stack_ = std::move(*made);
   if (auto opened = sockets_.open(*stack_); !opened) return why.fail(opened.code(), "no memory for the port table");
   if (auto configured = configure(where, why); !configured) return configured;
+  device_losses_.open(link_->info());
   must_look_at_link_ = where.scheme() == "xdp" && wanted.with_host == sharing::none;
   if (wanted.with_host == sharing::none || kernel_only_) return {};
   const auto opened = open_host_view(why);
@@ -193,6 +197,7 @@ status engine::add_gateway(std::string_view text, reason& why) {
 
 engine::~engine() {
   forget(*this);
+  if (owner_.is_ours() && stack_) count_losses();
   if (owner_.is_ours()) family_.end(end_).holder.store(0, std::memory_order_release);
   if (!helper_runs_) return;
   lock_.acquire();
@@ -214,7 +219,44 @@ std::size_t engine::work(turn& t, std::size_t budget) {
   if (health_.is_due(t.now())) look_at_link(t);
   std::size_t frames = stack_->poll(t.now(), budget);
   while (frames == 0 && program_waits_ && !link_->arm()) frames = stack_->poll(t.now(), budget);
+  if (t.now() - losses_are_from_ >= looks_for_losses_apart) look_for_losses(t);
   return frames;
+}
+
+// Not those of the device: while somebody changes the network's configuration, the kernel doesn't answer.
+void engine::look_for_losses(turn& t) {
+  losses_are_from_ = t.now();
+  link_->count_losses();
+}
+
+void engine::count_losses() {
+  if (guest_) return;
+  link_->count_losses();
+  device_losses_.count(count());
+  for (endpoint* each = first_; each != nullptr; each = each->next) each->count_kernels_losses();
+}
+
+bool engine::has_fast_sockets() const {
+  for (const endpoint* each = first_; each != nullptr; each = each->next) {
+    if (each->is_fast()) return true;
+  }
+  return false;
+}
+
+// A signal handler may end a process in the midst of a call, and another thread be killed with the lock: then what
+// isn't known yet isn't waited for. A child that hasn't used the stack may still take it over. A sandbox for which all
+// sockets were left to the kernel may forbid what asking takes.
+void engine::count_last_losses() {
+  constexpr int most_tries = 1000;
+  if (is_confined_ && !has_fast_sockets()) return;
+  for (int tries = 0; tries < most_tries && owner_.is_ours(); ++tries) {
+    if (!lock_.try_acquire()) {
+      ::sched_yield();
+      continue;
+    }
+    if (owner_.is_ours()) count_losses();
+    return lock_.give_up();
+  }
 }
 
 void engine::finish_sending(turn& t) {

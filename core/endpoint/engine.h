@@ -15,6 +15,7 @@
 #include "base/reason.h"
 #include "base/result.h"
 #include "endpoint/clock.h"
+#include "endpoint/device_losses.h"
 #include "endpoint/family.h"
 #include "endpoint/host_view.h"
 #include "endpoint/link_health.h"
@@ -114,6 +115,10 @@ class engine final : public own_sockets, private socket_events, private host_vie
   // told of a signal that came while the turn began.
   time_point limit_after(duration timeout);
   counters& count() { return stats_.mine(); }
+  // What devices and the kernel have lost for this stack is in the counters as well.
+  void count_losses();
+  // The same while it can still be done, whoever holds the lock; not within a turn, which would use the stack.
+  void count_last_losses();
   std::uint64_t acquisitions() const { return acquisitions_; }
   const char* link_name() const { return link_->info().name; }
   bool owns(const packet& p) const;
@@ -262,6 +267,8 @@ class engine final : public own_sockets, private socket_events, private host_vie
   status watch_host();
   void load_steering();
   void write_explanation(const engine_settings& settings);
+  void look_for_losses(turn& t);
+  bool has_fast_sockets() const;
   void look_around(turn& t);
   void look_at_link(turn& t);
   void look_at_programs();
@@ -317,6 +324,8 @@ class engine final : public own_sockets, private socket_events, private host_vie
   std::unique_ptr<host_view> view_;
   time_point view_is_from_ = 0;
   link_health health_;
+  device_losses device_losses_;
+  time_point losses_are_from_ = 0;
   bool must_look_at_link_ = false;  // nothing comes in any other way, once its program is off
   endpoint* first_ = nullptr;       // of all with a companion
   bool strict_, kernel_only_ = false, has_kernel_groups_ = false;

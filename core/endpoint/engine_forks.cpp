@@ -138,6 +138,7 @@ bool engine::close_elsewhere(endpoint& of) {
     of.next = std::exchange(closed_, &of);
   }
   becoming_.give_up();
+  if (is_elsewhere) of.count_kernels_losses();
   return is_elsewhere;
 }
 
@@ -167,6 +168,7 @@ bool engine::become_relative() {
 bool engine::start_anew(unsigned end) {
   reason ignored;
   (void)stats_.take_another();
+  device_losses_.leave();
   auto device = link_->open_end(end, count(), ignored);
   if (!device) return false;
   const buffer_limits limits = sockets_.limits();
@@ -189,6 +191,7 @@ bool engine::start_anew(unsigned end) {
 }
 
 void engine::prepare_exec() {
+  count_last_losses();
   if (!is_steered() || !family_.has_spare_ends() || !owner_.is_ours()) return;
   const turn t(*this);
   let_go_of([](endpoint&) { return true; });
@@ -202,6 +205,7 @@ void engine::prepare_sandbox() {
   if (is_undecided()) {
     const turn decided(*this);
   }
+  count_last_losses();
   is_confined_ = true;
 }
 

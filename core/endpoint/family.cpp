@@ -70,6 +70,7 @@ shared_socket* family::take_socket(std::uint64_t cookie, bool is_new) {
     candidate.users.store(1, std::memory_order_relaxed);
     candidate.cookie = cookie;
     candidate.is_fast.store(true, std::memory_order_release);
+    candidate.losses.store(0, std::memory_order_relaxed);
     candidate.joins.store(0, std::memory_order_relaxed);
     control_->sockets_used = std::max(control_->sockets_used, at + 1);
     return &candidate;

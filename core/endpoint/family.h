@@ -17,8 +17,9 @@ namespace fastudp {
 struct shared_socket {
   std::uint64_t cookie;
   std::atomic<std::uint32_t> users;
-  std::atomic<bool> is_fast;         // on the fast path; otherwise the kernel's for all
-  std::atomic<std::uint32_t> joins;  // how often a process has begun to receive by an end of its own
+  std::atomic<bool> is_fast;          // on the fast path; otherwise the kernel's for all
+  std::atomic<std::uint32_t> losses;  // of the kernel's, that some process has counted
+  std::atomic<std::uint32_t> joins;   // how often a process has begun to receive by an end of its own
 };
 
 // An end of the link, and how often its holder has used the stack on it.

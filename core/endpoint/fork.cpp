@@ -26,6 +26,13 @@ void after_fork_in_child() {
   pthread_mutex_unlock(&list_guard);
 }
 
+// Programs end without closing their stacks. A lock that a thread had when it ended the process isn't waited for.
+__attribute__((destructor)) void at_end_of_process() {
+  if (pthread_mutex_trylock(&list_guard) != 0) return;
+  for (engine* e = engines; e != nullptr; e = e->next_engine) e->count_last_losses();
+  pthread_mutex_unlock(&list_guard);
+}
+
 void register_handlers() { (void)pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); }
 
 }  // namespace

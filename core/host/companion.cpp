@@ -141,6 +141,7 @@ result<endpoint_address> companion::peer() const {
 
 status companion::set_option(int level, int name, std::span<const std::byte> value) {
   const auto set = outcome(::setsockopt(number_, level, name, value.data(), static_cast<socklen_t>(value.size())));
+  had_filter_ |= set && level == SOL_SOCKET && (name == SO_ATTACH_FILTER || name == SO_ATTACH_BPF);
   if (set && level == SOL_SOCKET && name == SO_PEEK_OFF) {
     int offset;
     std::memcpy(&offset, value.data(), sizeof offset);
@@ -302,6 +303,7 @@ status companion::keep_out(int interface, std::span<const sock_filter> program) 
 }
 
 status companion::attach(std::span<const sock_filter> filter) {
+  had_filter_ = true;
   const sock_fprog program{.len = static_cast<unsigned short>(filter.size()),
                            .filter = const_cast<sock_filter*>(filter.data())};
   return outcome(::setsockopt(number_, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));

@@ -75,6 +75,8 @@ class companion {
   // filter, if it isn't empty. EBUSY: there is another one; E2BIG: together they are too long.
   status keep_out(int interface, std::span<const sock_filter> program);
   bool is_kept_out() const { return is_kept_out_; }
+  // What a filter refuses counts as lost, and goes on to do so when the filter is gone.
+  bool drops_are_lost() const { return !had_filter_; }
   // Ends that; `program` alone remains.
   void let_in(std::span<const sock_filter> program);
   // Takes off whatever filter there is.
@@ -87,6 +89,7 @@ class companion {
   int number_ = -1;
   ip_family family_ = ip_family::v4;
   bool is_kept_out_ = false;
+  bool had_filter_ = false;
   bool moves_by_bytes_ = false;  // SO_PEEK_OFF is set
 };
 

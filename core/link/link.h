@@ -17,7 +17,9 @@
 // - admit_group asks the device for frames to a group's address, or no longer; as often as it was asked to, it has to
 // be
 //   told that it needn't. More may come in: a device that filters nothing ignores it.
-// - Losses on the link itself (receive ring full, device errors) are counted in the counters given at open.
+// - Losses on the link itself (receive ring full, device errors) are counted in the counters given at open, some of
+// them
+//   only when count_losses asks for them; what the kernel counts for the interface is its user's to ask for (lost).
 
 #include <cerrno>
 #include <cstddef>
@@ -42,6 +44,10 @@ inline constexpr std::uint32_t longest_link_header = ethernet_header_length + 2 
 // Bytes before a frame's payload: Ethernet's header and up to two tags, as far as the frame has them.
 std::size_t link_header_length(std::span<const std::byte> frame);
 
+// Which of the kernel's counts of an interface tells of frames that were lost before they were a link's: those that the
+// network card had no room for, or, of a TAP interface, those that the kernel couldn't send.
+enum class lost_frames : std::uint8_t { uncounted, missed, unsent };
+
 struct link_info {
   const char* name = "";  // scheme and device, for messages; lives as long as the link
   mac_address mac;
@@ -55,6 +61,7 @@ struct link_info {
   bool steered = false;
   // Of a device with memory and threads of this process alone: no child may take it over.
   bool stays_with_process = false;
+  lost_frames lost = lost_frames::uncounted;
 
   // Whether this is a frame: a whole Ethernet header, its tags if any, and no more than the MTU behind them.
   bool carries(std::span<const std::byte> frame) const {
@@ -81,6 +88,9 @@ class link {
   virtual bool arm() = 0;
 
   virtual void admit_group(const mac_address&, bool) {}
+
+  // Brings the counters up to date with what the device or the kernel has lost. May be a few system calls.
+  virtual void count_losses() {}
 
   virtual const link_info& info() const = 0;
   // Frames to build packets for transmission in; each holds the link's MTU and its headers.

@@ -46,6 +46,7 @@ from ._fastudp import (  # noqa: F401
     Socket,
     Stack,
     Stats,
+    drop_layers,
     drop_reasons,
     version,
 )

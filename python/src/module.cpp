@@ -13,6 +13,12 @@ py::dict drop_reasons() {
   return reasons;
 }
 
+py::dict drop_layers() {
+  py::dict layers;
+  for (std::size_t i = 0; fastudp_drop_name(i) != nullptr; ++i) layers[fastudp_drop_name(i)] = fastudp_drop_layer(i);
+  return layers;
+}
+
 struct constant {
   const char* name;
   int value;
@@ -50,7 +56,9 @@ constexpr constant constants[] = {
 void add_constants(py::module_& module) {
   for (const auto& [name, value] : constants) module.attr(name) = value;
   module.def("version", &fastudp_version, "The library's version.");
-  module.def("drop_reasons", &drop_reasons, "What each drop reason means and where to look, by name.");
+  module.def("drop_reasons", &drop_reasons, "What each drop reason means and what to do about it, by name.");
+  module.def("drop_layers", &drop_layers,
+             "Where each drop reason loses packets (link, memory, stack, socket), by name.");
 }
 
 }  // namespace fastudp::python

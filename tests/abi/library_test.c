@@ -179,10 +179,20 @@ static void format_refuses_what_has_no_text(void** state) {
   assert_int_equal(fastudp_addr_format(&address, NULL, sizeof text), -EFAULT);
 }
 
-static void every_drop_reason_has_a_name_and_a_text(void** state) {
+static int is_layer(const char* text) {
+  const char* const layers[] = {"link", "memory", "stack", "socket"};
+  for (size_t i = 0; i < sizeof layers / sizeof *layers; ++i) {
+    if (strcmp(layers[i], text) == 0) return 1;
+  }
+  return 0;
+}
+
+static void every_drop_reason_has_a_name_a_layer_and_a_text(void** state) {
   (void)state;
   size_t count = 0;
   while (fastudp_drop_name(count)) {
+    assert_non_null(fastudp_drop_layer(count));
+    assert_true(is_layer(fastudp_drop_layer(count)));
     assert_non_null(fastudp_drop_text(count));
     assert_true(strlen(fastudp_drop_text(count)) > strlen("why"));
     for (size_t i = 0; i < count; ++i) assert_string_not_equal(fastudp_drop_name(i), fastudp_drop_name(count));
@@ -190,7 +200,9 @@ static void every_drop_reason_has_a_name_and_a_text(void** state) {
   }
   assert_true(count > 10);
   assert_null(fastudp_drop_text(count));
+  assert_null(fastudp_drop_layer(count));
   assert_null(fastudp_drop_name(SIZE_MAX));
+  assert_null(fastudp_drop_layer(SIZE_MAX));
   assert_null(fastudp_drop_text(SIZE_MAX));
 }
 
@@ -204,7 +216,7 @@ int main(void) {
       cmocka_unit_test(format_writes_address_and_port),
       cmocka_unit_test(format_says_when_it_does_not_fit),
       cmocka_unit_test(format_refuses_what_has_no_text),
-      cmocka_unit_test(every_drop_reason_has_a_name_and_a_text),
+      cmocka_unit_test(every_drop_reason_has_a_name_a_layer_and_a_text),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

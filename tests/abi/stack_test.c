@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hosts.h"
 
@@ -303,6 +305,38 @@ static void drops_are_counted_by_reason(void** state) {
   assert_int_equal(stats_of(hosts->server.stack).dropped, sum);
 }
 
+static size_t index_of(const char* reason) {
+  size_t i = 0;
+  while (fastudp_drop_name(i) && strcmp(fastudp_drop_name(i), reason) != 0) ++i;
+  return i;
+}
+
+// The receiver never looks, and closes: what its ring had no room for is counted all the same.
+static void losses_are_counted_when_a_stack_is_closed(void** state) {
+  (void)state;
+  enum { ring = 64, many = 100 };
+  char file[] = "/tmp/fastudp-counters-XXXXXX";
+  close(mkstemp(file));
+  const fastudp_stack_config config = {.size = sizeof config, .stats_file = file};
+  const char* deaf = "mem:deaf?announce=off&ring=64&mac=02:00:00:00:00:02&address=10.0.0.2/24";
+  fastudp_stack* receiver;
+  assert_int_equal(fastudp_stack_open(&receiver, deaf, &config, NULL, 0), 0);
+  fastudp_stack* sender = open_stack("mem:deaf?announce=off&address=10.0.0.1/24", 0);
+  const uint8_t mac[6] = {2, 0, 0, 0, 0, 2};
+  fastudp_addr there;
+  assert_int_equal(fastudp_addr_parse("10.0.0.2:7", &there), 0);
+  assert_int_equal(fastudp_stack_add_neighbour(sender, &there, mac), 0);
+  fastudp_socket* socket = open_socket(sender, "10.0.0.1:0");
+  for (int i = 0; i < many; ++i) assert_int_equal(fastudp_sendto(socket, "x", 1, 0, &there), 1);
+  assert_int_equal(fastudp_stack_close(receiver), 0);
+  fastudp_stack_stats stats = {.size = sizeof stats};
+  uint64_t drops[64];
+  assert_int_equal(fastudp_stats_read(file, &stats, drops, 64, NULL, 0, NULL, 0), 1);
+  assert_int_equal(drops[index_of("link_rx_full")], many - ring);
+  assert_int_equal(stats.dropped, many - ring);
+  unlink(file);
+}
+
 static void drops_are_stored_as_far_as_there_is_room(void** state) {
   fastudp_stack* stack = *state;
   uint64_t drops[2] = {77, 77};
@@ -379,6 +413,7 @@ int main(void) {
       still_test(statistics_count_datagrams_and_frames),
       lone_test(statistics_fill_as_much_as_the_caller_knows),
       still_test(drops_are_counted_by_reason),
+      cmocka_unit_test(losses_are_counted_when_a_stack_is_closed),
       lone_test(drops_are_stored_as_far_as_there_is_room),
       still_test(waiting_on_a_still_clock_only_looks),
       lone_test(null_pointers_are_refused),

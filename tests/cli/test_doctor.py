@@ -77,7 +77,8 @@ def test_an_interface_that_isnt_there_is_a_mistake(namespace):
 
 
 STATS = {"link": "packet:near", "reason": "why", "sockets": {"fast": 2, "kernel": 1}, "rx": {"fast": 3, "kernel": 1},
-         "tx": {"fast": 0, "kernel": 0}, "kernel_by": {"unresolved": 1, "loopback": 0}, "drops": {"udp_checksum": 5}}
+         "tx": {"fast": 0, "kernel": 0}, "kernel_by": {"unresolved": 1, "loopback": 0},
+         "drops": {"udp_checksum": 5, "queue_full": 20, "link_rx_full": 1, "fragment": 2, "no_memory": 0}}
 
 
 def explained(tmp_path, stats):
@@ -89,7 +90,10 @@ def test_explains_what_isnt_zero(tmp_path):
     said = explained(tmp_path, STATS).stdout
     assert re.search(r"^received +3 fast, 1 through the kernel \(75\.0 % fast\)$", said, re.M)
     assert re.search(r"^ +1  unresolved: \w.*MAC", said, re.M)
-    assert re.search(r"^ +5  udp_checksum: \w", said, re.M)
+    dropped = [line.split(":")[0] for line in said.splitlines()[said.splitlines().index("Dropped, link: 1"):] if line]
+    assert dropped == ["Dropped, link", "           1  link_rx_full", "Dropped, stack", "           2  fragment",
+                       "           5  udp_checksum", "Dropped, socket", "          20  queue_full"]
+    assert "\nDropped, stack: 7\n" in said and "queue_full: socket receive queue full: raise SO_RCVBUF" in said
     assert "loopback" not in said and "packet:near" in said and "why" in said
 
 

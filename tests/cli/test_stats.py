@@ -38,11 +38,12 @@ def test_the_shape(tmp_path):
     text = (tmp_path / "s").read_text()
     assert text.endswith("\n") and text.count("\n") == 1
     stats = stats_of(tmp_path / "s")
-    assert list(stats) == ["link", "reason", "sockets", "rx", "tx", "kernel_by", "drops"]
+    assert list(stats) == ["link", "reason", "sockets", "rx", "tx", "kernel_by", "drops", "drops_by_layer"]
     assert (stats["link"], stats["reason"]) == ("loop:", "")
     assert [stats[each] for each in ("sockets", "rx", "tx")] == [both(0, 0)] * 3
     assert list(stats["kernel_by"].items()) == [(name, 0) for name in names(library.fastudp_kernel_reason_name)]
     assert list(stats["drops"].items()) == [(name, 0) for name in names(library.fastudp_drop_name)]
+    assert list(stats["drops_by_layer"].items()) == [(layer, 0) for layer in ("link", "memory", "stack", "socket")]
 
 
 @pytest.mark.parametrize("link, expected", [("loop:", both(5, 0)), ("host:", both(0, 5))])

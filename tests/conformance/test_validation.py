@@ -86,6 +86,16 @@ def test_every_drop_reason_has_a_sentence(net):
     assert all(len(text) > 10 and "\n" not in text for text in fastudp.drop_reasons().values())
 
 
+def test_every_drop_reason_has_a_layer(net):
+    import fastudp
+
+    layers = fastudp.drop_layers()
+    assert set(layers) == set(fastudp.drop_reasons())
+    assert set(layers.values()) == {"link", "memory", "stack", "socket"}
+    assert [layers[reason] for reason in ("link_rx_full", "no_memory", "udp_checksum", "queue_full")] == \
+        ["link", "memory", "stack", "socket"]
+
+
 @pytest.mark.parametrize("size", range(14, 42))
 def test_frame_cut_anywhere_in_its_headers_is_dropped_for_its_reason(either, size):
     receiver = either.bound()

@@ -25,8 +25,6 @@ namespace {
 constexpr std::uint32_t frame_count = 8192;
 // Drivers with vector instructions take no burst of a few.
 constexpr std::uint32_t receive_at_once = 32;
-// The losses of the port are asked for this often, in calls that found nothing.
-constexpr unsigned looks_between_statistics = 1024;
 // An mbuf's buffer has at most 64 KiB.
 constexpr std::uint32_t most_mtu = 65'279;
 
@@ -92,6 +90,7 @@ class dpdk_link final : public link {
   int wait_fd() const override { return interrupt_ >= 0 ? interrupt_ : alarm_.descriptor_number(); }
   bool arm() override;
   void admit_group(const mac_address& group, bool wanted) override;
+  void count_losses() override;
 
   const link_info& info() const override { return info_; }
   pool& frames() override { return *frames_; }
@@ -102,7 +101,6 @@ class dpdk_link final : public link {
   packet* to_send(packet* p);
   void prepare(const burst& in, outgoing& out);
   void take_back(outgoing& of, std::uint32_t sent);
-  void count_losses();
 
   std::unique_ptr<pool> frames_;
   port port_;
@@ -113,7 +111,6 @@ class dpdk_link final : public link {
   int interrupt_ = -1;  // a descriptor
   std::array<fastudp_dpdk_frame, receive_at_once> got_;
   std::uint32_t got_first_ = 0, got_end_ = 0;
-  unsigned empty_looks_ = 0;
   fastudp_dpdk_losses lost_{};
   groups groups_;
   char name_[256];
@@ -142,7 +139,6 @@ bool dpdk_link::look() {
   if (got_first_ != got_end_) return true;
   got_first_ = 0;
   got_end_ = port_.rx_burst(got_.data(), receive_at_once);
-  if (got_end_ == 0 && ++empty_looks_ % looks_between_statistics == 0) count_losses();
   return got_end_ != 0;
 }
 
@@ -179,7 +175,7 @@ bool dpdk_link::arm() {
 void dpdk_link::count_losses() {
   const auto now = port_.losses();
   if (now.ring_full > lost_.ring_full) count_.dropped(drop::link_rx_full, now.ring_full - lost_.ring_full);
-  if (now.no_frames > lost_.no_frames) count_.dropped(drop::no_memory, now.no_frames - lost_.no_frames);
+  if (now.no_frames > lost_.no_frames) count_.dropped(drop::link_no_frame, now.no_frames - lost_.no_frames);
   if (now.errors > lost_.errors) count_.dropped(drop::link_error, now.errors - lost_.errors);
   lost_ = now;
 }

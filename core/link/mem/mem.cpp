@@ -25,6 +25,7 @@ class mem_link final : public link {
   std::size_t rx_burst(burst& out) override { return port_.receive(out, count_); }
   std::size_t tx_burst(const burst& in) override;
   void tx_flush() override {}
+  void count_losses() override { port_.count_losses(count_); }
 
   int wait_fd() const override { return port_.wake_fd(); }
   bool arm() override { return port_.arm(); }

@@ -45,17 +45,18 @@ std::size_t port::receive(burst& out, counters& count) {
   const auto n = std::min<std::size_t>(waiting, out.room());
   for (std::size_t i = 0; i < n; ++i) out.append(slot(taken_++));
   post();
-  fold_losses(count);
+  count_losses(count);
   return n;
 }
 
-void port::fold_losses(counters& count) {
+void port::count_losses(counters& count) {
+  std::uint64_t &counted_overruns = shared_[0].counted_overruns, &counted_refused = shared_[0].counted_refused;
   const auto overruns = shared_[0].overruns.load(std::memory_order_relaxed);
   const auto refused = shared_[0].refused.load(std::memory_order_relaxed);
-  if (overruns != counted_overruns_) count.dropped(drop::link_rx_full, overruns - counted_overruns_);
-  if (refused != counted_refused_) count.dropped(drop::link_error, refused - counted_refused_);
-  counted_overruns_ = overruns;
-  counted_refused_ = refused;
+  if (overruns != counted_overruns) count.dropped(drop::link_rx_full, overruns - counted_overruns);
+  if (refused != counted_refused) count.dropped(drop::link_error, refused - counted_refused);
+  counted_overruns = overruns;
+  counted_refused = refused;
 }
 
 void port::fill(packet& slot, packet& from) {

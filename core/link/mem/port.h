@@ -42,6 +42,7 @@ class port {
 
   // Owner only.
   std::size_t receive(burst& out, counters& count);
+  void count_losses(counters& count);
   bool arm();
   int wake_fd() const { return bell_.number(); }
 
@@ -61,6 +62,7 @@ class port {
   struct shared_state {
     alignas(64) std::atomic<std::uint32_t> posted;  // slots that the owner has put an empty packet in, ever
     std::atomic<std::uint32_t> section;             // odd while the owner is inside a sending section
+    std::uint64_t counted_overruns, counted_refused;
     alignas(64) std::atomic<std::uint32_t> filled;  // slots that senders have filled, ever
     std::atomic<std::uint64_t> overruns;            // frames that found no posted slot
     std::atomic<std::uint64_t> refused;             // frames that this port's MTU doesn't carry
@@ -77,7 +79,6 @@ class port {
   void post();
   void ring_bell();
   void fill(packet& slot, packet& from);
-  void fold_losses(counters& count);
 
   const std::uint32_t ring_;
   const bool promiscuous_;
@@ -88,8 +89,6 @@ class port {
   descriptor bell_;
   std::uint32_t posted_ = 0;  // what the owner alone writes, without a look at shared memory
   std::uint32_t taken_ = 0;
-  std::uint64_t counted_overruns_ = 0;
-  std::uint64_t counted_refused_ = 0;
 };
 
 }  // namespace fastudp::mem

@@ -4,7 +4,6 @@
 // A frame is copied once, from the kernel's ring into a frame of the link's pool, and its slot is given back at once:
 // the ring is used in order, so a slot that a slow program held would keep all later ones from the kernel.
 
-#include <linux/if_packet.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -31,8 +30,6 @@ namespace fastudp::af_packet {
 namespace {
 
 constexpr std::uint32_t frame_count = 8192;
-// The losses of the ring are asked for this often, in calls that found it empty.
-constexpr unsigned looks_between_statistics = 1024;
 
 std::uint32_t frame_size(std::uint32_t mtu) { return (default_headroom + longest_link_header + mtu + 63) / 64 * 64; }
 
@@ -63,6 +60,7 @@ class packet_link final : public link {
   int wait_fd() const override { return socket_.number(); }
   bool arm() override;
   void admit_group(const mac_address& group, bool wanted) override;
+  void count_losses() override { count_.dropped(drop::link_rx_full, take_losses(socket_.number())); }
   bool has_device() const override { return has_interface(socket_.number()); }
   status set_ends_aside(reason& why) override;
   result<link_ptr> open_end(unsigned number, counters& count, reason& why) override;
@@ -72,7 +70,6 @@ class packet_link final : public link {
   pool& frames() override { return *frames_; }
 
  private:
-  void ask_for_losses();
   void leave();
 
   plan plan_;
@@ -84,7 +81,6 @@ class packet_link final : public link {
   std::unique_ptr<pool> frames_;
   intake intake_;
   counters& count_;
-  unsigned empty_looks_ = 0;
   std::unique_ptr<spare_ends> ends_;
   char name_[32];
 };
@@ -92,7 +88,6 @@ class packet_link final : public link {
 std::size_t packet_link::rx_burst(burst& out) {
   const std::size_t before = out.size();
   std::visit([&](auto& from) { intake_.take_all(from, out); }, ring_);
-  if (out.size() == before && ++empty_looks_ % looks_between_statistics == 0) ask_for_losses();
   return out.size() - before;
 }
 
@@ -104,13 +99,6 @@ bool packet_link::arm() {
 
 void packet_link::admit_group(const mac_address& group, bool wanted) {
   if (filter_) filter_->admit(group, wanted);
-}
-
-void packet_link::ask_for_losses() {
-  tpacket_stats lost{};
-  socklen_t size = sizeof lost;
-  if (::getsockopt(socket_.number(), SOL_PACKET, PACKET_STATISTICS, &lost, &size) != 0 || lost.tp_drops == 0) return;
-  count_.dropped(drop::link_rx_full, lost.tp_drops);
 }
 
 std::size_t packet_link::tx_burst(const burst& in) {
@@ -245,7 +233,11 @@ result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   auto socket = open_socket(*device, why);
   if (!socket) return socket.failure();
   plan by{.device = *device,
-          .info = {.name = "", .mac = {}, .mtu = static_cast<std::uint32_t>(*mtu), .interface = device->index},
+          .info = {.name = "",
+                   .mac = {},
+                   .mtu = static_cast<std::uint32_t>(*mtu),
+                   .interface = device->index,
+                   .lost = lost_frames::missed},
           .claims = services.claims};
   if (auto done = configure(socket->number(), *device, where, services, by.info, why); !done) return done.failure();
   const auto joins = where.take_switch("segmentation", true, why);

@@ -169,6 +169,12 @@ status receive_for(int socket, const interface_facts& of, const mac_address& mac
 
 status start(int socket, const interface_facts& of, reason& why) { return bind_to(socket, of, ETH_P_ALL, why); }
 
+std::uint32_t take_losses(int socket) {
+  tpacket_stats lost{};
+  socklen_t size = sizeof lost;
+  return ::getsockopt(socket, SOL_PACKET, PACKET_STATISTICS, &lost, &size) == 0 ? lost.tp_drops : 0;
+}
+
 void forget_problem(int socket) {
   int problem;
   socklen_t size = sizeof problem;

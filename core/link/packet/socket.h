@@ -35,6 +35,8 @@ bool change_membership(int socket, int interface, int kind, const mac_address& o
 status receive_for(int socket, const interface_facts& of, const mac_address& mac, reason& why);
 // From now on frames come in.
 status start(int socket, const interface_facts& of, reason& why);
+// Frames that it had no room for, since this was asked last.
+std::uint32_t take_losses(int socket);
 // That the interface was down makes the descriptor readable until somebody asks why.
 void forget_problem(int socket);
 // Whether it has an interface still: one that is deleted leaves it without.

@@ -44,7 +44,12 @@ class tap_link final : public link {
         intake_(*frames_, count, true),
         joiner_(joins),
         count_(count) {
-    info_ = {.name = name_, .mac = mac, .mtu = device_.mtu, .queues = device_.queue_count, .interface = device_.index};
+    info_ = {.name = name_,
+             .mac = mac,
+             .mtu = device_.mtu,
+             .queues = device_.queue_count,
+             .interface = device_.index,
+             .lost = lost_frames::unsent};
   }
   ~tap_link() override {
     if (!gone_) forget_agreement(device_);

@@ -17,6 +17,7 @@ class link_around : public link {
   int wait_fd() const override { return inner_->wait_fd(); }
   bool arm() override { return inner_->arm(); }
   void admit_group(const mac_address& group, bool wanted) override { inner_->admit_group(group, wanted); }
+  void count_losses() override { inner_->count_losses(); }
   const link_info& info() const override { return inner_->info(); }
   pool& frames() override { return inner_->frames(); }
   bool has_device() const override { return inner_->has_device(); }

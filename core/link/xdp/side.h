@@ -22,6 +22,7 @@ class side {
                                             const steering& claims, pool& frames, counters& count, reason& why);
 
   int number() const { return socket_.number(); }
+  std::uint32_t take_losses() { return af_packet::take_losses(number()); }
   void receive(burst& out) { intake_.take_all(ring_, out); }
   // As a link's.
   bool arm();

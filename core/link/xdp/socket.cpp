@@ -115,7 +115,9 @@ losses socket::lost() const {
   xdp_statistics said{};
   socklen_t size = sizeof said;
   if (::getsockopt(number(), SOL_XDP, XDP_STATISTICS, &said, &size) != 0) return {};
-  return {.ring_full = said.rx_ring_full, .no_frame = said.rx_dropped};
+  return {.ring_full = said.rx_ring_full,
+          .no_frame = said.rx_dropped,
+          .refused = said.rx_invalid_descs + said.tx_invalid_descs};
 }
 
 // ---- Sending

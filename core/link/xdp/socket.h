@@ -24,7 +24,14 @@ struct ring_sizes {
 
 // What the kernel has counted since the socket was opened.
 struct losses {
-  std::uint64_t ring_full = 0, no_frame = 0;
+  std::uint64_t ring_full = 0, no_frame = 0, refused = 0;
+
+  losses& operator+=(const losses& more) {
+    ring_full += more.ring_full;
+    no_frame += more.no_frame;
+    refused += more.refused;
+    return *this;
+  }
 };
 
 class socket {

@@ -27,8 +27,6 @@
 namespace fastudp::xdp {
 namespace {
 
-// The losses of the rings are asked for this often, in calls that found them empty.
-constexpr unsigned looks_between_statistics = 1024;
 constexpr std::uint32_t most_queues = 256;
 
 af_packet::plan plan_of_ends(const af_packet::interface_facts& device, const link_info& info, const steering& claims) {
@@ -59,6 +57,7 @@ class xdp_link final : public link {
   int wait_fd() const override { return watched_.number(); }
   bool arm() override;
   void admit_group(const mac_address& group, bool wanted) override { side_->admit_group(group, wanted); }
+  void count_losses() override;
   status set_ends_aside(reason& why) override;
   result<link_ptr> open_end(unsigned number, counters& count, reason& why) override;
   void close_end(unsigned number) override;
@@ -78,7 +77,6 @@ class xdp_link final : public link {
   bool send(packet* p);
   packet* into_chunk(packet* p);
   bool make_room_to_send();
-  void ask_for_losses();
   void leave();
 
   af_packet::interface_facts device_;
@@ -91,8 +89,7 @@ class xdp_link final : public link {
   std::unique_ptr<side> side_;
   wait_set watched_;
   std::unique_ptr<af_packet::spare_ends> ends_;
-  losses counted_;
-  unsigned empty_looks_ = 0;
+  shared_array<losses> counted_;  // one
   time_point now_ = 0;
   reason way_;
   char name_[32];
@@ -105,6 +102,9 @@ status xdp_link::start(std::unique_ptr<steering> own_claims, const reason& way, 
   auto beside = side::open(device_, info_, claims_, frames(), count_, why);
   if (!beside) return beside.failure();
   side_ = std::move(*beside);
+  auto counted = shared_array<losses>::map(1);
+  if (!counted) return why.fail(counted.code(), "no memory for xdp:%s", device_.name);
+  counted_ = std::move(*counted);
   auto watched = wait_set::open(why);
   if (!watched) return watched.failure();
   watched_ = std::move(*watched);
@@ -132,7 +132,6 @@ std::size_t xdp_link::rx_burst(burst& out) {
   if (queues_.first().has_left_some()) queues_.first().flush();
   for (socket& each : queues_.all()) receive(each, out);
   side_->receive(out);
-  if (out.size() == before && ++empty_looks_ % looks_between_statistics == 0) ask_for_losses();
   return out.size() - before;
 }
 
@@ -147,16 +146,15 @@ bool xdp_link::arm() {
   return is_empty;
 }
 
-void xdp_link::ask_for_losses() {
+void xdp_link::count_losses() {
+  if (queues_.all().empty()) return;  // they are another process's by now
   losses now;
-  for (const socket& each : queues_.all()) {
-    const losses lost = each.lost();
-    now.ring_full += lost.ring_full;
-    now.no_frame += lost.no_frame;
-  }
-  count_.dropped(drop::link_rx_full, now.ring_full - counted_.ring_full);
-  count_.dropped(drop::no_memory, now.no_frame - counted_.no_frame);
-  counted_ = now;
+  for (const socket& each : queues_.all()) now += each.lost();
+  losses& before = counted_[0];
+  count_.dropped(drop::link_rx_full, now.ring_full - before.ring_full + side_->take_losses());
+  count_.dropped(drop::link_no_frame, now.no_frame - before.no_frame);
+  count_.dropped(drop::link_error, now.refused - before.refused);
+  before = now;
 }
 
 // ---- Sending
@@ -326,6 +324,7 @@ result<plan> make_plan(uri& where, reason& why) {
   out.device = *device;
   out.driver = ask_driver(*device);
   out.info.interface = device->index;
+  out.info.lost = lost_frames::missed;
   if (where.has("vlan"))
     return why.fail(EOPNOTSUPP, "vlan= isn't for xdp:, which may not see the tags: use packet:%s", device->name);
   if (auto done = choose_mtu(where, out, why); !done) return done.failure();

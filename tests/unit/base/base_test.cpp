@@ -62,17 +62,20 @@ TEST(reason, cuts_what_is_too_long) {
 
 TEST(counters, each_drop_has_its_own_counter_a_name_and_a_text) {
   counters count;
-  std::set<std::string> names, texts;
+  std::set<std::string> names, texts, layers;
   for (std::size_t i = 0; i < drop_reasons; ++i) {
     count.dropped(static_cast<drop>(i), i + 1);
     const std::string name = drop_name(i);
     EXPECT_TRUE(std::all_of(name.begin(), name.end(), [](char c) { return std::islower(c) || c == '_'; })) << name;
     EXPECT_TRUE(names.insert(name).second) << name;
     EXPECT_TRUE(texts.insert(drop_text(i)).second) << name;
+    layers.insert(drop_layer(i));
   }
   for (std::size_t i = 0; i < drop_reasons; ++i) EXPECT_EQ(count.drops[i].get(), i + 1);
   EXPECT_EQ(drop_name(drop_reasons), nullptr);
   EXPECT_EQ(drop_text(drop_reasons), nullptr);
+  EXPECT_EQ(drop_layer(drop_reasons), nullptr);
+  EXPECT_EQ(layers, (std::set<std::string>{"link", "memory", "stack", "socket"}));
   EXPECT_STREQ(drop_name(static_cast<std::size_t>(drop::udp_checksum)), "udp_checksum");
 }
 

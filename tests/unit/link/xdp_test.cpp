@@ -141,16 +141,55 @@ TEST_P(xdp_link, what_does_not_fit_into_the_ring_is_counted) {
   for (std::uint64_t i = 0; i < many; ++i) put_on_wire(to_us(std::string(60, 'n')));
   std::uint64_t got = 0;
   const auto lost = [&] { return subject().dropped(drop::link_rx_full); };
-  // The kernel is asked for its losses now and then, which many looks at an empty ring bring about.
   for (int look = 0; got + lost() != many && look < 10'000'000; ++look) {
     burst in;
     got += subject()->rx_burst(in);
+    subject()->count_losses();
   }
   EXPECT_GT(lost(), 0u);
   EXPECT_EQ(got + lost(), many);
-  EXPECT_EQ(subject().dropped(drop::no_memory), 0u);
+  EXPECT_EQ(subject().dropped(drop::link_no_frame), 0u);
   put_on_wire(to_us("after"));
   EXPECT_THAT(receive(1), ElementsAre(to_us("after")));
+}
+
+TEST_P(xdp_link, what_there_is_no_frame_for_is_counted_apart) {
+  ASSERT_NO_FATAL_FAILURE(open_own());
+  std::vector<packet*> held;
+  while (packet* p = subject()->frames().take()) held.push_back(p);
+  constexpr std::uint64_t many = 6000, at_once = 500;
+  std::uint64_t got = 0;
+  const auto take_all = [&] {
+    for (burst in; subject()->rx_burst(in) != 0; in.forget_front(in.size())) {
+      for (packet* p : in.packets()) held.push_back(p);
+      got += in.size();
+    }
+    subject()->count_losses();
+  };
+  const auto lost = [&] { return subject().dropped(drop::link_no_frame); };
+  for (std::uint64_t sent = 0; sent != many;) {
+    for (const std::uint64_t until = sent + at_once; sent != until; ++sent) put_on_wire(to_us(std::string(60, 'n')));
+    for (int look = 0; got + lost() != sent && look < 10'000'000; ++look) take_all();
+  }
+  EXPECT_GT(lost(), 0u);
+  EXPECT_EQ(got + lost(), many);
+  EXPECT_EQ(subject().dropped(drop::link_rx_full), 0u);
+  for (packet* p : held) release(p);
+}
+
+TEST_P(xdp_link, what_the_socket_beside_the_rings_has_no_room_for_is_counted) {
+  ASSERT_NO_FATAL_FAILURE(open_own());
+  constexpr std::uint64_t many = 1000;
+  for (std::uint64_t i = 0; i < many; ++i) put_on_wire(ethernet(broadcast_mac, mac_of(0x99), std::string(60, 'n')));
+  std::uint64_t got = 0;
+  const auto lost = [&] { return subject().dropped(drop::link_rx_full); };
+  for (int look = 0; got + lost() != many && look < 10'000'000; ++look) {
+    burst in;
+    got += subject()->rx_burst(in);
+    subject()->count_losses();
+  }
+  EXPECT_GT(lost(), 0u);
+  EXPECT_EQ(got + lost(), many);
 }
 
 TEST_P(xdp_link, more_frames_than_a_ring_has_entries_leave_in_order_and_come_home) {
