@@ -116,6 +116,7 @@ static int describe(const struct port* p, struct fastudp_dpdk_info* info) {
   if (outcome == 0) outcome = rte_eth_macaddr_get(p->number, &mac);
   if (outcome == 0) outcome = rte_eth_dev_get_mtu(p->number, &mtu);
   if (outcome != 0) return outcome;
+  if (rte_is_zero_ether_addr(&mac)) rte_eth_random_addr(mac.addr_bytes); /* net_ring has none */
   snprintf(info->driver, sizeof info->driver, "%s", about.driver_name);
   memcpy(info->mac, mac.addr_bytes, sizeof info->mac);
   info->mtu = mtu;
