@@ -199,18 +199,23 @@ def test_a_child_is_refused_what_is_its_parents(namespace):
         assert opened.recvfrom(10)[0] == b"to myself"
 
 
+def kilobytes_in_hugepages(program):
+    told = re.search(r"HugetlbPages:\s+(\d+)", pathlib.Path(f"/proc/{program.pid}/status").read_text())
+    return int(told[1]) if told else 0  # it has ended, and isn't waited for
+
+
 # In so few tests each that the memory suffices which net_af_xdp doesn't give back.
 @pytest.mark.parametrize("tests, processes", [("unit_link_contract", 12), ("unit_link_dpdk", 1)])
 def test_links_keep_their_contract_with_hugepages(hugepages, tests, processes):
-    before = least = free_hugepages()
     for number in range(processes):
         part = {"GTEST_FILTER": "*dpdk*", "GTEST_BRIEF": "1", "GTEST_TOTAL_SHARDS": str(processes), "GTEST_SHARD_INDEX": str(number)}
+        most = 0
         with subprocess.Popen([BUILD / "tests/unit/link" / tests], env={**os.environ, **part}, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True) as program:
             while program.poll() is None:
-                least = min(least, free_hugepages())
+                most = max(most, kilobytes_in_hugepages(program))
             assert program.returncode == 0, program.stdout.read()
-    assert least < before and free_hugepages() == before
+        assert most > 16_000
 
 
 # Opens and closes the link under test in this process, with a datagram on each, and tells what it has afterwards.
@@ -362,7 +367,7 @@ def test_killed_programs_leave_no_hugepages(namespace, hugepages):
     before = free_hugepages()
     for _ in range(3):
         kill_memif_in_traffic("huge")
-        assert free_hugepages() == before
+        until(lambda: free_hugepages() >= before, "their hugepages")
 
 
 # A number that was in the program's way would be missing among its own, and be closed with them.
