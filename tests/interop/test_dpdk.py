@@ -13,7 +13,7 @@ import fastudp
 import private_network
 import pytest
 from echo import BLOCKING_ECHO
-from namespaces import PATIENCE, Namespace, until
+from namespaces import PATIENCE, Namespace, need, until
 from own_address import DPDK
 
 BUILD = DPDK.parent.parent
@@ -134,6 +134,34 @@ def test_unmodified_programs_reach_each_other_by_shared_memory(namespace, tmp_pa
         stats = json.loads((tmp_path / f"{name}.json").read_text())
         for way in ("rx", "tx"):
             assert stats[way]["fast"] >= COUNT and stats[way]["kernel"] == 0, stats
+
+
+UNBOUND = """
+server:
+  interface: 0.0.0.0
+  access-control: 10.0.0.0/8 allow
+  chroot: ""
+  username: ""
+  pidfile: ""
+  use-syslog: no
+  local-zone: "test." static
+  local-data: "test. A 10.1.2.3"
+"""
+PAIRS = {"iperf": (["iperf", "-s", "-u"], ["iperf", "-u", "-c", SERVER, "-b", "20m", "-n", "1M"], "Server Report"),
+         "unbound": (["unbound", "-d", "-c", "conf"], ["dig", "+short", "+tries=9", "+time=2", f"@{SERVER}", "test"], "10.1.2.3")}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_servers_and_clients_of_others_reach_each_other_by_shared_memory(namespace, tmp_path, monkeypatch, pair):
+    server, client, expected = PAIRS[pair]
+    need(server[0]), need(client[0])
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path("conf").write_text(UNBOUND)
+    under = [[BUILD / "cli" / "fastudp", "run", "--link", memif(role, tmp_path / "memif", address), "--"]
+             for role, address in (("server", SERVER), ("client", CLIENT))]
+    with running(*under[0], *server):
+        until((tmp_path / "memif").exists, "the server's socket")
+        assert expected in run(*under[1], *client)
 
 
 @contextlib.contextmanager
