@@ -19,7 +19,8 @@ result<engine*> open_engine(const char* uri, const fastudp_stack_config* config,
                                  .spin = wanted->spin_us * microsecond,
                                  .strict = wanted->strict != 0,
                                  .may_bypass_firewall = wanted->may_bypass_firewall != 0,
-                                 .stats_file = wanted->stats_file};
+                                 .stats_file = wanted->stats_file,
+                                 .why_not_faster = wanted->why_not_faster != nullptr ? wanted->why_not_faster : ""};
   auto made = engine::open(uri, settings, why);
   if (!made) return made.failure();
   return made->release();

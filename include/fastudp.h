@@ -103,6 +103,7 @@ typedef struct fastudp_stack_config {
   const char* stats_file; /* counters live in this file and are added to its own; null: in memory */
   uint32_t may_bypass_firewall; /* 1 = auto: takes a fast link although the host's firewall has rules */
   uint32_t reserved;            /* 0 */
+  const char* why_not_faster;   /* why it isn't a faster link, for fastudp_stack_explain; null: nothing is said */
 } fastudp_stack_config;
 
 typedef struct fastudp_stack_info {

@@ -128,7 +128,8 @@ int open_stack() {
   char why[256];
   int outcome = fastudp_stack_open(&the_stack, link_uri, &config, why, sizeof why);
   // Without the link the program goes on as it would without us, and is counted.
-  if (outcome < 0 && !strict) outcome = fastudp_stack_open(&the_stack, "host:", &config, why, sizeof why);
+  config.why_not_faster = why;
+  if (outcome < 0 && !strict) outcome = fastudp_stack_open(&the_stack, "host:", &config, nullptr, 0);
   set_thread_is_opening(false);
   find_ranges();
   fastudp_stack_info info{};

@@ -269,9 +269,10 @@ static int error_of_own(const call& c) {
 
 int hook::recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
   const call c(fd, direction::receiving);
+  const bool waits_sanely = timeout == nullptr || is_sane(*timeout);
   const bool is_for_none = (messages == nullptr || count == 0) && !(flags & MSG_ERRQUEUE);
-  if (const int pending = is_for_none ? error_of_own(c) : 0) return give_int(-pending);
-  if (c && messages != nullptr && flags_translate(flags) && (timeout == nullptr || is_sane(*timeout))) {
+  if (const int pending = is_for_none && waits_sanely ? error_of_own(c) : 0) return give_int(-pending);
+  if (c && messages != nullptr && flags_translate(flags) && waits_sanely) {
     return receive_many(c, fd, messages, std::min(count, 1024u), flags, timeout);
   }
   const int received = real.recvmmsg(fd, messages, count, flags, timeout);

@@ -154,6 +154,7 @@ class endpoint {
   status bind_both(engine::turn& t, const endpoint_address& where);
   status bind_companion(const endpoint_address& where);
   bool is_held_by_ours(const endpoint_address& where) const;
+  status bind_here_alone(const endpoint_address& where);
   status connect_both(engine::turn& t, const endpoint_address& peer);
   bool names_interface(const endpoint_address& peer) const;
   status disconnect_both(engine::turn& t);

@@ -20,6 +20,15 @@ bool endpoint::is_held_by_ours(const endpoint_address& where) const {
   return false;
 }
 
+// The companion, which has no place, is asked for IPV6_V6ONLY all the same.
+status endpoint::bind_here_alone(const endpoint_address& where) {
+  const auto bound = socket_.bind(where);
+  const int only = socket_.entry().v6_only ? 1 : 0;
+  if (bound && family() == ip_family::v6)
+    return kernel_->socket().set_option(IPPROTO_IPV6, IPV6_V6ONLY, std::as_bytes(std::span(&only, 1)));
+  return bound;
+}
+
 // Linux: a peer with a link-local address is one on some interface.
 bool endpoint::names_interface(const endpoint_address& peer) const {
   if (peer.scope != 0 || !peer.address.needs_interface()) return true;

@@ -134,7 +134,7 @@ status endpoint::bind_both(engine::turn& t, const endpoint_address& where) {
   const auto bound = bind_companion(where);
   const bool is_taken = bound.code() == EADDRINUSE && engine_.with_host() == sharing::none;
   if (is_taken && was_bound) return error{EINVAL};
-  if (is_taken && is_held_by_ours(where)) return socket_.bind(where);
+  if (is_taken && is_held_by_ours(where)) return bind_here_alone(where);
   if (!bound && !was_bound) engine_.undivert(*this);
   // Linux remembers that interface even if the port is taken.
   if (is_of_another_interface(where) && (bound || bound.code() == EADDRINUSE)) {

@@ -32,7 +32,10 @@ int endpoint::leftovers() const {
 status endpoint::check_leftovers(int flags, time_point now) {
   // The bytes of two queues have no common order.
   const bool looks_at_place = kernel_ && is_fast() && socket_.settings().peek_offset >= 0 && !engine_.is_strict();
-  if (looks_at_place && (kernel_->readiness(now) & ready::readable) != 0) leave_to_kernel(kernel_reason::option);
+  const auto kernel_has_some = [&] {  // and isn't only shut
+    return (kernel_->readiness(now) & ready::readable) != 0 && kernel_->socket().has_datagram();
+  };
+  if (looks_at_place && kernel_has_some()) leave_to_kernel(kernel_reason::option);
   if (!kernel_ || is_fast() || has_datagram(flags) || socket_.has_pending_error()) return {};
   return has_fast_input() ? error{left_to_kernel} : no_leftovers();
 }

@@ -275,6 +275,7 @@ result<udp_socket::departure> udp_socket::prepare(std::size_t size, const endpoi
     }
     if (shut_writing_) return error{EPIPE};
   }
+  if (of == extent::unreadable) return error{EFAULT};
   if (segment != 0 && of != extent::first_piece) {
     const auto fits = check_segments(**way, ip, size, segment);
     if (!fits) return refuse_segments(choices, fits);
@@ -353,9 +354,9 @@ status udp_socket::send(std::span<const std::byte> payload, const endpoint_addre
 
 status udp_socket::send_whole(std::span<const std::byte> payload, const endpoint_address* to,
                               const send_choices& choices, time_point now) {
-  const auto by = prepare(payload.size(), to, choices, now);
+  const bool is_readable = payload.data() != nullptr || payload.empty();
+  const auto by = prepare(payload.size(), to, choices, now, is_readable ? extent::whole : extent::unreadable);
   if (!by || choices.is_probe) return by ? status{} : by.failure();
-  if (payload.data() == nullptr && !payload.empty()) return error{EFAULT};
   if (by->segment != 0) return send_segments(*by, payload, now);
   packet* p = datagram_of(*by, payload);
   return p != nullptr ? depart(*by, p, now) : error{ENOBUFS};

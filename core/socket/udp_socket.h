@@ -146,8 +146,9 @@ class udp_socket {
     std::uint32_t stamps;   // to be reported when it is gone
     std::int64_t stamp_id;
   };
-  // Linux checks the pieces of one datagram as they come, and the whole when it goes.
-  enum class extent : std::uint8_t { whole, first_piece, all_pieces };
+  // Linux checks the pieces of one datagram as they come, and the whole when it goes; one that can't be read before it
+  // is cut up.
+  enum class extent : std::uint8_t { whole, unreadable, first_piece, all_pieces };
   result<departure> prepare(std::size_t size, const endpoint_address* to, const send_choices& choices, time_point now,
                             extent of = extent::whole);
   status send_whole(std::span<const std::byte> payload, const endpoint_address* to, const send_choices& choices,

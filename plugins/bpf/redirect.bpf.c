@@ -58,7 +58,7 @@ static __always_inline int is_claimed_by_owner(const struct ethhdr* eth, const v
   return claim && member_for(&key, claim) == FASTUDP_REDIRECTED_MEMBER;
 }
 
-/* A frame that doesn't fit into a chunk, such as a super-packet, is the kernel's to cut up. */
+/* A frame longer than the link's MTU, such as a super-packet, is the kernel's to cut up. */
 SEC("xdp")
 int fastudp_xdp(struct xdp_md* ctx) {
   const void* end = (const void*)(long)ctx->data_end;

@@ -533,6 +533,17 @@ static void a_stack_explains_its_link(void** state) {
   assert_int_equal(fastudp_stack_close(stack), 0);
 }
 
+static void what_spoke_against_a_faster_link_is_kept(void** state) {
+  (void)state;
+  fastudp_stack_config config = {.size = sizeof config, .why_not_faster = "no cable"};
+  fastudp_stack* stack;
+  char text[64];
+  assert_int_equal(fastudp_stack_open(&stack, "host:", &config, NULL, 0), 0);
+  fastudp_stack_explain(stack, text, sizeof text);
+  assert_string_equal(text, "host:\nno cable");
+  assert_int_equal(fastudp_stack_close(stack), 0);
+}
+
 static void a_link_for_one_process_says_so_before_a_fork(void** state) {
   (void)state;
   fastudp_stack* stack = open_stack("loop:", 0);
@@ -575,6 +586,7 @@ int main(void) {
       cmocka_unit_test(a_change_of_the_host_is_seen_at_once_when_it_is_told),
       cmocka_unit_test(counters_in_a_file_outlive_their_process_and_add_up),
       cmocka_unit_test(a_stack_explains_its_link),
+      cmocka_unit_test(what_spoke_against_a_faster_link_is_kept),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -121,6 +121,13 @@ def test_hugepages_are_used_where_they_are_free(namespace, hugepages, tmp_path):
     assert "'2048'" in both_ways(tmp_path)
 
 
+def test_a_program_whose_port_does_not_start_goes_on_by_the_kernel(namespace, tmp_path):
+    alone = [BUILD / "cli" / "fastudp", "run", "--link", memif("client", tmp_path / "nobody", CLIENT), "--stats", tmp_path / "stats.json", "--"]
+    run(*alone, "/usr/bin/python3", "-c", "import socket; socket.socket(type=socket.SOCK_DGRAM).bind(('127.0.0.1', 0))")
+    stats = json.loads((tmp_path / "stats.json").read_text())
+    assert stats["link"] == "host:" and "doesn't start" in stats["reason"], stats
+
+
 def test_unmodified_programs_reach_each_other_by_shared_memory(namespace, tmp_path):
     def under(name, role, address):
         return [BUILD / "cli" / "fastudp", "run", "--link", memif(role, tmp_path / "memif", address), "--stats",

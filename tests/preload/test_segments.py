@@ -84,6 +84,17 @@ def test_what_a_kernel_sends_in_segments_comes_as_one(net, link, here):
     assert (rx["fast"], rx["kernel"]) == ((0, 5) if link in ("host:", "xdp:near?mode=generic") else (5, 0)), rx
 
 
+# Also where it would fit into an AF_XDP socket's chunk.
+def test_generic_xdp_leaves_a_little_super_packet_to_the_kernel(net):
+    with net.start(fast(net, python(RECEIVER, HOST, "plain", 1600), "xdp:near?mode=generic")) as receiver:
+        receiver.says("bound")
+        run(*net.peer.command(*python(SENDER, HOST, 1600, 800, "message")))
+        receiver.says("received 800 []\nreceived 800 []\nintact")
+        receiver.process.wait(20)
+    rx = stats(net)["rx"]
+    assert (rx["fast"], rx["kernel"]) == (0, 2), rx
+
+
 def test_segments_that_the_kernel_has_to_send_go_to_it_whole(net):
     run("ip", "neighbour", "flush", "dev", "near")
     with net.start(net.peer.command(*python(RECEIVER, PEER, "plain", 4500))) as receiver:

@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <string_view>
 
 #include "base/descriptor.h"
@@ -19,7 +18,7 @@ namespace {
 
 bool ask(int control, const char* device, void* question) {
   ifreq about{};
-  std::strncpy(about.ifr_name, device, sizeof about.ifr_name - 1);
+  std::string_view(device).copy(about.ifr_name, sizeof about.ifr_name - 1);
   about.ifr_data = static_cast<char*>(question);
   return ::ioctl(control, SIOCETHTOOL, &about) == 0;
 }
@@ -46,7 +45,7 @@ driver_facts ask_driver(const af_packet::interface_facts& device) {
   driver.cmd = ETHTOOL_GDRVINFO;
   if (ask(control.number(), device.name, &driver)) {
     const std::string_view bus(driver.bus_info);
-    std::strncpy(out.name, driver.driver, sizeof out.name - 1);
+    std::string_view(driver.driver).copy(out.name, sizeof out.name - 1);
     out.is_software = bus.empty() || bus == "N/A" || bus == "tap";
   }
   ethtool_channels channels{};

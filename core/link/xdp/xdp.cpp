@@ -346,7 +346,7 @@ result<link_ptr> open_by(const plan& by, const link_services& services, reason& 
   steering& claims = own_claims ? *own_claims : *services.claims;
   const redirection wanted{.interface = by.device.index,
                            .mac = by.info.mac,
-                           .longest = umem::chunk_size(by.longest_frame()) - umem::kernel_headroom,
+                           .longest = by.info.mtu + (by.info.shared ? ethernet_header_length : longest_link_header),
                            .takes_all = !by.info.shared};
   if (auto loaded = claims.open_redirect(wanted, why); !loaded) return loaded.failure();
   reason way;
