@@ -74,7 +74,7 @@ def free_hugepages():
 def hugepages():
     before = int(HUGEPAGES.read_text())
     try:
-        HUGEPAGES.write_text(f"{before + 64}\n")
+        HUGEPAGES.write_text(f"{before + 128}\n")  # others on the machine may take some
     except OSError as error:
         pytest.skip(f"no hugepages can be had: {error}")
     try:
@@ -257,6 +257,7 @@ def test_links_keep_their_contract_with_hugepages(hugepages, tests, processes):
 ROUNDS = r"""
 import contextlib, os, pathlib, re, socket, subprocess, sys
 import fastudp
+from namespaces import until
 
 US, THEM = "10.91.0.1", "10.91.0.2"
 link, rounds = sys.argv[1], int(sys.argv[2])
@@ -284,15 +285,20 @@ def once(lasting):
             ours.sendto(b"to nobody", ("239.1.2.3", 7))
             stack.poll()
 
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
 def show():
     status = pathlib.Path("/proc/self/status").read_text()
-    print(len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")),
+    print(descriptors(), len(os.listdir("/proc/self/task")),
           pathlib.Path("/proc/self/maps").read_text().count("\n"), re.search(r"VmRSS:\s+(\d+)", status)[1])
 
 with fastudp.Stack(f"{sys.argv[3]}?address={THEM}/24&announce=off") if len(sys.argv) > 3 else contextlib.nullcontext() as lasting:
     for i in range(5): once(lasting)
     show()
+    before = descriptors()
     for i in range(rounds): once(lasting)
+    until(lambda: descriptors() <= before, "the end of the last connection")
     show()
 """
 MEMIF = [f"dpdk:net_memif{i},role={role},socket=often" for i, role in enumerate(("client", "server"))]
@@ -304,7 +310,7 @@ def test_opening_and_closing_leaves_nothing_in_the_process(namespace, links):
     before, after = ([int(number) for number in line.split()] for line in said.splitlines())
     descriptors, threads, maps, kilobytes = (late - early for early, late in zip(before, after))
     # A server with which a client has been keeps 27 KB of DPDK's; a link that isn't closed is 20 MB.
-    assert (descriptors, threads) == (0, 0) and abs(maps) <= 2 and kilobytes < 2000, said
+    assert descriptors <= 0 and threads == 0 and abs(maps) <= 2 and kilobytes < 2000, said
 
 
 # Sends and answers for ever, and says when there was the first answer.
