@@ -240,17 +240,18 @@ def kilobytes_in_hugepages(program):
 
 
 # In so few tests each that the memory suffices which net_af_xdp doesn't give back.
-@pytest.mark.parametrize("tests, processes", [("unit_link_contract", 12), ("unit_link_dpdk", 1)])
+@pytest.mark.parametrize("tests, processes", [("unit_link_contract", 13), ("unit_link_dpdk", 1)])
 def test_links_keep_their_contract_with_hugepages(hugepages, tests, processes):
     for number in range(processes):
         part = {"GTEST_FILTER": "*dpdk*", "GTEST_BRIEF": "1", "GTEST_TOTAL_SHARDS": str(processes), "GTEST_SHARD_INDEX": str(number)}
         most = 0
+        until(lambda: free_hugepages() >= 64, "those of the last one, which the kernel takes back from AF_XDP when it has the time")
         with subprocess.Popen([BUILD / "tests/unit/link" / tests], env={**os.environ, **part}, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True) as program:
             while program.poll() is None:
                 most = max(most, kilobytes_in_hugepages(program))
             assert program.returncode == 0, program.stdout.read()
-        assert most > 16_000
+        assert most > 16_000, f"process {number}"
 
 
 # Opens and closes the link under test in this process, with a datagram on each, and tells what it has afterwards.
