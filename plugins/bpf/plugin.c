@@ -5,7 +5,6 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,11 +19,6 @@
 #define ATTACH_TCX_INGRESS 46 /* BPF_TCX_INGRESS of Linux 6.6 */
 
 extern const char steer_object[], steer_object_end[];
-
-static int quiet(enum libbpf_print_level level, const char* format, va_list arguments) {
-  (void)level, (void)format, (void)arguments;
-  return 0;
-}
 
 int fail(int code, char* why, size_t why_size, const char* sentence) {
   snprintf(why, why_size, "%s (%s)", sentence, strerror(-code));
@@ -111,7 +105,7 @@ static int load(struct state* s) {
 }
 
 static int open_state(void** state, char* why, size_t why_size) {
-  libbpf_set_print(quiet);
+  libbpf_set_print(NULL); /* no function of ours: libbpf may stay where we are unloaded */
   struct state* s = calloc(1, sizeof *s);
   if (!s) return fail(-ENOMEM, why, why_size, "no memory for the BPF programs");
   s->at_tc.link = s->at_xdp.link = -1;

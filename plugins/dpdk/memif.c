@@ -16,10 +16,39 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define DEFAULT_SOCKET "/run/memif.sock"
+
+/* A socket's file at which nobody listens. Who does isn't disturbed by one of another kind, which it can't accept. */
+static int is_left_over(const char* name) {
+  struct stat about;
+  struct sockaddr_un at = {.sun_family = AF_UNIX};
+  if (strlen(name) >= sizeof at.sun_path || lstat(name, &about) != 0 || !S_ISSOCK(about.st_mode)) return 0;
+  strcpy(at.sun_path, name);
+  const int other_kind = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const int is_refused = connect(other_kind, (struct sockaddr*)&at, sizeof at) != 0 && errno == ECONNREFUSED;
+  if (other_kind >= 0) close(other_kind);
+  return is_refused;
+}
+
+static int is_set_to(const struct rte_kvargs* keys, const char* key, const char* value) {
+  const char* given = rte_kvargs_get(keys, key);
+  return given && strcmp(given, value) == 0;
+}
+
+void memif_clear_name(const char* device) {
+  const char* arguments = strchr(device, ',');
+  struct rte_kvargs* keys = arguments ? rte_kvargs_parse(arguments + 1, NULL) : NULL;
+  if (!keys) return;
+  const char* name = rte_kvargs_get(keys, "socket");
+  if (!name) name = DEFAULT_SOCKET;
+  const int is_file = is_set_to(keys, "socket-abstract", "no");
+  if (is_file && is_set_to(keys, "role", "server") && is_left_over(name)) unlink(name);
+  rte_kvargs_free(keys);
+}
 
 int memif_is(uint16_t port) {
   struct rte_eth_dev_info about;

@@ -9,6 +9,9 @@
 
 int memif_is(uint16_t port);
 
+/* Before a server is opened: removes the file that one of the same name left when it was killed. */
+void memif_clear_name(const char* device);
+
 /* Stops whoever connects to the port, and frees the name of its socket, if it is the last port on that. */
 void memif_hang_up(uint16_t port);
 

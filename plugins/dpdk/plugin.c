@@ -85,6 +85,7 @@ static int plug_in(struct port* p, const char* device, char* why, size_t why_siz
   if (is_open(p->name)) return snprintf(why, why_size, "%s is in use in this process", p->name), -EBUSY;
   log_listen();
   if (rte_eth_dev_get_port_by_name(p->name, &p->number) == 0) return 0; /* the program's, or found at start */
+  if (strncmp(p->name, "net_memif", strlen("net_memif")) == 0) memif_clear_name(device);
   const int probed = probe(device);
   if (probed != 0) return fail(probed == -EEXIST ? -EBUSY : -ENODEV, why, why_size, p, "can't be plugged in");
   if (rte_eth_dev_get_port_by_name(p->name, &p->number) == 0) return 0;
@@ -116,6 +117,7 @@ static int describe(const struct port* p, struct fastudp_dpdk_info* info) {
   if (outcome == 0) outcome = rte_eth_macaddr_get(p->number, &mac);
   if (outcome == 0) outcome = rte_eth_dev_get_mtu(p->number, &mtu);
   if (outcome != 0) return outcome;
+  if (rte_is_zero_ether_addr(&mac)) rte_eth_random_addr(mac.addr_bytes); /* net_ring has none */
   snprintf(info->driver, sizeof info->driver, "%s", about.driver_name);
   memcpy(info->mac, mac.addr_bytes, sizeof info->mac);
   info->mtu = mtu;
@@ -179,12 +181,13 @@ static int set_up_queues(const struct port* p) {
   return outcome;
 }
 
-/* Frames to an address that isn't the device's: it is told, or takes all there are. */
+/* Frames to an address that isn't the device's: it is told, or takes all there are. What the kernel uses as well is the
+ * core's to tell, in a way that ends with the process. */
 static void set_mac(struct port* p, const struct fastudp_dpdk_start* with) {
   struct rte_ether_addr mac;
   memcpy(mac.addr_bytes, with->mac, sizeof with->mac);
-  const int admits = !with->has_own_mac ||
-                     (with->may_change_mac && rte_eth_dev_default_mac_addr_set(p->number, &mac) == 0) ||
+  const int admits = !with->has_own_mac || !with->may_change_mac ||
+                     rte_eth_dev_default_mac_addr_set(p->number, &mac) == 0 ||
                      rte_eth_dev_mac_addr_add(p->number, &mac, 0) == 0;
   p->is_promiscuous = !admits && rte_eth_promiscuous_enable(p->number) == 0;
 }
@@ -258,7 +261,7 @@ static void shut(void* port) {
   pthread_mutex_lock(&guard);
   frames_at_hand = &p->frames;
   if (p->is_started) {
-    if (p->is_promiscuous) rte_eth_promiscuous_disable(p->number); /* of a device that the kernel goes on with */
+    if (p->is_promiscuous) rte_eth_promiscuous_disable(p->number);
     drain(p);
     rte_eth_dev_stop(p->number);
   }

@@ -17,6 +17,7 @@ BUILD = pathlib.Path(os.environ.get("FASTUDP_BUILD_DIR", HERE.parents[1] / "buil
 PLAYER = BUILD / "tests" / "differential" / "player"
 PLANTED = BUILD / "tests" / "differential" / "libplanted.so"
 PRELOAD = BUILD / "bindings" / "preload" / "libfastudp-preload.so"
+DPDK_PLUGIN = BUILD / "abi" / "fastudp-dpdk.so"
 REFLECTOR = BUILD / "tests" / "differential" / "reflector.o"
 CHUNK, PATIENCE = 2000, 600
 
@@ -53,6 +54,8 @@ echo 0 > /proc/sys/net/ipv4/icmp_ratemask
 echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
 exec cat
 """
+# The same for DPDK's driver of TAP interfaces, which asks for these options.
+HOST_BEHIND_DPDK = HOST_BEHIND_TAP.replace("mode tap", "mode tap multi_queue pi")
 # The same as HOST_WITH_ROUTES, where the interface has the first number that no sequence names, and transcripts don't
 # show (hidden_interface in transcript.cpp).
 HOST_WITH_HIDDEN_NUMBER = "ip link add used2 type veth peer name used3\nip link delete used2\n" + HOST_WITH_ROUTES
@@ -63,7 +66,7 @@ echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
 exec cat
 """
 ADDRESSES = "address=10.99.0.1/24,fd99::1/64&gateway=10.99.0.100,fd99::100&mac=02:00:00:00:00:01&announce=off"
-TAP, MEM = f"tap:own0?{ADDRESSES}", f"mem:own0?{ADDRESSES}"
+TAP, MEM, DPDK = (f"{device}?{ADDRESSES}" for device in ("tap:own0", "mem:own0", "dpdk:net_tap0,iface=own0"))
 OTHER_END_OF_MEM = "mem:own0?mac=02:00:00:00:00:02"
 
 
@@ -196,6 +199,7 @@ def comparison(link, options, planted=None):
     """Of the kernel with a link, or with the kernel once more when that is None."""
     networks, more = {
         "tap": ((HOST_WITH_ROUTES, HOST_BEHIND_TAP), ["--alone"]),
+        "dpdk": ((HOST_WITH_ROUTES, HOST_BEHIND_DPDK), ["--alone"]),
         "mem": ((HOST_WITH_HIDDEN_NUMBER, HOST_WITH_LOOPBACK), ["--alone", "--other-end", OTHER_END_OF_MEM]),
     }.get((link or "").split(":")[0], ((HOST, HOST), []))
     with contextlib.closing(Host(networks[0])) as one, contextlib.closing(Host(networks[1])) as other:
@@ -204,7 +208,7 @@ def comparison(link, options, planted=None):
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--link", default="loop:", help="a link of fastudp's, or 'tap:' or 'mem:' or 'kernel'")
+    parser.add_argument("--link", default="loop:", help="a link of fastudp's, or 'tap:', 'mem:', 'dpdk:' or 'kernel'")
     parser.add_argument("--first", type=int, default=random.randrange(1 << 40), help="the first seed")
     parser.add_argument("--count", type=int, default=20_000, help="how many seeds")
     parser.add_argument("--calls", type=int, default=20)
@@ -224,7 +228,7 @@ def player_options(wanted):
 def main():
     wanted = arguments()
     print(f"seeds from {wanted.first}, {wanted.count} of them, on {wanted.link}", flush=True)
-    link = {"kernel": None, "tap:": TAP, "mem:": MEM}.get(wanted.link, wanted.link)
+    link = {"kernel": None, "tap:": TAP, "mem:": MEM, "dpdk:": DPDK}.get(wanted.link, wanted.link)
     with comparison(link, player_options(wanted)) as both:
         found = both.confirmed(both.differing(wanted.first, wanted.count))
         for seed in found[:wanted.explain]:

@@ -101,7 +101,7 @@ def cable(make_cable):
     return make_cable()
 
 
-@pytest.fixture(params=["packet", "xdp", "tap", "dpdk-packet", "dpdk-tap"])
+@pytest.fixture(params=["packet", "xdp", "tap", "dpdk-packet", "dpdk-xdp", "dpdk-tap"])
 def host(request, way):
     """With addresses of its own at the near end of the test's road, `way`."""
     with contextlib.closing(Host(way, request.param)) as made:
@@ -109,10 +109,22 @@ def host(request, way):
 
 
 def pytest_collection_modifyitems(items):
-    """DPDK's driver for packet sockets has the kernel put IPv4 datagrams together, and loses what then is no frame."""
-    def asks_for_fragments(item):
-        given = item.callspec.params if hasattr(item, "callspec") else {}
-        is_v4 = "v6" not in item.originalname and given.get("family") != socket.AF_INET6
-        return given.get("host") == "dpdk-packet" and is_v4 and given.get("size", 0) > 1472
+    """What DPDK's drivers can't do."""
+    def host_of(item):
+        return item.callspec.params.get("host") if hasattr(item, "callspec") else None
 
-    items[:] = [item for item in items if not asks_for_fragments(item)]
+    def asks_for_fragments(item):
+        is_v4 = "v6" not in item.originalname and item.callspec.params.get("family") != socket.AF_INET6
+        return is_v4 and item.callspec.params.get("size", 0) > 1472
+
+    def shares_its_way(item):
+        return item._fixtureinfo.name2fixturedefs["way"][-1].scope != "function"
+
+    def is_possible(item):
+        if host_of(item) == "dpdk-packet":
+            return not asks_for_fragments(item)  # the kernel puts them together, and the driver loses what then is no frame
+        if host_of(item) == "dpdk-xdp":
+            return not shares_its_way(item)  # a process can open an interface once
+        return True
+
+    items[:] = [item for item in items if is_possible(item)]

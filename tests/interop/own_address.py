@@ -18,12 +18,12 @@ _ports = itertools.count()
 
 
 def link(kind, device):
-    """The URI of a link to an interface: tap, packet, dpdk-tap or dpdk-packet."""
+    """The URI of a link to an interface: tap, packet, xdp, or one of DPDK's drivers for the same."""
     if not kind.startswith("dpdk-"):
         return f"{kind}:{device}"
     if not DPDK.exists():
         pytest.skip("fastudp-dpdk.so isn't built: it needs libdpdk")
-    driver = {"dpdk-tap": "net_tap", "dpdk-packet": "net_af_packet"}[kind]
+    driver = {"dpdk-tap": "net_tap", "dpdk-packet": "net_af_packet", "dpdk-xdp": "net_af_xdp"}[kind]
     return f"dpdk:{driver}{next(_ports)},iface={device}"
 
 

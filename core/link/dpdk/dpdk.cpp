@@ -106,6 +106,7 @@ class dpdk_link final : public link {
   port port_;
   link_info info_;
   bool has_local_senders_;
+  descriptor promiscuity_;
   counters& count_;
   alarm alarm_;
   int interrupt_ = -1;  // a descriptor
@@ -127,6 +128,7 @@ status dpdk_link::start(const fastudp_dpdk_start& with, std::string_view device,
   auto wanted = with;
   wanted.pool = served_by(*frames_);
   if (auto started = port_.start(wanted, why); !started) return started;
+  if (!with.may_change_mac) promiscuity_ = make_promiscuous(info_.interface);
   interrupt_ = port_.interrupt_fd();
   lost_ = port_.losses();
   return {};

@@ -1,6 +1,7 @@
 #include "link/dpdk/interface.h"
 
 #include <linux/ethtool.h>
+#include <linux/if_packet.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -9,7 +10,6 @@
 #include <string_view>
 
 #include "base/byte_order.h"
-#include "base/descriptor.h"
 #include "link/header_sums.h"
 
 namespace fastudp::dpdk {
@@ -34,6 +34,15 @@ kernel_interface look_at(int index) {
   if (::ioctl(control.number(), SIOCETHTOOL, &request) != 0) return out;
   const std::string_view name(driver.driver);
   out.is_virtual = name == "veth" || name == "tun" || name == "virtio_net";
+  return out;
+}
+
+descriptor make_promiscuous(int index) {
+  descriptor out(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));  // of no protocol: receives nothing
+  packet_mreq wanted{};
+  wanted.mr_ifindex = index;
+  wanted.mr_type = PACKET_MR_PROMISC;
+  (void)::setsockopt(out.number(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &wanted, sizeof wanted);
   return out;
 }
 

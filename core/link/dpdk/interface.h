@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include "base/descriptor.h"
+
 namespace fastudp::dpdk {
 
 struct kernel_interface {
@@ -14,6 +16,9 @@ struct kernel_interface {
 };
 
 kernel_interface look_at(int index);
+
+// For as long as the descriptor is open. Drivers set a flag instead, which would stay when the process is killed.
+descriptor make_promiscuous(int index);
 
 // Whether a frame's UDP checksum is the pseudo header's sum alone, as such a kernel leaves it.
 bool has_partial_checksum(std::span<const std::byte> frame);

@@ -9,6 +9,7 @@
 #include "link/steering.h"
 #include "unit/link/allocations.h"
 #include "unit/link/namespace.h"
+#include "unit/link/ring_cable.h"
 
 namespace fastudp::test {
 namespace {
@@ -60,7 +61,8 @@ struct kind {
   std::string name, scheme;
   std::string keys = "";
   std::string device = "contract";
-  bool is_polled = false;  // its descriptor wakes too early rather than too late
+  bool is_polled = false;   // its descriptor wakes too early rather than too late
+  bool keeps_sent = false;  // the driver has what it has sent until it sends the next
 };
 
 std::ostream& operator<<(std::ostream& out, const kind& k) { return out << k.name; }
@@ -73,7 +75,8 @@ class link_contract : public testing::TestWithParam<kind> {
     if (k.scheme == "xdp") load_programs();
     if (IsSkipped() || HasFatalFailure()) return;
     if (has_cable()) make_cable("contract");
-    if (HasFatalFailure()) return;
+    if (is_ring()) make_rings();
+    if (IsSkipped() || HasFatalFailure()) return;
     const bool captured = k.keys == "?capture=";
     under_test_ =
         std::make_unique<host>(k.scheme + ":" + k.device + k.keys + (captured ? capture_.path() : ""), programs_.get());
@@ -91,6 +94,8 @@ class link_contract : public testing::TestWithParam<kind> {
       const bool tagged = k.keys.starts_with("?vlan=");
       peer_ = std::make_unique<link_peer>("mem:contract?promiscuous=1&mac=02:00:00:00:00:99" +
                                           (tagged ? "&" + k.keys.substr(1) : ""));
+    } else if (is_ring()) {
+      peer_ = std::make_unique<link_peer>(std::string("dpdk:") + far_ring);
     } else if (is_memif()) {
       auto made = std::make_unique<link_peer>("dpdk:net_memif1,role=client,socket=contract");
       await_connection(made->port());
@@ -105,19 +110,30 @@ class link_contract : public testing::TestWithParam<kind> {
     while (far.receive().empty()) subject().send(to_peer(numbered(0)));
     while (!subject().receive().empty() || !far.receive().empty()) continue;
   }
+  // By a DPDK that the first port starts.
+  static void make_rings() {
+    const host any("dpdk:net_ring0");
+    if (!any && std::string_view(any.why()).starts_with("fastudp-dpdk.so")) GTEST_SKIP() << any.why();
+    ASSERT_TRUE(any) << any.why();
+    ASSERT_TRUE(make_ring_cable());
+  }
+  bool is_ring() const { return GetParam().device == near_ring; }
   bool is_memif() const { return GetParam().device.starts_with("net_memif"); }
   bool has_cable() const {
     const auto& k = GetParam();
-    return k.scheme == "packet" || k.scheme == "xdp" || k.device.starts_with("net_af_packet");
+    return k.scheme == "packet" || k.scheme == "xdp" || k.device.starts_with("net_af_");
   }
   // Every packet is home again, whatever the test did.
   void TearDown() override {
     if (peer_ == nullptr) return;
+    if (GetParam().keeps_sent) subject().send(to_peer("the last"));
     if (has_cable()) run("ip link delete contract");
     burst in;
     subject()->rx_burst(in);
     EXPECT_TRUE(in.empty());
-    EXPECT_EQ(subject()->frames().available(), at_rest_);
+    peer_.reset();  // may have frames of ours
+    subject()->frames().reclaim();
+    EXPECT_EQ(subject()->frames().available(), at_rest_ - (GetParam().keeps_sent ? 1 : 0));
   }
 
   void load_programs() {
@@ -380,9 +396,11 @@ const kind kinds[] = {
     {"xdp_native", "xdp", "?address=10.0.0.9/24&mode=copy"},
     {"xdp_generic", "xdp", "?address=10.0.0.9/24&mode=generic"},
 #ifndef FASTUDP_WITHOUT_DPDK
+    {"dpdk_ring", "dpdk", "", near_ring, true},
     {"dpdk_memif", "dpdk", "", "net_memif0,role=server,socket=contract", true},
     {"dpdk_tap", "dpdk", "", "net_tap0,iface=contract"},
     {"dpdk_packet", "dpdk", "", "net_af_packet0,iface=contract", true},
+    {"dpdk_xdp", "dpdk", "", "net_af_xdp0,iface=contract", true, true},
 #endif
     {"mem_captured", "mem", "?capture="},
     {"tap_captured", "tap", "?capture="},
