@@ -9,6 +9,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string_view>
 
 #include "link/dpdk/alarm.h"
@@ -18,11 +19,12 @@
 #include "link/link.h"
 #include "link/own_mac.h"
 #include "link/uri.h"
+#include "link/wait_set.h"
 
 namespace fastudp::dpdk {
 namespace {
 
-constexpr std::uint32_t frame_count = 8192;
+constexpr std::uint32_t frame_count = 8192 - 512;  // besides those that wait in receive rings
 // Drivers with vector instructions take no burst of a few.
 constexpr std::uint32_t receive_at_once = 32;
 // The losses of the port are asked for this often, in calls that found nothing.
@@ -97,7 +99,9 @@ class dpdk_link final : public link {
   pool& frames() override { return *frames_; }
 
  private:
+  status watch_interrupts(reason& why);
   bool look();
+  bool look_at_next_queue();
   packet* received(const fastudp_dpdk_frame& f);
   packet* to_send(packet* p);
   void prepare(const burst& in, outgoing& out);
@@ -110,9 +114,11 @@ class dpdk_link final : public link {
   bool has_local_senders_;
   counters& count_;
   alarm alarm_;
-  int interrupt_ = -1;  // a descriptor
+  int interrupt_ = -1;               // a descriptor
+  std::optional<wait_set> watched_;  // of several queues
   std::array<fastudp_dpdk_frame, receive_at_once> got_;
   std::uint32_t got_first_ = 0, got_end_ = 0;
+  std::uint32_t next_queue_ = 0;  // each in turn, a burst at a time
   unsigned empty_looks_ = 0;
   fastudp_dpdk_losses lost_{};
   groups groups_;
@@ -130,8 +136,24 @@ status dpdk_link::start(const fastudp_dpdk_start& with, std::string_view device,
   auto wanted = with;
   wanted.pool = served_by(*frames_);
   if (auto started = port_.start(wanted, why); !started) return started;
-  interrupt_ = port_.interrupt_fd();
   lost_ = port_.losses();
+  return watch_interrupts(why);
+}
+
+// Those of all queues or none: else a queue without one would be looked at when another has spoken, and no sooner.
+status dpdk_link::watch_interrupts(reason& why) {
+  for (std::uint32_t i = 0; i != info_.queues; ++i) {
+    if (port_.interrupt_fd(i) < 0) return {};
+  }
+  interrupt_ = port_.interrupt_fd(0);
+  if (info_.queues == 1) return {};
+  auto opened = wait_set::open(why);
+  if (!opened) return opened.failure();
+  watched_.emplace(std::move(*opened));
+  interrupt_ = watched_->number();
+  for (std::uint32_t i = 0; i != info_.queues; ++i) {
+    if (auto added = watched_->add(port_.interrupt_fd(i), why); !added && added.code() != EEXIST) return added;
+  }
   return {};
 }
 
@@ -140,9 +162,18 @@ status dpdk_link::start(const fastudp_dpdk_start& with, std::string_view device,
 // Whether frames are at hand.
 bool dpdk_link::look() {
   if (got_first_ != got_end_) return true;
+  for (std::uint32_t i = 0; i != info_.queues; ++i) {
+    if (look_at_next_queue()) return true;
+  }
+  if (++empty_looks_ % looks_between_statistics == 0) count_losses();
+  return false;
+}
+
+bool dpdk_link::look_at_next_queue() {
+  const std::uint32_t queue = next_queue_;
+  next_queue_ = queue + 1 != info_.queues ? queue + 1 : 0;
   got_first_ = 0;
-  got_end_ = port_.rx_burst(got_.data(), receive_at_once);
-  if (got_end_ == 0 && ++empty_looks_ % looks_between_statistics == 0) count_losses();
+  got_end_ = port_.rx_burst(queue, got_.data(), receive_at_once);
   return got_end_ != 0;
 }
 
@@ -265,10 +296,19 @@ result<std::uint32_t> choose_mtu(const fastudp_dpdk_info& device, const kernel_i
   return static_cast<std::uint32_t>(*asked);
 }
 
+result<std::uint32_t> choose_queues(const fastudp_dpdk_info& device, uri& where, reason& why) {
+  const auto asked = where.take_number("queues", 1, FASTUDP_DPDK_QUEUES, 1, why);
+  if (!asked) return asked.failure();
+  if (*asked <= device.queues) return static_cast<std::uint32_t>(*asked);
+  return why.fail(EINVAL, "queues=%u: dpdk:%.*s has %u to receive by", static_cast<unsigned>(*asked),
+                  static_cast<int>(where.device().size()), where.device().data(), device.queues);
+}
+
 fastudp_dpdk_start to_start(const fastudp_dpdk_info& device, const link_info& info) {
   fastudp_dpdk_start out{};
   out.frames = frame_count;
   out.frame_size = frame_size(info.mtu);
+  out.queues = info.queues;
   out.mtu = info.mtu;
   out.has_own_mac = std::memcmp(info.mac.bytes.data(), device.mac, sizeof device.mac) != 0;
   out.may_change_mac = !is_shared_with_kernel(device);
@@ -279,7 +319,7 @@ fastudp_dpdk_start to_start(const fastudp_dpdk_info& device, const link_info& in
 
 }  // namespace
 
-// Keys: mac, mtu (by default what the port has), eal.
+// Keys: mac, mtu (by default what the port has), queues, eal.
 result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   const auto asked = where.take_mac("mac", why);
   if (!asked) return asked.failure();
@@ -291,7 +331,14 @@ result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   if (!mac) return mac.failure();
   const auto mtu = choose_mtu(device, kernel, where, why);
   if (!mtu) return mtu.failure();
-  const link_info info{.name = "", .mac = *mac, .mtu = *mtu, .interface = device.interface, .stays_with_process = true};
+  const auto queues = choose_queues(device, where, why);
+  if (!queues) return queues.failure();
+  const link_info info{.name = "",
+                       .mac = *mac,
+                       .mtu = *mtu,
+                       .queues = *queues,
+                       .interface = device.interface,
+                       .stays_with_process = true};
   auto wanted = to_start(device, info);
   wanted.change_mtu = where.has("mtu") && *mtu != (kernel.mtu != 0 ? kernel.mtu : device.mtu);
   auto frames = pool::create_for_adoption(wanted.frame_size);

@@ -382,6 +382,7 @@ const kind kinds[] = {
 #ifndef FASTUDP_WITHOUT_DPDK
     {"dpdk_memif", "dpdk", "", "net_memif0,role=server,socket=contract", true},
     {"dpdk_tap", "dpdk", "", "net_tap0,iface=contract"},
+    {"dpdk_tap_queues", "dpdk", "?queues=4", "net_tap0,iface=contract"},
     {"dpdk_packet", "dpdk", "", "net_af_packet0,iface=contract", true},
 #endif
     {"mem_captured", "mem", "?capture="},
