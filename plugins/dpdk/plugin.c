@@ -30,7 +30,7 @@ struct port {
   struct interrupt interrupts[FASTUDP_DPDK_QUEUES];
   char name[RTE_ETH_NAME_MAX_LEN];
   struct frames frames;
-  uint64_t too_long;
+  uint64_t unfit; /* frames, for us or for the driver */
   struct port* next;
 };
 
@@ -128,6 +128,7 @@ static int describe(const struct port* p, struct fastudp_dpdk_info* info) {
   info->least_mtu = about.min_mtu;
   info->most_mtu = most_mtu(&about);
   info->interface = (int)about.if_index;
+  info->can_sum = (about.tx_offload_capa & RTE_ETH_TX_OFFLOAD_UDP_CKSUM) != 0;
   info->queues = RTE_MIN((uint32_t)about.max_rx_queues, (uint32_t)FASTUDP_DPDK_QUEUES);
   return 0;
 }
@@ -183,6 +184,7 @@ static int configure(const struct port* p, const struct fastudp_dpdk_start* with
   struct rte_eth_conf conf = {0};
   conf.rxmode.mtu = with->mtu;
   if (with->verify_checksums) conf.rxmode.offloads = about->rx_offload_capa & checksums;
+  if (with->sum) conf.txmode.offloads = RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
   if (p->queues > 1) spread_flows(&conf, about);
   conf.intr_conf.rxq = 1;
   if (rte_eth_dev_configure(p->number, p->queues, queues_to_send(p, about), &conf) == 0) return 0;
@@ -337,7 +339,7 @@ static struct rte_mbuf* copy(struct port* p, struct rte_mbuf* m) {
   if (!out) return NULL;
   void* to = rte_pktmbuf_append(out, (uint16_t)m->pkt_len);
   if (m->pkt_len > UINT16_MAX || !to) {
-    ++p->too_long;
+    ++p->unfit;
     rte_pktmbuf_free(out);
     return NULL;
   }
@@ -364,25 +366,47 @@ static uint32_t rx_burst(void* port, uint32_t queue, struct fastudp_dpdk_frame* 
       rte_pktmbuf_free(got[i]);
       if (!m) continue;
     }
-    out[kept++] = (struct fastudp_dpdk_frame){packet_of(m), m->data_off, m->data_len, checksum_said_by(m)};
+    out[kept++] = (struct fastudp_dpdk_frame){packet_of(m), m->data_off, m->data_len, checksum_said_by(m), 0, 0};
   }
   frames_at_hand = NULL;
   return kept;
 }
 
+static struct rte_mbuf* to_send(const struct fastudp_dpdk_frame* f) {
+  const unsigned ipv4_header = 20;
+  struct rte_mbuf* m = mbuf_of(f->packet);
+  m->data_off = (uint16_t)f->begin;
+  m->data_len = (uint16_t)f->length;
+  m->pkt_len = f->length;
+  m->ol_flags = 0;
+  if (f->checksum == FASTUDP_DPDK_PARTIAL) {
+    m->l2_len = f->link_header;
+    m->l3_len = f->ip_header;
+    m->packet_type = RTE_PTYPE_L4_UDP; /* by which net_vhost knows that no sum may be sent as 0 */
+    m->ol_flags = RTE_MBUF_F_TX_UDP_CKSUM | (f->ip_header == ipv4_header ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6);
+  }
+  return m;
+}
+
+/* Lost, since the driver would refuse it again. */
+static uint16_t refuse(struct port* p, struct rte_mbuf* first) {
+  ++p->unfit;
+  rte_pktmbuf_free(first);
+  return 1;
+}
+
 static uint32_t tx_burst(void* port, const struct fastudp_dpdk_frame* in, uint32_t count) {
   struct port* p = port;
   struct rte_mbuf* all[MOST_BURST];
+  int is_partial = 0;
   if (count > MOST_BURST) count = MOST_BURST;
   for (uint32_t i = 0; i < count; ++i) {
-    struct rte_mbuf* m = all[i] = mbuf_of(in[i].packet);
-    m->data_off = (uint16_t)in[i].begin;
-    m->data_len = (uint16_t)in[i].length;
-    m->pkt_len = in[i].length;
-    m->ol_flags = 0;
+    all[i] = to_send(&in[i]);
+    is_partial |= in[i].checksum == FASTUDP_DPDK_PARTIAL;
   }
   frames_at_hand = &p->frames;
-  const uint16_t taken = rte_eth_tx_burst(p->number, 0, all, (uint16_t)count);
+  const uint16_t ready = is_partial ? rte_eth_tx_prepare(p->number, 0, all, (uint16_t)count) : (uint16_t)count;
+  const uint16_t taken = ready != 0 ? rte_eth_tx_burst(p->number, 0, all, ready) : refuse(p, all[0]);
   frames_at_hand = NULL;
   return taken;
 }
@@ -419,7 +443,7 @@ static void losses(void* port, struct fastudp_dpdk_losses* out) {
   const struct port* p = port;
   struct rte_eth_stats stats = {0};
   (void)!rte_eth_stats_get(p->number, &stats);
-  *out = (struct fastudp_dpdk_losses){stats.imissed, stats.rx_nombuf, stats.ierrors + p->too_long};
+  *out = (struct fastudp_dpdk_losses){stats.imissed, stats.rx_nombuf, stats.ierrors + p->unfit};
 }
 
 __attribute__((visibility("default"))) const struct fastudp_dpdk_table fastudp_dpdk = {

@@ -63,6 +63,25 @@ checksum_state checksum_said_by(const fastudp_dpdk_frame& f) {
   return f.checksum == FASTUDP_DPDK_PARTIAL ? checksum_state::partial : checksum_state::unknown;
 }
 
+fastudp_dpdk_frame as_it_is(packet& p) {
+  return {.packet = &p,
+          .begin = p.begin,
+          .length = p.length,
+          .checksum = FASTUDP_DPDK_UNKNOWN,
+          .link_header = 0,
+          .ip_header = 0};
+}
+
+fastudp_dpdk_frame with_sum_undone(packet& p) {
+  auto out = as_it_is(p);
+  const std::size_t before_ip = link_header_length(p.bytes());
+  const bool is_v4 = p.data()[before_ip] >> 4 == std::byte{4};
+  out.checksum = FASTUDP_DPDK_PARTIAL;
+  out.link_header = static_cast<std::uint8_t>(before_ip);
+  out.ip_header = is_v4 ? 20 : 40;
+  return out;
+}
+
 enum class fate : std::uint8_t { given, copied, refused };
 
 // A burst on its way to the port.
@@ -76,11 +95,13 @@ struct outgoing {
 
 class dpdk_link final : public link {
  public:
-  dpdk_link(port&& opened, const link_info& info, bool has_local_senders, std::unique_ptr<pool> frames, counters& count)
+  dpdk_link(port&& opened, const link_info& info, bool has_local_senders, bool sums, std::unique_ptr<pool> frames,
+            counters& count)
       : frames_(std::move(frames)),
         port_(std::move(opened)),
         info_(info),
         has_local_senders_(has_local_senders),
+        sums_(sums),
         count_(count) {
     info_.name = name_;
   }
@@ -94,6 +115,7 @@ class dpdk_link final : public link {
   int wait_fd() const override { return interrupt_ >= 0 ? interrupt_ : alarm_.descriptor_number(); }
   bool arm() override;
   void admit_group(const mac_address& group, bool wanted) override;
+  bool sums_udp() const override { return sums_; }
 
   const link_info& info() const override { return info_; }
   pool& frames() override { return *frames_; }
@@ -103,6 +125,7 @@ class dpdk_link final : public link {
   bool look();
   bool look_at_next_queue();
   packet* received(const fastudp_dpdk_frame& f);
+  bool is_left_to_port(const packet& p) const { return sums_ && p.checksum == checksum_state::partial; }
   packet* to_send(packet* p);
   void prepare(const burst& in, outgoing& out);
   void take_back(outgoing& of, std::uint32_t sent);
@@ -112,6 +135,7 @@ class dpdk_link final : public link {
   port port_;
   link_info info_;
   bool has_local_senders_;
+  bool sums_;  // the port completes checksums
   counters& count_;
   alarm alarm_;
   int interrupt_ = -1;               // a descriptor
@@ -233,7 +257,7 @@ void dpdk_link::prepare(const burst& in, outgoing& out) {
       packet* own = to_send(p);
       if (own == nullptr) return;
       out.place[out.frames] = out.seen;
-      out.frame[out.frames++] = {own, own->begin, own->length, FASTUDP_DPDK_UNKNOWN};
+      out.frame[out.frames++] = is_left_to_port(*p) ? with_sum_undone(*own) : as_it_is(*own);
       out.becomes[out.seen] = own == p ? fate::given : fate::copied;
     } else {
       out.becomes[out.seen] = fate::refused;
@@ -304,7 +328,17 @@ result<std::uint32_t> choose_queues(const fastudp_dpdk_info& device, uri& where,
                   static_cast<int>(where.device().size()), where.device().data(), device.queues);
 }
 
-fastudp_dpdk_start to_start(const fastudp_dpdk_info& device, const link_info& info) {
+// Checksums by the device, of what comes and of what goes. A port that the kernel has as well does them by software,
+// if at all, and slower than we do.
+result<bool> choose_offload(const fastudp_dpdk_info& device, uri& where, reason& why) {
+  const bool is_demanded = where.has("offload");
+  const auto wanted = where.take_switch("offload", !is_shared_with_kernel(device), why);
+  if (!wanted || !*wanted || !is_demanded || device.can_sum != 0) return wanted;
+  return why.fail(EINVAL, "offload=on: dpdk:%.*s completes no checksums", static_cast<int>(where.device().size()),
+                  where.device().data());
+}
+
+fastudp_dpdk_start to_start(const fastudp_dpdk_info& device, const link_info& info, bool offload) {
   fastudp_dpdk_start out{};
   out.frames = frame_count;
   out.frame_size = frame_size(info.mtu);
@@ -312,14 +346,15 @@ fastudp_dpdk_start to_start(const fastudp_dpdk_info& device, const link_info& in
   out.mtu = info.mtu;
   out.has_own_mac = std::memcmp(info.mac.bytes.data(), device.mac, sizeof device.mac) != 0;
   out.may_change_mac = !is_shared_with_kernel(device);
-  out.verify_checksums = !is_shared_with_kernel(device);  // else a driver would do it by software
+  out.verify_checksums = offload;
+  out.sum = offload && device.can_sum != 0;
   std::memcpy(out.mac, info.mac.bytes.data(), sizeof out.mac);
   return out;
 }
 
 }  // namespace
 
-// Keys: mac, mtu (by default what the port has), queues, eal.
+// Keys: mac, mtu (by default what the port has), queues, offload, eal.
 result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   const auto asked = where.take_mac("mac", why);
   if (!asked) return asked.failure();
@@ -333,20 +368,22 @@ result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   if (!mtu) return mtu.failure();
   const auto queues = choose_queues(device, where, why);
   if (!queues) return queues.failure();
+  const auto offload = choose_offload(device, where, why);
+  if (!offload) return offload.failure();
   const link_info info{.name = "",
                        .mac = *mac,
                        .mtu = *mtu,
                        .queues = *queues,
                        .interface = device.interface,
                        .stays_with_process = true};
-  auto wanted = to_start(device, info);
+  auto wanted = to_start(device, info, *offload);
   wanted.change_mtu = where.has("mtu") && *mtu != (kernel.mtu != 0 ? kernel.mtu : device.mtu);
   auto frames = pool::create_for_adoption(wanted.frame_size);
   std::unique_ptr<dpdk_link> out;
   if (frames) {
     const bool has_local_senders = kernel.is_virtual && std::string_view(device.driver) != "net_tap";
-    out.reset(new (std::nothrow)
-                  dpdk_link(std::move(*opened), info, has_local_senders, std::move(*frames), services.count));
+    out.reset(new (std::nothrow) dpdk_link(std::move(*opened), info, has_local_senders, wanted.sum != 0,
+                                           std::move(*frames), services.count));
   }
   if (!out) return why.fail(ENOMEM, "no memory for a port of DPDK's");
   if (auto started = out->start(wanted, where.device(), why); !started) return started.failure();

@@ -16,13 +16,15 @@ extern "C" {
 #define FASTUDP_DPDK_PACKET 64
 #define FASTUDP_DPDK_QUEUES 64
 
-/* What is known of the transport checksum of a received frame. */
+/* What is known of the transport checksum of a received frame. To be sent: PARTIAL is a UDP datagram for the port to
+ * complete, anything else goes as it is. */
 enum { FASTUDP_DPDK_UNKNOWN, FASTUDP_DPDK_VERIFIED, FASTUDP_DPDK_PARTIAL };
 
 struct fastudp_dpdk_frame {
   void* packet;
   uint32_t begin, length;
   uint8_t checksum;
+  uint8_t link_header, ip_header; /* lengths of a PARTIAL one's, to be sent */
 };
 
 /* The core's pool, as the mempool sees it. */
@@ -39,6 +41,7 @@ struct fastudp_dpdk_info {
   char driver[32];
   uint8_t mac[6];
   uint32_t mtu, least_mtu, most_mtu;
+  int can_sum;     /* it completes UDP checksums */
   uint32_t queues; /* so many at most, by which it receives */
   int interface;   /* the host's number of the device, or 0 */
 };
@@ -52,6 +55,7 @@ struct fastudp_dpdk_start {
   int has_own_mac;      /* `mac` isn't the device's */
   int may_change_mac;   /* nobody else uses the device's */
   int verify_checksums; /* where the device can */
+  int sum;              /* it is to complete those of frames that are PARTIAL */
   uint8_t mac[6];
 };
 
