@@ -323,9 +323,11 @@ bool udp_socket::is_the_kernels(const path& way, const endpoint_address& to, std
   return way.kind == path_kind::unicast && with_host == sharing::interface && total > way.mtu;
 }
 
-// A link can't sum what it never has in one piece.
-bool udp_socket::is_sent_whole(const departure& by, std::uint32_t length) const {
-  return by.way->ip_size() + length <= layer_.below().out().longest_whole(*by.way, by.ip);
+// A link can't sum what it never has in one piece. What is short is summed before a device is told what to sum.
+bool udp_socket::is_left_to_link(const departure& by, std::uint32_t length) const {
+  constexpr std::uint32_t worth_telling = 512;
+  return by.way->link_sums && length >= worth_telling && !(settings_.no_checksum && by.way->is_v4()) &&
+         by.way->ip_size() + length <= layer_.below().out().longest_whole(*by.way, by.ip);
 }
 
 void udp_socket::write_header(const departure& by, packet* p, std::span<const std::byte> payload_to_copy) {
@@ -334,12 +336,10 @@ void udp_socket::write_header(const departure& by, packet* p, std::span<const st
       pseudo_header_sum(by.way->source, by.way->destination, static_cast<std::uint8_t>(ip_protocol::udp), length);
   const auto header = *store(udp{.source_port = entry_.local.port, .destination_port = by.to.port, .length = length},
                              p->push(udp_size));
-  // RFC 768: none. Over IPv6 Linux has an option of UDP for that.
-  const bool has_none = settings_.no_checksum && by.way->is_v4();
-  if (by.way->link_sums && !has_none && is_sent_whole(by, length)) {
+  if (is_left_to_link(by, length)) {
     header.set<&udp::checksum>(sum.folded());
     p->checksum = checksum_state::partial;
-    std::ranges::copy(payload_to_copy, p->data() + udp_size);
+    if (!payload_to_copy.empty()) std::memcpy(p->data() + udp_size, payload_to_copy.data(), payload_to_copy.size());
     return;
   }
   sum.add(header.header());
@@ -350,7 +350,8 @@ void udp_socket::write_header(const departure& by, packet* p, std::span<const st
   }
   header.set<&udp::checksum>(as_udp_checksum(sum.finish()));
   p->checksum = checksum_state::own;
-  if (has_none) header.set<&udp::checksum>(0);
+  // RFC 768: none. Over IPv6 Linux has an option of UDP for that.
+  if (settings_.no_checksum && by.way->is_v4()) header.set<&udp::checksum>(0);
 }
 
 status udp_socket::send(std::span<const std::byte> payload, const endpoint_address* to, const send_choices& choices,
