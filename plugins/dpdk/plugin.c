@@ -20,14 +20,9 @@
 #define SHORT_RING 128
 #define MOST_BURST 64
 
-struct interrupt {
-  int fd, counts; /* one that counts is read to be silent again; any other is readable for as long as there are frames */
-};
-
 struct port {
   uint16_t number, queues;
   int is_started, is_promiscuous;
-  struct interrupt interrupts[FASTUDP_DPDK_QUEUES];
   char name[RTE_ETH_NAME_MAX_LEN];
   struct frames frames;
   uint64_t unfit; /* frames, for us or for the driver */
@@ -226,14 +221,6 @@ static void set_mac(struct port* p, const struct fastudp_dpdk_start* with) {
   p->is_promiscuous = !admits && rte_eth_promiscuous_enable(p->number) == 0;
 }
 
-static struct interrupt find_interrupt(const struct port* p, uint16_t queue) {
-  struct interrupt out = {.fd = rte_eth_dev_rx_intr_ctl_q_get_fd(p->number, queue), .counts = 0};
-  char path[64], target[64] = {0};
-  snprintf(path, sizeof path, "/proc/self/fd/%d", out.fd);
-  out.counts = out.fd >= 0 && readlink(path, target, sizeof target - 1) > 0 && strstr(target, "eventfd") != NULL;
-  return out;
-}
-
 static int start_locked(struct port* p, const struct fastudp_dpdk_start* with, char* why, size_t why_size) {
   struct rte_eth_dev_info about;
   p->queues = (uint16_t)with->queues;
@@ -255,7 +242,6 @@ static int start_locked(struct port* p, const struct fastudp_dpdk_start* with, c
   if (outcome != 0) return fail(outcome, why, why_size, p, "doesn't start");
   p->is_started = 1;
   set_mac(p, with);
-  for (uint16_t i = 0; i < p->queues; ++i) p->interrupts[i] = find_interrupt(p, i);
   return 0;
 }
 
@@ -418,15 +404,13 @@ static int is_up(void* port) {
   return rte_eth_link_get_nowait(((struct port*)port)->number, &state) == 0 && state.link_status == RTE_ETH_LINK_UP;
 }
 
-static int interrupt_fd(void* port, uint32_t queue) { return ((struct port*)port)->interrupts[queue].fd; }
+static int interrupt_fd(void* port, uint32_t queue) {
+  return rte_eth_dev_rx_intr_ctl_q_get_fd(((struct port*)port)->number, (uint16_t)queue);
+}
 
 static void arm(void* port) {
   const struct port* p = port;
-  uint64_t count;
-  for (uint16_t i = 0; i < p->queues; ++i) {
-    if (p->interrupts[i].counts) (void)!read(p->interrupts[i].fd, &count, sizeof count);
-    rte_eth_dev_rx_intr_enable(p->number, i);
-  }
+  for (uint16_t i = 0; i < p->queues; ++i) rte_eth_dev_rx_intr_enable(p->number, i);
 }
 
 static void admit(void* port, const uint8_t (*groups)[6], uint32_t count, int all) {

@@ -3,6 +3,7 @@ driver makes them by software, as the kernel sees it; and between virtio and vho
 
 import contextlib
 import os
+import select
 import socket
 import struct
 import subprocess
@@ -165,6 +166,20 @@ def what_passes(*ports):
     return out
 
 
+def what_wakes(*ports):
+    """Of a stack that hears nothing, something, and nothing: whether its descriptor is readable."""
+    stack, link = open_pair(*ports)
+    mac = bytes.fromhex(MAC.replace(":", ""))
+    seen, descriptor = [], stack.fileno()
+    for _ in range(3):
+        while stack.poll():
+            continue
+        seen += [bool(select.select([descriptor], [], [], 0)[0])]
+        link.send(mac + mac + b"\x88\xb5" + bytes(46))
+        seen += [bool(select.select([descriptor], [], [], 20)[0])]
+    return list(map(str, seen))
+
+
 def told_by_child(task, *ports):
     """The driver of virtio isn't made for being closed and opened again in one process, nor for any end but the process's."""
     command = [sys.executable, __file__, task, *ports]
@@ -234,6 +249,13 @@ def test_who_looks_at_frames_on_their_way_has_them_with_their_sums(namespace, tm
     assert all(map(has_good_checksum, filter(udp_at, frames)))
 
 
+@pytest.mark.parametrize("queues", [1, 4])
+@pytest.mark.parametrize("port, far", [(VIRTIO, VHOST), (VHOST, VIRTIO)], ids=["virtio", "vhost"])
+def test_who_has_heard_all_sleeps_until_there_is_more(namespace, tmp_path, port, far, queues):
+    port, far = (f"{each.format(tmp_path / 'vhost')},queues={queues}" for each in (port, far))
+    assert told_by_child("what_wakes", port, f"queues={queues}", far, f"queues={queues}") == ["False", "True"] * 3
+
+
 def test_a_port_that_completes_nothing_is_not_asked_to(namespace):
     with pytest.raises(OSError, match="offload=on: dpdk:net_ring6 completes no checksums"):
         fastudp.Stack("dpdk:net_ring6?address=10.91.0.1/24&offload=on")
@@ -243,5 +265,5 @@ def test_a_port_that_completes_nothing_is_not_asked_to(namespace):
 
 
 if __name__ == "__main__":
-    print(*{"what_passes": what_passes}[sys.argv[1]](*sys.argv[2:]), flush=True)
+    print(*{"what_passes": what_passes, "what_wakes": what_wakes}[sys.argv[1]](*sys.argv[2:]), flush=True)
     os._exit(0)

@@ -112,7 +112,7 @@ class dpdk_link final : public link {
   std::size_t tx_burst(const burst& in) override;
   void tx_flush() override {}
 
-  int wait_fd() const override { return interrupt_ >= 0 ? interrupt_ : alarm_.descriptor_number(); }
+  int wait_fd() const override { return interrupts_ ? interrupts_->number() : alarm_.descriptor_number(); }
   bool arm() override;
   void admit_group(const mac_address& group, bool wanted) override;
   bool sums_udp() const override { return sums_; }
@@ -138,8 +138,7 @@ class dpdk_link final : public link {
   bool sums_;  // the port completes checksums
   counters& count_;
   alarm alarm_;
-  int interrupt_ = -1;               // a descriptor
-  std::optional<wait_set> watched_;  // of several queues
+  std::optional<wait_set> interrupts_;  // of all queues
   std::array<fastudp_dpdk_frame, receive_at_once> got_;
   std::uint32_t got_first_ = 0, got_end_ = 0;
   std::uint32_t next_queue_ = 0;  // each in turn, a burst at a time
@@ -164,19 +163,17 @@ status dpdk_link::start(const fastudp_dpdk_start& with, std::string_view device,
   return watch_interrupts(why);
 }
 
-// Those of all queues or none: else a queue without one would be looked at when another has spoken, and no sooner.
+// Those of all queues or none: else a queue without one would be looked at when another has spoken, and no sooner. Some
+// drivers' are readable while there are frames, some's for good once there were.
 status dpdk_link::watch_interrupts(reason& why) {
   for (std::uint32_t i = 0; i != info_.queues; ++i) {
     if (port_.interrupt_fd(i) < 0) return {};
   }
-  interrupt_ = port_.interrupt_fd(0);
-  if (info_.queues == 1) return {};
   auto opened = wait_set::open(why);
   if (!opened) return opened.failure();
-  watched_.emplace(std::move(*opened));
-  interrupt_ = watched_->number();
+  interrupts_.emplace(std::move(*opened));
   for (std::uint32_t i = 0; i != info_.queues; ++i) {
-    if (auto added = watched_->add(port_.interrupt_fd(i), why); !added && added.code() != EEXIST) return added;
+    if (auto added = interrupts_->add_edge(port_.interrupt_fd(i), why); !added && added.code() != EEXIST) return added;
   }
   return {};
 }
@@ -225,9 +222,9 @@ std::size_t dpdk_link::rx_burst(burst& out) {
 }
 
 bool dpdk_link::arm() {
-  if (interrupt_ >= 0) port_.arm();
+  if (interrupts_) port_.arm(), interrupts_->hush();
   if (look()) return alarm_.hasten(), false;
-  if (interrupt_ < 0) alarm_.set();
+  if (!interrupts_) alarm_.set();
   return true;
 }
 

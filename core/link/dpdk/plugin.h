@@ -78,8 +78,8 @@ struct fastudp_dpdk_table {
   /* Takes a prefix; what is taken is the port's. */
   uint32_t (*tx_burst)(void* port, const struct fastudp_dpdk_frame* in, uint32_t count);
   int (*is_up)(void* port);
-  /* A descriptor that arm() makes readable when frames come by the queue, or -1 where it has no interrupts. Several may
-   * have one. */
+  /* A descriptor that, after arm(), becomes readable anew when frames come by the queue, or -1 where it has no
+   * interrupts. Several may have one. It isn't read. */
   int (*interrupt_fd)(void* port, uint32_t queue);
   void (*arm)(void* port);
   /* All groups, or none but these. */
