@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "alone.h"
 #include "eal.h"
 #include "frames.h"
 #include "memif.h"
@@ -294,11 +295,18 @@ static void shut(void* port) {
   pthread_mutex_unlock(&guard);
 }
 
+static int is_of_driver(const struct port* p, const char* name) {
+  struct rte_eth_dev_info about;
+  return rte_eth_dev_info_get(p->number, &about) == 0 && strcmp(about.driver_name, name) == 0;
+}
+
 static int close_port(void* port) {
   struct port* p = port;
   if (memif_is(p->number)) {
-    memif_alone(hang_up, p);
-    memif_alone(shut, p);
+    alone(hang_up, p);
+    alone(shut, p);
+  } else if (is_of_driver(p, "net_virtio_user")) {
+    alone(shut, p);
   } else {
     shut(p);
   }
