@@ -25,6 +25,8 @@ SIZES = (0, 1, 2, 63, 64, 503, 504, 505, 1023, 1400, 1451, 1452)
 SHORTEST = 504  # what is shorter isn't worth leaving to a device
 SOL_UDP, UDP_SEGMENT = 17, 103
 TAGS = {"": 0, "vlan=100": 4, "vlan=10.100": 8}
+# With hugepages DPDK's memory grows, and virtio tells vhost so, which waits for a lock of that memory if it is in the same process.
+MEMORY_OF_ONE_SIZE = "eal=--no-huge,-m,512,--no-shconf"
 HEADERS = {0x0800: 20, 0x86DD: 40}
 
 
@@ -119,7 +121,8 @@ def is_of_test(frame):
 
 def open_sender(port, keys):
     addresses = f"{OWN}/24,{OWN6}/64"
-    return fastudp.Stack("&".join(filter(None, (f"dpdk:{port}?address={addresses}&announce=off&mac={MAC}", keys))), seed=7)
+    fixed = f"address={addresses}&announce=off&mac={MAC}&{MEMORY_OF_ONE_SIZE}"
+    return fastudp.Stack("&".join(filter(None, (f"dpdk:{port}?{fixed}", keys))), seed=7)
 
 
 def on_tap(keys):
@@ -144,13 +147,9 @@ def await_far_end(stack, link):
         link.recv()
 
 
-# With hugepages DPDK's memory grows, and virtio tells vhost so, which waits for a lock of that memory if it is in the same process.
-MEMORY_OF_ONE_SIZE = "eal=--no-huge,-m,512,--no-shconf"
-
-
 def open_pair(port, keys, far, far_keys):
     """Of which vhost has to be there first."""
-    keys, far_keys = ("&".join(filter(None, (each, MEMORY_OF_ONE_SIZE))) for each in (keys, far_keys))
+    far_keys = "&".join(filter(None, (far_keys, MEMORY_OF_ONE_SIZE)))
     if far.startswith("net_vhost"):
         link = fastudp.Link(f"dpdk:{far}?{far_keys}")
         stack = open_sender(port, keys)
@@ -263,10 +262,10 @@ def test_who_has_heard_all_sleeps_until_there_is_more(namespace, tmp_path, port,
 
 def test_a_port_that_completes_nothing_is_not_asked_to(namespace):
     with pytest.raises(OSError, match="offload=on: dpdk:net_ring6 completes no checksums"):
-        fastudp.Stack("dpdk:net_ring6?address=10.91.0.1/24&offload=on")
+        fastudp.Stack(f"dpdk:net_ring6?address=10.91.0.1/24&{MEMORY_OF_ONE_SIZE}&offload=on")
     with pytest.raises(OSError, match="offload=maybe: on or off is needed"):
-        fastudp.Stack("dpdk:net_ring6?address=10.91.0.1/24&offload=maybe")
-    fastudp.Stack("dpdk:net_ring6?address=10.91.0.1/24&offload=off").close()
+        fastudp.Stack(f"dpdk:net_ring6?address=10.91.0.1/24&{MEMORY_OF_ONE_SIZE}&offload=maybe")
+    fastudp.Stack(f"dpdk:net_ring6?address=10.91.0.1/24&{MEMORY_OF_ONE_SIZE}&offload=off").close()
 
 
 if __name__ == "__main__":
