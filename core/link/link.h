@@ -8,8 +8,9 @@
 // - tx_burst takes a prefix of the burst and says how long it was; the caller then forgets that many, the rest stays
 //   its own. Order is kept. A packet that was taken is the link's, whatever becomes of it; the link releases it.
 //   Packets may come from any pool of this stack, and carry their transport checksum in full; where that is our own, a
-//   link may leave it to others to make it anew. What isn't a frame for this link (see carries) is taken, dropped and
-//   counted as link_error.
+//   link may leave it to others to make it anew. Of a link that sums_udp, datagrams may come with the pseudo header's
+//   sum alone (checksum_state::partial): whole ones, right behind an IP header without options or extensions. What
+//   isn't a frame for this link (see carries) is taken, dropped and counted as link_error.
 // - tx_flush makes sure that whatever was taken leaves: it rings the doorbell, where there is one.
 // - wait_fd, once arm() was called, becomes readable no later than the moment when rx_burst would find packets. When
 //   arm() returns false, packets are there already: don't sleep. A descriptor that became readable may stay so until
@@ -88,6 +89,8 @@ class link {
   virtual bool arm() = 0;
 
   virtual void admit_group(const mac_address&, bool) {}
+  // Whether the device, or who is behind it, completes UDP checksums.
+  virtual bool sums_udp() const { return false; }
 
   // Brings the counters up to date with what the device or the kernel has lost. May be a few system calls.
   virtual void count_losses() {}

@@ -14,7 +14,8 @@ class pool;
 enum class checksum_state : std::uint8_t {
   unknown,   // as it stands in the bytes; to be verified
   verified,  // the device or a trusted local sender vouches for it
-  partial,   // only the pseudo header's sum stands in the field: a local kernel left the rest to its "hardware"
+  partial,   // only the pseudo header's sum stands in the field: a local kernel left the rest to its "hardware", as we
+             // do where there is one
   own,       // of what is sent: our sum of what we were given to send, so that who makes it anew hides no error
 };
 

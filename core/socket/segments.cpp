@@ -11,8 +11,7 @@ namespace fastudp {
 // Linux's udp_send_skb. Segments are never fragmented.
 status udp_socket::check_segments(const path& way, const ip_choices& ip, std::size_t size, std::size_t segment) const {
   constexpr std::size_t most = 128;
-  const bool is_of_link = ip.ignore_path_mtu && way.kind != path_kind::local;
-  const std::uint32_t limit = is_of_link ? layer_.below().out().mtu(way.destination.family()) : way.mtu;
+  const std::uint32_t limit = layer_.below().out().longest_whole(way, ip);
   if (way.ip_size() + udp_size + std::min(size, segment) > limit) return error{EMSGSIZE};
   const bool has_no_checksum = way.is_v4() && settings_.no_checksum;
   return size > segment * most || has_no_checksum ? error{EINVAL} : status{};

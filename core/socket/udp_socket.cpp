@@ -192,11 +192,8 @@ ip_choices udp_socket::choices_v6(const path& way, const send_choices& choices) 
 // Fails here, before anything is built, and says so in the error queue as Linux does.
 status udp_socket::check_size(const path& way, const ip_choices& ip, bool in_segments, std::size_t total,
                               const endpoint_address& to) {
-  const bool is_local = way.kind == path_kind::local;
   const std::uint32_t longest = longest_ip_datagram + (way.is_v4() ? 0 : ipv6_size);  // IPv6 doesn't count its header
-  const std::uint32_t mtu = in_segments                       ? longest
-                            : ip.ignore_path_mtu && !is_local ? layer_.below().out().mtu(way.destination.family())
-                                                              : way.mtu;
+  const std::uint32_t mtu = in_segments ? longest : layer_.below().out().longest_whole(way, ip);
   const bool fits_into_ip = !way.is_v4() || total <= longest_ip_datagram;
   if (fits_into_ip && total <= (ip.may_fragment ? longest : mtu)) return {};
   if (has_companion_ && layer_.below().with_host() != sharing::none) {  // errors are the kernel's to tell
@@ -327,12 +324,25 @@ bool udp_socket::is_the_kernels(const path& way, const endpoint_address& to, std
   return way.kind == path_kind::unicast && with_host == sharing::interface && total > way.mtu;
 }
 
+// A link can't sum what it never has in one piece. What is short is summed before a device is told what to sum.
+bool udp_socket::is_left_to_link(const departure& by, std::uint32_t length) const {
+  constexpr std::uint32_t worth_telling = 512;
+  return by.way->link_sums && length >= worth_telling && !(settings_.no_checksum && by.way->is_v4()) &&
+         by.way->ip_size() + length <= layer_.below().out().longest_whole(*by.way, by.ip);
+}
+
 void udp_socket::write_header(const departure& by, packet* p, std::span<const std::byte> payload_to_copy) {
   const auto length = static_cast<std::uint16_t>(udp_size + p->length);
   auto sum =
       pseudo_header_sum(by.way->source, by.way->destination, static_cast<std::uint8_t>(ip_protocol::udp), length);
   const auto header = *store(udp{.source_port = entry_.local.port, .destination_port = by.to.port, .length = length},
                              p->push(udp_size));
+  if (is_left_to_link(by, length)) {
+    header.set<&udp::checksum>(sum.folded());
+    p->checksum = checksum_state::partial;
+    if (!payload_to_copy.empty()) std::memcpy(p->data() + udp_size, payload_to_copy.data(), payload_to_copy.size());
+    return;
+  }
   sum.add(header.header());
   if (payload_to_copy.empty()) {
     sum.add(p->bytes().subspan(udp_size));

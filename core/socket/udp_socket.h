@@ -189,6 +189,7 @@ class udp_socket {
   status depart_stamped(const departure& by, packet* datagram, time_point now);
   void report_departure(const queued_error& what, packet* frame);
   std::uint32_t stamps_for(const send_choices& choices) const;
+  bool is_left_to_link(const departure& by, std::uint32_t length) const;
   void write_header(const departure& by, packet* p, std::span<const std::byte> payload_to_copy);
 
   udp_layer& layer_;

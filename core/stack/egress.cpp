@@ -134,6 +134,7 @@ result<path> egress::find_path(ip_address destination, ip_address source, time_p
   if (leaves && trouble_ != kernel_reason::count) return error{ENETDOWN};
   way.asked_source = source;
   way.generation = generation_;
+  way.link_sums = leaves && with_.link.sums_udp();
   mac_address to{};
   switch (way.kind) {
     case path_kind::local:
@@ -187,6 +188,10 @@ void egress::write_template(path& way, const mac_address& to) const {
   }
 }
 
+std::uint32_t egress::longest_whole(const path& way, const ip_choices& choices) const {
+  return way.kind != path_kind::local && choices.ignore_path_mtu ? mtu(way.destination.family()) : way.mtu;
+}
+
 packet* egress::take_datagram(std::uint32_t size) {
   if (size + ipv4_size <= with_.link.info().mtu) return take_frame();
   return with_.store.take(size);
@@ -237,8 +242,7 @@ status egress::send(const path& way, packet* payload, const ip_choices& choices,
   if ((way.is_v4() ? total : payload->length) > longest_ip_datagram) return release(payload), error{EMSGSIZE};
   payload->transport = payload->begin;
   payload->priority = choices.priority;
-  const bool is_narrowed = way.kind != path_kind::local && choices.ignore_path_mtu;
-  const std::uint32_t limit = is_narrowed ? mtu(way.destination.family()) : way.mtu;
+  const std::uint32_t limit = longest_whole(way, choices);
   if (total > limit && !choices.may_fragment) return release(payload), error{EMSGSIZE};
   if (total > limit && way.kind != path_kind::local) return send_fragments(way, payload, choices, now);
   if (!way.is_v4()) {
@@ -256,7 +260,7 @@ status egress::send(const path& way, packet* payload, const ip_choices& choices,
 
 // RFC 791 3.2, RFC 8200 4.5. The pieces are multiples of eight bytes but for the last.
 status egress::send_fragments(const path& way, packet* whole, const ip_choices& choices, time_point now) {
-  const std::uint32_t limit = choices.ignore_path_mtu ? mtu(way.destination.family()) : way.mtu;
+  const std::uint32_t limit = longest_whole(way, choices);
   const std::uint32_t headers = way.is_v4() ? ipv4_size : ipv6_size + fixed_size<ipv6_fragment>;
   const std::uint32_t step = (limit - headers) & ~std::uint32_t{7};
   const auto identification = static_cast<std::uint32_t>(random_.next());

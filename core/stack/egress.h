@@ -53,6 +53,8 @@ class egress final : public frame_output, public neighbour_events {
   result<path> find_path(ip_address destination, ip_address source, time_point now);
   bool is_current(const path& way) const { return way.generation == generation_; }
 
+  // What is longer, with its IP header, is fragmented or refused.
+  std::uint32_t longest_whole(const path& way, const ip_choices& choices) const;
   // An empty packet for `size` bytes of IP payload; null when no frame is free.
   packet* take_datagram(std::uint32_t size);
   // Sends one IP payload. Takes ownership whatever becomes of it. EMSGSIZE: longer than the path takes, and not to be

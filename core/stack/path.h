@@ -35,6 +35,7 @@ struct path {
   path_kind kind = path_kind::unicast;
   kernel_reason why_kernel{};
   bool resolved = false;     // the Ethernet header below is complete
+  bool link_sums = false;    // the link completes UDP checksums
   bool mtu_floor = false;    // a report claimed less than the smallest sensible path MTU: DF would never get through
   std::uint32_t mtu = 0;     // of the path: the interface's, or less when a router said so
   std::uint32_t secret = 0;  // of flow labels

@@ -14,6 +14,3 @@ void memif_clear_name(const char* device);
 
 /* Stops whoever connects to the port, and frees the name of its socket, if it is the last port on that. */
 void memif_hang_up(uint16_t port);
-
-/* While no callback of a driver runs, and after all of those that were due before the call. */
-void memif_alone(void (*call)(void* with), void* with);

@@ -12,19 +12,21 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "alone.h"
 #include "eal.h"
 #include "frames.h"
 #include "memif.h"
 
 #define RING_SIZE 512
+#define SHORT_RING 128
 #define MOST_BURST 64
 
 struct port {
-  uint16_t number;
-  int is_started, is_promiscuous, interrupt_fd, interrupts_count;
+  uint16_t number, queues;
+  int is_started, is_promiscuous;
   char name[RTE_ETH_NAME_MAX_LEN];
   struct frames frames;
-  uint64_t too_long;
+  uint64_t unfit; /* frames, for us or for the driver */
   struct port* next;
 };
 
@@ -124,6 +126,8 @@ static int describe(const struct port* p, struct fastudp_dpdk_info* info) {
   info->least_mtu = about.min_mtu;
   info->most_mtu = most_mtu(&about);
   info->interface = (int)about.if_index;
+  info->can_sum = (about.tx_offload_capa & RTE_ETH_TX_OFFLOAD_UDP_CKSUM) != 0;
+  info->queues = RTE_MIN((uint32_t)about.max_rx_queues, (uint32_t)FASTUDP_DPDK_QUEUES);
   return 0;
 }
 
@@ -144,7 +148,6 @@ static int open_port(const char* device, const char* eal, void** port, struct fa
                      size_t why_size) {
   struct port* p = calloc(1, sizeof *p);
   if (!p) return snprintf(why, why_size, "no memory for a port"), -ENOMEM;
-  p->interrupt_fd = -1;
   pthread_mutex_lock(&guard);
   const int outcome = open_locked(p, device, eal, info, why, why_size);
   if (outcome == 0) {
@@ -159,24 +162,54 @@ static int open_port(const char* device, const char* eal, void** port, struct fa
 
 /* ---- Starting */
 
+/* All queues are ours: it doesn't matter by which of them a flow comes, as long as it is the same one. A device without
+ * this has ways of its own. */
+static void spread_flows(struct rte_eth_conf* conf, const struct rte_eth_dev_info* about) {
+  const uint64_t kinds = about->flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP);
+  if (kinds == 0) return;
+  conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+  conf->rx_adv_conf.rss_conf.rss_hf = kinds; /* with the driver's own key */
+}
+
+/* To send, the first queue is enough for the one thread that does: with others a burst would be several. But there are as
+ * many of either kind where that can be, since the drivers net_tap and net_memif know pairs only. */
+static uint16_t queues_to_send(const struct port* p, const struct rte_eth_dev_info* about) {
+  return RTE_MIN(p->queues, about->max_tx_queues);
+}
+
 static int configure(const struct port* p, const struct fastudp_dpdk_start* with, const struct rte_eth_dev_info* about) {
   const uint64_t checksums = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
   struct rte_eth_conf conf = {0};
   conf.rxmode.mtu = with->mtu;
   if (with->verify_checksums) conf.rxmode.offloads = about->rx_offload_capa & checksums;
+  if (with->sum) conf.txmode.offloads = RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
+  if (p->queues > 1) spread_flows(&conf, about);
   conf.intr_conf.rxq = 1;
-  if (rte_eth_dev_configure(p->number, 1, 1, &conf) == 0) return 0;
+  if (rte_eth_dev_configure(p->number, p->queues, queues_to_send(p, about), &conf) == 0) return 0;
   conf.intr_conf.rxq = 0;
-  return rte_eth_dev_configure(p->number, 1, 1, &conf);
+  return rte_eth_dev_configure(p->number, p->queues, queues_to_send(p, about), &conf);
 }
 
-static int set_up_queues(const struct port* p) {
-  uint16_t received = RING_SIZE, sent = RING_SIZE;
+struct ring_sizes {
+  uint16_t received, sent;
+};
+
+/* Many queues have short rings: each of their frames is memory that isn't used for anything else. */
+static int choose_sizes(const struct port* p, struct ring_sizes* out) {
+  const uint32_t share = rte_align32prevpow2(4 * RING_SIZE / p->queues);
+  out->received = (uint16_t)RTE_MIN(RTE_MAX(share, (uint32_t)SHORT_RING), (uint32_t)RING_SIZE);
+  out->sent = RING_SIZE;
+  return rte_eth_dev_adjust_nb_rx_tx_desc(p->number, &out->received, &out->sent);
+}
+
+static int set_up_queues(const struct port* p, const struct rte_eth_dev_info* about, const struct ring_sizes* sizes) {
   struct sigaction before[_NSIG];
+  int outcome = 0;
   hide_signals(before);
-  int outcome = rte_eth_dev_adjust_nb_rx_tx_desc(p->number, &received, &sent);
-  if (outcome == 0) outcome = rte_eth_rx_queue_setup(p->number, 0, received, SOCKET_ID_ANY, NULL, p->frames.mempool);
-  if (outcome == 0) outcome = rte_eth_tx_queue_setup(p->number, 0, sent, SOCKET_ID_ANY, NULL);
+  for (uint16_t i = 0; i < p->queues && outcome == 0; ++i)
+    outcome = rte_eth_rx_queue_setup(p->number, i, sizes->received, SOCKET_ID_ANY, NULL, p->frames.mempool);
+  for (uint16_t i = 0; i < queues_to_send(p, about) && outcome == 0; ++i)
+    outcome = rte_eth_tx_queue_setup(p->number, i, sizes->sent, SOCKET_ID_ANY, NULL);
   show_signals(before);
   return outcome;
 }
@@ -192,33 +225,27 @@ static void set_mac(struct port* p, const struct fastudp_dpdk_start* with) {
   p->is_promiscuous = !admits && rte_eth_promiscuous_enable(p->number) == 0;
 }
 
-/* One that counts is read to be silent again; any other is readable for as long as there are frames. */
-static void find_interrupt(struct port* p) {
-  p->interrupt_fd = rte_eth_dev_rx_intr_ctl_q_get_fd(p->number, 0);
-  if (p->interrupt_fd < 0) return;
-  char path[64], target[64] = {0};
-  snprintf(path, sizeof path, "/proc/self/fd/%d", p->interrupt_fd);
-  p->interrupts_count = readlink(path, target, sizeof target - 1) > 0 && strstr(target, "eventfd") != NULL;
-}
-
 static int start_locked(struct port* p, const struct fastudp_dpdk_start* with, char* why, size_t why_size) {
   struct rte_eth_dev_info about;
+  p->queues = (uint16_t)with->queues;
   log_listen();
   int outcome = rte_eth_dev_info_get(p->number, &about);
   if (outcome == 0) outcome = configure(p, with, &about);
   if (outcome != 0) return fail(outcome, why, why_size, p, "can't be configured");
   outcome = with->change_mtu ? rte_eth_dev_set_mtu(p->number, (uint16_t)with->mtu) : 0;
   if (outcome != 0 && outcome != -ENOTSUP) return fail(-EINVAL, why, why_size, p, "doesn't take that mtu");
-  outcome = frames_create(&p->frames, &with->pool, with->frames, with->frame_size);
+  struct ring_sizes sizes;
+  outcome = choose_sizes(p, &sizes);
+  if (outcome != 0) return fail(outcome, why, why_size, p, "doesn't say how long its rings are");
+  outcome = frames_create(&p->frames, &with->pool, with->frames + (uint32_t)p->queues * sizes.received, with->frame_size);
   if (outcome != 0) return fail(outcome, why, why_size, p, "has no memory for its frames");
-  outcome = set_up_queues(p);
+  outcome = set_up_queues(p, &about, &sizes);
   if (outcome != 0) return fail(outcome, why, why_size, p, "has no queues");
   log_listen();
   outcome = rte_eth_dev_start(p->number);
   if (outcome != 0) return fail(outcome, why, why_size, p, "doesn't start");
   p->is_started = 1;
   set_mac(p, with);
-  find_interrupt(p);
   return 0;
 }
 
@@ -235,11 +262,11 @@ static int start(void* port, const struct fastudp_dpdk_start* with, char* why, s
 /* ---- Closing */
 
 /* The driver net_ring forgets what its ring holds. */
-static void drain(const struct port* p) {
+static void drain(const struct port* p, uint16_t queue) {
   struct rte_mbuf* rest[MOST_BURST];
   uint16_t n = MOST_BURST;
   for (int bursts = 0; n != 0 && bursts < 64; ++bursts) {
-    n = rte_eth_rx_burst(p->number, 0, rest, MOST_BURST);
+    n = rte_eth_rx_burst(p->number, queue, rest, MOST_BURST);
     rte_pktmbuf_free_bulk(rest, n);
   }
 }
@@ -262,7 +289,7 @@ static void shut(void* port) {
   frames_at_hand = &p->frames;
   if (p->is_started) {
     if (p->is_promiscuous) rte_eth_promiscuous_disable(p->number);
-    drain(p);
+    for (uint16_t i = 0; i < p->queues; ++i) drain(p, i);
     rte_eth_dev_stop(p->number);
   }
   pull_out(p);
@@ -271,11 +298,18 @@ static void shut(void* port) {
   pthread_mutex_unlock(&guard);
 }
 
+static int is_of_driver(const struct port* p, const char* name) {
+  struct rte_eth_dev_info about;
+  return rte_eth_dev_info_get(p->number, &about) == 0 && strcmp(about.driver_name, name) == 0;
+}
+
 static int close_port(void* port) {
   struct port* p = port;
   if (memif_is(p->number)) {
-    memif_alone(hang_up, p);
-    memif_alone(shut, p);
+    alone(hang_up, p);
+    alone(shut, p);
+  } else if (is_of_driver(p, "net_virtio_user")) {
+    alone(shut, p);
   } else {
     shut(p);
   }
@@ -302,7 +336,7 @@ static struct rte_mbuf* copy(struct port* p, struct rte_mbuf* m) {
   if (!out) return NULL;
   void* to = rte_pktmbuf_append(out, (uint16_t)m->pkt_len);
   if (m->pkt_len > UINT16_MAX || !to) {
-    ++p->too_long;
+    ++p->unfit;
     rte_pktmbuf_free(out);
     return NULL;
   }
@@ -316,11 +350,11 @@ static int is_ours(const struct port* p, const struct rte_mbuf* m) {
   return m->pool == p->frames.mempool && m->nb_segs == 1 && RTE_MBUF_DIRECT(m) && rte_mbuf_refcnt_read(m) == 1;
 }
 
-static uint32_t rx_burst(void* port, struct fastudp_dpdk_frame* out, uint32_t room) {
+static uint32_t rx_burst(void* port, uint32_t queue, struct fastudp_dpdk_frame* out, uint32_t room) {
   struct port* p = port;
   struct rte_mbuf* got[MOST_BURST];
   frames_at_hand = &p->frames;
-  const uint16_t n = rte_eth_rx_burst(p->number, 0, got, (uint16_t)RTE_MIN(room, (uint32_t)MOST_BURST));
+  const uint16_t n = rte_eth_rx_burst(p->number, (uint16_t)queue, got, (uint16_t)RTE_MIN(room, (uint32_t)MOST_BURST));
   uint32_t kept = 0;
   for (uint16_t i = 0; i < n; ++i) {
     struct rte_mbuf* m = got[i];
@@ -329,25 +363,47 @@ static uint32_t rx_burst(void* port, struct fastudp_dpdk_frame* out, uint32_t ro
       rte_pktmbuf_free(got[i]);
       if (!m) continue;
     }
-    out[kept++] = (struct fastudp_dpdk_frame){packet_of(m), m->data_off, m->data_len, checksum_said_by(m)};
+    out[kept++] = (struct fastudp_dpdk_frame){packet_of(m), m->data_off, m->data_len, checksum_said_by(m), 0, 0};
   }
   frames_at_hand = NULL;
   return kept;
 }
 
+static struct rte_mbuf* to_send(const struct fastudp_dpdk_frame* f) {
+  const unsigned ipv4_header = 20;
+  struct rte_mbuf* m = mbuf_of(f->packet);
+  m->data_off = (uint16_t)f->begin;
+  m->data_len = (uint16_t)f->length;
+  m->pkt_len = f->length;
+  m->ol_flags = 0;
+  if (f->checksum == FASTUDP_DPDK_PARTIAL) {
+    m->l2_len = f->link_header;
+    m->l3_len = f->ip_header;
+    m->packet_type = RTE_PTYPE_L4_UDP; /* by which net_vhost knows that no sum may be sent as 0 */
+    m->ol_flags = RTE_MBUF_F_TX_UDP_CKSUM | (f->ip_header == ipv4_header ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6);
+  }
+  return m;
+}
+
+/* Lost, since the driver would refuse it again. */
+static uint16_t refuse(struct port* p, struct rte_mbuf* first) {
+  ++p->unfit;
+  rte_pktmbuf_free(first);
+  return 1;
+}
+
 static uint32_t tx_burst(void* port, const struct fastudp_dpdk_frame* in, uint32_t count) {
   struct port* p = port;
   struct rte_mbuf* all[MOST_BURST];
+  int is_partial = 0;
   if (count > MOST_BURST) count = MOST_BURST;
   for (uint32_t i = 0; i < count; ++i) {
-    struct rte_mbuf* m = all[i] = mbuf_of(in[i].packet);
-    m->data_off = (uint16_t)in[i].begin;
-    m->data_len = (uint16_t)in[i].length;
-    m->pkt_len = in[i].length;
-    m->ol_flags = 0;
+    all[i] = to_send(&in[i]);
+    is_partial |= in[i].checksum == FASTUDP_DPDK_PARTIAL;
   }
   frames_at_hand = &p->frames;
-  const uint16_t taken = rte_eth_tx_burst(p->number, 0, all, (uint16_t)count);
+  const uint16_t ready = is_partial ? rte_eth_tx_prepare(p->number, 0, all, (uint16_t)count) : (uint16_t)count;
+  const uint16_t taken = ready != 0 ? rte_eth_tx_burst(p->number, 0, all, ready) : refuse(p, all[0]);
   frames_at_hand = NULL;
   return taken;
 }
@@ -359,13 +415,13 @@ static int is_up(void* port) {
   return rte_eth_link_get_nowait(((struct port*)port)->number, &state) == 0 && state.link_status == RTE_ETH_LINK_UP;
 }
 
-static int interrupt_fd(void* port) { return ((struct port*)port)->interrupt_fd; }
+static int interrupt_fd(void* port, uint32_t queue) {
+  return rte_eth_dev_rx_intr_ctl_q_get_fd(((struct port*)port)->number, (uint16_t)queue);
+}
 
 static void arm(void* port) {
   const struct port* p = port;
-  uint64_t count;
-  if (p->interrupts_count) (void)!read(p->interrupt_fd, &count, sizeof count);
-  rte_eth_dev_rx_intr_enable(p->number, 0);
+  for (uint16_t i = 0; i < p->queues; ++i) rte_eth_dev_rx_intr_enable(p->number, i);
 }
 
 static void admit(void* port, const uint8_t (*groups)[6], uint32_t count, int all) {
@@ -382,7 +438,7 @@ static void losses(void* port, struct fastudp_dpdk_losses* out) {
   const struct port* p = port;
   struct rte_eth_stats stats = {0};
   (void)!rte_eth_stats_get(p->number, &stats);
-  *out = (struct fastudp_dpdk_losses){stats.imissed, stats.rx_nombuf, stats.ierrors + p->too_long};
+  *out = (struct fastudp_dpdk_losses){stats.imissed, stats.rx_nombuf, stats.ierrors + p->unfit};
 }
 
 __attribute__((visibility("default"))) const struct fastudp_dpdk_table fastudp_dpdk = {

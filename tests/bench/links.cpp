@@ -1,7 +1,8 @@
 // One direction over a link, a role of each end:
 //   receive PORT one|many           counts datagrams by plain socket calls, until none comes for a while
 //   send ADDRESS PORT SIZE MS one|many
-//   raw-receive URI ADDRESS PORT    counts frames with IPv4 of the bare link: no headers, no checksums, no sockets; where the
+//   raw-receive URI ADDRESS PORT    counts frames with IPv4 of the bare link: no headers, no checksums, no sockets;
+//   where the
 //                                   addresses are the kernel's, those to there
 //   raw-send URI MAC SIZE MS        sends such frames
 //   flood INTERFACE SIZE MS MAC ADDRESS PORT   as an endless NIC: frames that lie ready, sent out there by the kernel

@@ -218,6 +218,30 @@ def test_virtio_is_answered_by_vhost(namespace, tmp_path):
         server.close(), client.close()
 
 
+AGAIN = """
+import sys
+import fastudp
+for _ in range(12):
+    with fastudp.Stack(sys.argv[1]) as ours, fastudp.Stack(sys.argv[2]) as theirs:
+        server, client = ours.socket(), theirs.socket()
+        server.bind((sys.argv[3], 7))
+        for _ in range(4000):
+            client.sendto(b"hello", (sys.argv[3], 7))
+            ours.wait(0.005), ours.poll(), theirs.wait(0.001), theirs.poll()
+            if server.poll() & fastudp.READABLE:
+                break
+        else:
+            sys.exit("no datagram came")
+"""
+
+
+def test_virtio_may_be_closed_and_opened_again(namespace, tmp_path):
+    # With hugepages virtio tells vhost of new memory, and both in one process may wait for each other.
+    path, keys = tmp_path / "vhost", "announce=off&eal=--no-huge,-m,512,--no-shconf"
+    run(sys.executable, "-c", AGAIN, f"dpdk:net_vhost0,iface={path}?address={SERVER}/24&{keys}",
+        f"dpdk:net_virtio_user0,path={path}?address={CLIENT}/24&{keys}", SERVER)
+
+
 def test_a_child_is_refused_what_is_its_parents(namespace):
     with fastudp.Stack("dpdk:net_ring0?address=10.91.0.1/24&announce=off") as stack:
         opened = stack.socket()

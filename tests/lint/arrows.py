@@ -33,7 +33,7 @@ CORE = {
     "core/endpoint/": ("base/", "packet/", "stack/", "socket/", "host/", *CONTRACT, "link/registry.h", "endpoint/"),
     "abi/": ("base/", "endpoint/", "abi/", "fastudp.h"),
     "plugins/bpf/": ("link/plugin.h", "maps.h", "claims.bpf.h", "state.h"),
-    "plugins/dpdk/": ("link/dpdk/plugin.h", "eal.h", "frames.h", "memif.h"),
+    "plugins/dpdk/": ("link/dpdk/plugin.h", "alone.h", "eal.h", "frames.h", "memif.h"),
 }
 
 # These see the public header alone, and their own files.

@@ -38,6 +38,7 @@ class fake_link final : public link {
     takes -= n;
     for (packet* p : in.packets().first(n)) {
       sent.emplace_back(reinterpret_cast<const char*>(p->data()), p->length);
+      checksum_of_sent = p->checksum;
       if (peer != nullptr) peer->to_receive.push_back(sent.back());
       release(p);
     }
@@ -47,6 +48,7 @@ class fake_link final : public link {
   int wait_fd() const override { return -1; }
   bool arm() override { return to_receive.empty(); }
   const link_info& info() const override { return info_; }
+  bool sums_udp() const override { return sums; }
   pool& frames() override { return *frames_; }
 
   std::vector<std::string> take_sent() { return std::exchange(sent, {}); }
@@ -54,9 +56,10 @@ class fake_link final : public link {
 
   std::deque<std::string> to_receive;
   std::vector<std::string> sent;
-  fake_link* peer = nullptr;                                    // what we send, it receives
-  std::size_t takes = std::numeric_limits<std::size_t>::max();  // so many frames, then it is full
-  checksum_state checksum_of_received = checksum_state::unknown;
+  fake_link* peer = nullptr;                                                          // what we send, it receives
+  std::size_t takes = std::numeric_limits<std::size_t>::max();                        // so many frames, then it is full
+  checksum_state checksum_of_received = checksum_state::unknown, checksum_of_sent{};  // of the last one
+  bool sums = false;
   int flushes = 0;
 
  private:

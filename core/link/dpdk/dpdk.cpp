@@ -9,6 +9,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string_view>
 
 #include "link/dpdk/alarm.h"
@@ -18,11 +19,12 @@
 #include "link/link.h"
 #include "link/own_mac.h"
 #include "link/uri.h"
+#include "link/wait_set.h"
 
 namespace fastudp::dpdk {
 namespace {
 
-constexpr std::uint32_t frame_count = 8192;
+constexpr std::uint32_t frame_count = 8192 - 512;  // besides those that wait in receive rings
 // Drivers with vector instructions take no burst of a few.
 constexpr std::uint32_t receive_at_once = 32;
 // An mbuf's buffer has at most 64 KiB.
@@ -59,6 +61,25 @@ checksum_state checksum_said_by(const fastudp_dpdk_frame& f) {
   return f.checksum == FASTUDP_DPDK_PARTIAL ? checksum_state::partial : checksum_state::unknown;
 }
 
+fastudp_dpdk_frame as_it_is(packet& p) {
+  return {.packet = &p,
+          .begin = p.begin,
+          .length = p.length,
+          .checksum = FASTUDP_DPDK_UNKNOWN,
+          .link_header = 0,
+          .ip_header = 0};
+}
+
+fastudp_dpdk_frame with_sum_undone(packet& p) {
+  auto out = as_it_is(p);
+  const std::size_t before_ip = link_header_length(p.bytes());
+  const bool is_v4 = p.data()[before_ip] >> 4 == std::byte{4};
+  out.checksum = FASTUDP_DPDK_PARTIAL;
+  out.link_header = static_cast<std::uint8_t>(before_ip);
+  out.ip_header = is_v4 ? 20 : 40;
+  return out;
+}
+
 enum class fate : std::uint8_t { given, copied, refused };
 
 // A burst on its way to the port.
@@ -72,11 +93,13 @@ struct outgoing {
 
 class dpdk_link final : public link {
  public:
-  dpdk_link(port&& opened, const link_info& info, bool has_local_senders, std::unique_ptr<pool> frames, counters& count)
+  dpdk_link(port&& opened, const link_info& info, bool has_local_senders, bool sums, std::unique_ptr<pool> frames,
+            counters& count)
       : frames_(std::move(frames)),
         port_(std::move(opened)),
         info_(info),
         has_local_senders_(has_local_senders),
+        sums_(sums),
         count_(count) {
     info_.name = name_;
   }
@@ -87,17 +110,21 @@ class dpdk_link final : public link {
   std::size_t tx_burst(const burst& in) override;
   void tx_flush() override {}
 
-  int wait_fd() const override { return interrupt_ >= 0 ? interrupt_ : alarm_.descriptor_number(); }
+  int wait_fd() const override { return interrupts_ ? interrupts_->number() : alarm_.descriptor_number(); }
   bool arm() override;
   void admit_group(const mac_address& group, bool wanted) override;
   void count_losses() override;
+  bool sums_udp() const override { return sums_; }
 
   const link_info& info() const override { return info_; }
   pool& frames() override { return *frames_; }
 
  private:
+  status watch_interrupts(reason& why);
   bool look();
+  bool look_at_next_queue();
   packet* received(const fastudp_dpdk_frame& f);
+  bool is_left_to_port(const packet& p) const { return sums_ && p.checksum == checksum_state::partial; }
   packet* to_send(packet* p);
   void prepare(const burst& in, outgoing& out);
   void take_back(outgoing& of, std::uint32_t sent);
@@ -107,11 +134,13 @@ class dpdk_link final : public link {
   link_info info_;
   bool has_local_senders_;
   descriptor promiscuity_;
+  bool sums_;  // the port completes checksums
   counters& count_;
   alarm alarm_;
-  int interrupt_ = -1;  // a descriptor
+  std::optional<wait_set> interrupts_;  // of all queues
   std::array<fastudp_dpdk_frame, receive_at_once> got_;
   std::uint32_t got_first_ = 0, got_end_ = 0;
+  std::uint32_t next_queue_ = 0;  // each in turn, a burst at a time
   fastudp_dpdk_losses lost_{};
   groups groups_;
   char name_[256];
@@ -129,8 +158,22 @@ status dpdk_link::start(const fastudp_dpdk_start& with, std::string_view device,
   wanted.pool = served_by(*frames_);
   if (auto started = port_.start(wanted, why); !started) return started;
   if (!with.may_change_mac) promiscuity_ = make_promiscuous(info_.interface);
-  interrupt_ = port_.interrupt_fd();
   lost_ = port_.losses();
+  return watch_interrupts(why);
+}
+
+// Those of all queues or none: else a queue without one would be looked at when another has spoken, and no sooner. Some
+// drivers' are readable while there are frames, some's for good once there were.
+status dpdk_link::watch_interrupts(reason& why) {
+  for (std::uint32_t i = 0; i != info_.queues; ++i) {
+    if (port_.interrupt_fd(i) < 0) return {};
+  }
+  auto opened = wait_set::open(why);
+  if (!opened) return opened.failure();
+  interrupts_.emplace(std::move(*opened));
+  for (std::uint32_t i = 0; i != info_.queues; ++i) {
+    if (auto added = interrupts_->add_edge(port_.interrupt_fd(i), why); !added && added.code() != EEXIST) return added;
+  }
   return {};
 }
 
@@ -139,8 +182,17 @@ status dpdk_link::start(const fastudp_dpdk_start& with, std::string_view device,
 // Whether frames are at hand.
 bool dpdk_link::look() {
   if (got_first_ != got_end_) return true;
+  for (std::uint32_t i = 0; i != info_.queues; ++i) {
+    if (look_at_next_queue()) return true;
+  }
+  return false;
+}
+
+bool dpdk_link::look_at_next_queue() {
+  const std::uint32_t queue = next_queue_;
+  next_queue_ = queue + 1 != info_.queues ? queue + 1 : 0;
   got_first_ = 0;
-  got_end_ = port_.rx_burst(got_.data(), receive_at_once);
+  got_end_ = port_.rx_burst(queue, got_.data(), receive_at_once);
   return got_end_ != 0;
 }
 
@@ -168,9 +220,9 @@ std::size_t dpdk_link::rx_burst(burst& out) {
 }
 
 bool dpdk_link::arm() {
-  if (interrupt_ >= 0) port_.arm();
+  if (interrupts_) port_.arm(), interrupts_->hush();
   if (look()) return alarm_.hasten(), false;
-  if (interrupt_ < 0) alarm_.set();
+  if (!interrupts_) alarm_.set();
   return true;
 }
 
@@ -200,7 +252,7 @@ void dpdk_link::prepare(const burst& in, outgoing& out) {
       packet* own = to_send(p);
       if (own == nullptr) return;
       out.place[out.frames] = out.seen;
-      out.frame[out.frames++] = {own, own->begin, own->length, FASTUDP_DPDK_UNKNOWN};
+      out.frame[out.frames++] = is_left_to_port(*p) ? with_sum_undone(*own) : as_it_is(*own);
       out.becomes[out.seen] = own == p ? fate::given : fate::copied;
     } else {
       out.becomes[out.seen] = fate::refused;
@@ -263,21 +315,41 @@ result<std::uint32_t> choose_mtu(const fastudp_dpdk_info& device, const kernel_i
   return static_cast<std::uint32_t>(*asked);
 }
 
-fastudp_dpdk_start to_start(const fastudp_dpdk_info& device, const link_info& info) {
+result<std::uint32_t> choose_queues(const fastudp_dpdk_info& device, uri& where, reason& why) {
+  const auto asked = where.take_number("queues", 1, FASTUDP_DPDK_QUEUES, 1, why);
+  if (!asked) return asked.failure();
+  if (*asked <= device.queues) return static_cast<std::uint32_t>(*asked);
+  return why.fail(EINVAL, "queues=%u: dpdk:%.*s has %u to receive by", static_cast<unsigned>(*asked),
+                  static_cast<int>(where.device().size()), where.device().data(), device.queues);
+}
+
+// Checksums by the device, of what comes and of what goes. A port that the kernel has as well does them by software,
+// if at all, and slower than we do.
+result<bool> choose_offload(const fastudp_dpdk_info& device, uri& where, reason& why) {
+  const bool is_demanded = where.has("offload");
+  const auto wanted = where.take_switch("offload", !is_shared_with_kernel(device), why);
+  if (!wanted || !*wanted || !is_demanded || device.can_sum != 0) return wanted;
+  return why.fail(EINVAL, "offload=on: dpdk:%.*s completes no checksums", static_cast<int>(where.device().size()),
+                  where.device().data());
+}
+
+fastudp_dpdk_start to_start(const fastudp_dpdk_info& device, const link_info& info, bool offload) {
   fastudp_dpdk_start out{};
   out.frames = frame_count;
   out.frame_size = frame_size(info.mtu);
+  out.queues = info.queues;
   out.mtu = info.mtu;
   out.has_own_mac = std::memcmp(info.mac.bytes.data(), device.mac, sizeof device.mac) != 0;
   out.may_change_mac = !is_shared_with_kernel(device);
-  out.verify_checksums = !is_shared_with_kernel(device);  // else a driver would do it by software
+  out.verify_checksums = offload;
+  out.sum = offload && device.can_sum != 0;
   std::memcpy(out.mac, info.mac.bytes.data(), sizeof out.mac);
   return out;
 }
 
 }  // namespace
 
-// Keys: mac, mtu (by default what the port has), eal.
+// Keys: mac, mtu (by default what the port has), queues, offload, eal.
 result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   const auto asked = where.take_mac("mac", why);
   if (!asked) return asked.failure();
@@ -289,15 +361,24 @@ result<link_ptr> open(uri& where, const link_services& services, reason& why) {
   if (!mac) return mac.failure();
   const auto mtu = choose_mtu(device, kernel, where, why);
   if (!mtu) return mtu.failure();
-  const link_info info{.name = "", .mac = *mac, .mtu = *mtu, .interface = device.interface, .stays_with_process = true};
-  auto wanted = to_start(device, info);
+  const auto queues = choose_queues(device, where, why);
+  if (!queues) return queues.failure();
+  const auto offload = choose_offload(device, where, why);
+  if (!offload) return offload.failure();
+  const link_info info{.name = "",
+                       .mac = *mac,
+                       .mtu = *mtu,
+                       .queues = *queues,
+                       .interface = device.interface,
+                       .stays_with_process = true};
+  auto wanted = to_start(device, info, *offload);
   wanted.change_mtu = where.has("mtu") && *mtu != (kernel.mtu != 0 ? kernel.mtu : device.mtu);
   auto frames = pool::create_for_adoption(wanted.frame_size);
   std::unique_ptr<dpdk_link> out;
   if (frames) {
     const bool has_local_senders = kernel.is_virtual && std::string_view(device.driver) != "net_tap";
-    out.reset(new (std::nothrow)
-                  dpdk_link(std::move(*opened), info, has_local_senders, std::move(*frames), services.count));
+    out.reset(new (std::nothrow) dpdk_link(std::move(*opened), info, has_local_senders, wanted.sum != 0,
+                                           std::move(*frames), services.count));
   }
   if (!out) return why.fail(ENOMEM, "no memory for a port of DPDK's");
   if (auto started = out->start(wanted, where.device(), why); !started) return started.failure();

@@ -28,12 +28,15 @@ class port {
   // EBUSY: others still have frames of the pool, which then has to stay.
   status close();
 
-  std::uint32_t rx_burst(fastudp_dpdk_frame* out, std::uint32_t room) { return table_->rx_burst(state_, out, room); }
+  std::uint32_t rx_burst(std::uint32_t queue, fastudp_dpdk_frame* out, std::uint32_t room) {
+    return table_->rx_burst(state_, queue, out, room);
+  }
   std::uint32_t tx_burst(const fastudp_dpdk_frame* in, std::uint32_t count) {
     return table_->tx_burst(state_, in, count);
   }
   bool is_up() const { return table_->is_up(state_) != 0; }
-  int interrupt_fd() const { return table_->interrupt_fd(state_); }
+  // Of a queue; -1: it has none.
+  int interrupt_fd(std::uint32_t queue) const { return table_->interrupt_fd(state_, queue); }
   void arm() { table_->arm(state_); }
   // All groups, or none but these.
   void admit(const mac_address* groups, std::uint32_t count, bool all);

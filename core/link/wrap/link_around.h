@@ -1,5 +1,6 @@
 #pragma once
-// A link that does nothing but pass on; wrappers change what they care about.
+// A link that does nothing but pass on; wrappers change what they care about. Frames come to it with their checksums in
+// full: as they are on the wire, or else the device would make a good checksum of whatever became of them.
 
 #include <utility>
 
@@ -26,6 +27,7 @@ class link_around : public link {
 
  protected:
   link& inner() { return *inner_; }
+  const link& inner() const { return *inner_; }
 
  private:
   link_ptr inner_;

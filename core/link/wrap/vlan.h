@@ -63,6 +63,7 @@ class vlan_link final : public link_around {
 
   std::size_t rx_burst(burst& out) override;
   std::size_t tx_burst(const burst& in) override;
+  bool sums_udp() const override { return inner().sums_udp(); }
 
  private:
   bool enter(packet& p);

@@ -78,6 +78,8 @@ frame sized(std::size_t size, char fill) { return ethernet(mac_of(2), mac_of(1),
 
 frame frame_in(const block& b) { return b.body.substr(20, word(b.body, 12)); }
 
+TEST(capture, has_frames_with_their_checksums_in_full) { EXPECT_FALSE(captured().outer->sums_udp()); }
+
 TEST(capture, begins_with_a_section_and_an_ethernet_interface_in_nanoseconds) {
   captured c;
   const auto blocks = c.blocks();

@@ -399,6 +399,7 @@ const kind kinds[] = {
     {"dpdk_ring", "dpdk", "", near_ring, true},
     {"dpdk_memif", "dpdk", "", "net_memif0,role=server,socket=contract", true},
     {"dpdk_tap", "dpdk", "", "net_tap0,iface=contract"},
+    {"dpdk_tap_queues", "dpdk", "?queues=4", "net_tap0,iface=contract"},
     {"dpdk_packet", "dpdk", "", "net_af_packet0,iface=contract", true},
     {"dpdk_xdp", "dpdk", "", "net_af_xdp0,iface=contract", true, true},
 #endif

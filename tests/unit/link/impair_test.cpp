@@ -52,6 +52,9 @@ std::vector<frame> numbered_up_to(std::uint32_t n) {
   return out;
 }
 
+// A device would make a good checksum of what was corrupted.
+TEST(impair, has_frames_with_their_checksums_in_full) { EXPECT_FALSE(network({}).outer->sums_udp()); }
+
 TEST(impair, a_good_network_changes_nothing) {
   network net({});
   net.send_many(1000);

@@ -34,6 +34,7 @@ class stub_link final : public link {
   int wait_fd() const override { return 77; }
   bool arm() override { return ++arms % 2 == 0; }
   const link_info& info() const override { return info_; }
+  bool sums_udp() const override { return true; }
   pool& frames() override { return *pool_; }
   time_point deadline() const override { return own_deadline; }
   void advance(time_point now) override { time = now; }

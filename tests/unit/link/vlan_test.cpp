@@ -293,6 +293,9 @@ TEST(vlan_keys, say_what_is_wrong_with_them) {
   }
 }
 
+// A tag is no part of a checksum.
+TEST(vlan, sums_are_left_to_a_device_that_completes_them) { EXPECT_TRUE(network("vlan=100").outer->sums_udp()); }
+
 TEST(vlan_keys, from_a_uri_to_the_wire) {
   host tagging("mem:vlan-keys?vlan=4094"), wire("mem:vlan-keys?promiscuous=1");
   ASSERT_TRUE(tagging) << tagging.why();

@@ -255,6 +255,63 @@ TEST_F(udp, a_checksum_of_zero_is_sent_as_all_ones) {
   EXPECT_EQ(only_one_sent().datagram->checksum, 0xffff);
 }
 
+// ---- Checksums that the link completes
+
+// RFC 768's pseudo header: addresses, protocol, length.
+std::uint16_t pseudo_sum(std::size_t udp_length) {
+  std::uint32_t sum = 0x0a00 + 1 + 0x0a00 + 9 + 17 + static_cast<std::uint32_t>(udp_length);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>(sum);
+}
+
+class udp_on_link_that_sums : public udp {
+ protected:
+  udp_on_link_that_sums() { host_.device.sums = true; }
+  static std::string but_for_sum(std::string segment) { return segment.replace(6, 2, "??"); }
+};
+
+TEST_F(udp_on_link_that_sums, of_what_is_not_short_only_the_pseudo_headers_sum_is_made) {
+  udp_socket& s = host_.open("0.0.0.0", 53);
+  for (const std::size_t size : {504u, 505u, 1471u, 1472u}) {
+    const std::string payload(size, 'p');
+    ASSERT_TRUE(host_.send(s, payload, peer));
+    const auto segment = host_.device.take_sent().at(0).substr(34);
+    EXPECT_EQ(but_for_sum(segment), but_for_sum(test::udp_segment({peer, {ip("10.0.0.1"), 53}}, payload))) << size;
+    EXPECT_EQ(load_network<std::uint16_t>(octets(segment).data() + 6), pseudo_sum(8 + size)) << size;
+    EXPECT_EQ(host_.device.checksum_of_sent, checksum_state::partial);
+  }
+}
+
+TEST_F(udp_on_link_that_sums, what_is_short_is_summed_here) {
+  udp_socket& s = host_.open("0.0.0.0", 53);
+  for (const std::size_t size : {0u, 1u, 503u}) {
+    const std::string payload(size, 'p');
+    ASSERT_TRUE(host_.send(s, payload, peer));
+    EXPECT_EQ(host_.device.take_sent().at(0).substr(34), test::udp_segment({peer, {ip("10.0.0.1"), 53}}, payload));
+    EXPECT_NE(host_.device.checksum_of_sent, checksum_state::partial);
+  }
+}
+
+TEST_F(udp_on_link_that_sums, what_leaves_in_fragments_is_summed_here) {
+  udp_socket& s = host_.open("0.0.0.0", 53);
+  s.settings().mtu_discover = IP_PMTUDISC_DONT;
+  const std::string payload(1473, 'p');
+  ASSERT_TRUE(host_.send(s, payload, peer));
+  const auto fragments = host_.device.take_sent();
+  ASSERT_EQ(fragments.size(), 2u);
+  EXPECT_EQ(fragments[0].substr(34) + fragments[1].substr(34),
+            test::udp_segment({peer, {ip("10.0.0.1"), 53}}, payload));
+  EXPECT_NE(host_.device.checksum_of_sent, checksum_state::partial);
+}
+
+TEST_F(udp_on_link_that_sums, no_checksum_stays_none) {
+  udp_socket& s = host_.open("0.0.0.0", 53);
+  s.settings().no_checksum = true;
+  ASSERT_TRUE(host_.send(s, std::string(1000, 'x'), peer));
+  EXPECT_EQ(only_one_sent().datagram->checksum, 0);
+  EXPECT_NE(host_.device.checksum_of_sent, checksum_state::partial);
+}
+
 TEST_F(udp, refuses_what_linux_refuses) {
   udp_socket& s = host_.open();
   EXPECT_EQ(host_.send(s, "x").code(), EDESTADDRREQ);
