@@ -1,11 +1,16 @@
 #include "counters_file.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <system_error>
 #include <vector>
 
 #include <fastudp.h>
@@ -14,6 +19,8 @@
 
 namespace cli {
 namespace {
+
+constexpr char prefix[] = "fastudp-run-";
 
 using json = nlohmann::ordered_json;
 using namer = const char* (*)(std::size_t);
@@ -41,22 +48,52 @@ json layers(const json& drops) {
 
 json both(std::uint64_t fast, std::uint64_t kernel) { return {{"fast", fast}, {"kernel", kernel}}; }
 
+// A run holds a lock on its file as long as it lives; who was killed has left the file behind.
+void remove_abandoned(const std::string& folder) {
+  std::error_code ignored;
+  for (const auto& each : std::filesystem::directory_iterator(folder, ignored)) {
+    if (!each.path().filename().string().starts_with(prefix)) continue;
+    const int fd = ::open(each.path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) continue;
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) ::unlink(each.path().c_str());
+    ::close(fd);
+  }
+}
+
+// -1, or a locked file, which nobody has taken for an abandoned one before it was.
+int make_locked(std::string& name) {
+  for (int tries = 0; tries != 10; ++tries) {
+    std::string made = name + "XXXXXX";
+    const int fd = ::mkostemp(made.data(), O_CLOEXEC);
+    if (fd < 0) return -1;
+    struct stat about {};
+    if (::flock(fd, LOCK_EX) == 0 && ::fstat(fd, &about) == 0 && about.st_nlink != 0) {
+      name = made;
+      return fd;
+    }
+    ::close(fd);
+  }
+  return -1;
+}
+
 }  // namespace
 
 counters_file::counters_file() {
   for (const char* folder : {"/dev/shm", "/tmp"}) {
-    std::string name = std::string(folder) + "/fastudp-run-XXXXXX";
-    const int fd = ::mkstemp(name.data());
-    if (fd < 0) continue;
-    (void)::fchmod(fd, 0666);  // a program may have changed its user before it opens the file
-    ::close(fd);
+    remove_abandoned(folder);
+    std::string name = std::string(folder) + "/" + prefix;
+    lock_ = make_locked(name);
+    if (lock_ < 0) continue;
+    (void)::fchmod(lock_, 0666);  // a program may have changed its user before it opens the file
     path_ = name;
     return;
   }
 }
 
 counters_file::~counters_file() {
-  if (!path_.empty()) ::unlink(path_.c_str());
+  if (path_.empty()) return;
+  ::unlink(path_.c_str());
+  ::close(lock_);
 }
 
 std::string counters_file::sum(const trial& found) const {

@@ -22,6 +22,7 @@ class counters_file {
 
  private:
   std::string path_;
+  int lock_ = -1;  // the file itself
 };
 
 }  // namespace cli

@@ -254,8 +254,8 @@ FASTUDP_API int fastudp_stack_host_changed(fastudp_stack* stack);
  * -EINTR: a signal was handled. With a hand-held clock it looks and returns at once. */
 FASTUDP_API int fastudp_stack_wait(fastudp_stack* stack, int64_t timeout_ns);
 
-/* A descriptor for the caller's own event loop: readable when fastudp_stack_poll may find work. Poll until it returns 0
- * before waiting on it. It belongs to the stack; don't read, write or close it. */
+/* A descriptor for the caller's own event loop: readable when fastudp_stack_poll may find work. Once it was asked for,
+ * poll until that returns 0 before waiting on it. It belongs to the stack; don't read, write or close it. */
 FASTUDP_API int fastudp_stack_fd(fastudp_stack* stack);
 
 /* Nanoseconds until a timer makes fastudp_stack_poll necessary: 0 when it is due, INT64_MAX when none is set. */

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "endpoint/choose.h"
 #include "endpoint/endpoint.h"
@@ -296,9 +297,9 @@ time_point engine::limit_after(duration timeout) {
 }
 
 int engine::announce_work() {
-  program_waits_ = true;
-  // Nothing is lost when this says that frames are there already: the program polls before it waits.
-  (void)link_->arm();
+  // From now on a poll that finds nothing arms the link. To do so here as well would take frames at hand for the
+  // program to wait for in vain.
+  if (!std::exchange(program_waits_, true)) (void)link_->arm();
   return link_->wait_fd();
 }
 

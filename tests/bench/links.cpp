@@ -222,7 +222,8 @@ bool wait_for_more(fastudp::link& from) {
 int raw_receive(const char* uri_text, const char* address, std::uint16_t port) {
   bare_link from(uri_text);
   if (from.link->info().steered) {
-    from.must(from.claims->add({.local = *parse_ip(address), .remote = {}, .local_port = port, .remote_port = 0}, 0));
+    (void)from.must(
+        from.claims->add({.local = *parse_ip(address), .remote = {}, .local_port = port, .remote_port = 0}, 0));
   }
   char mac[32];
   const auto& b = from.link->info().mac.bytes;

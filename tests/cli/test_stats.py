@@ -3,9 +3,10 @@
 import ctypes
 import os
 import stat
+import subprocess
 
 import pytest
-from tool import BUILD, run, stats_of
+from tool import BUILD, FASTUDP, run, stats_of
 
 library = ctypes.CDLL(str(BUILD / "abi" / "libfastudp.so"))
 
@@ -94,6 +95,21 @@ def test_the_counters_file_is_anybodys_to_write_and_gone_at_the_end(tmp_path):
     mode, path = done.stdout.split()
     assert stat.S_IMODE(int(mode, 16)) == 0o666
     assert path.startswith(("/dev/shm/", "/tmp/")) and not os.path.exists(path)
+
+
+def test_the_next_run_removes_what_a_killed_one_has_left():
+    def begun():
+        process = subprocess.Popen([FASTUDP, "run", "--link", "loop:", "--", "sh", "-c", 'echo "$FASTUDP_STATS"; read line'],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return process, process.stdout.readline().strip()
+
+    (killed, left), (alive, used) = begun(), begun()
+    killed.kill()
+    killed.communicate()
+    assert run("--link", "loop:", "--", "true").returncode == 0
+    assert not os.path.exists(left) and os.path.exists(used)
+    alive.communicate()
+    assert not os.path.exists(used)
 
 
 def test_replaces_the_file_as_a_whole(tmp_path):
