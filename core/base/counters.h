@@ -11,6 +11,8 @@ namespace fastudp {
 class counter {
  public:
   void add(std::uint64_t n = 1) { value_.store(get() + n, std::memory_order_relaxed); }
+  // What was counted turned out to be somebody else's to count.
+  void take_back(std::uint64_t n) { value_.store(get() - n, std::memory_order_relaxed); }
   // For what several threads count at once, each of them on its way to the kernel.
   void add_shared(std::uint64_t n) { value_.fetch_add(n, std::memory_order_relaxed); }
   std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }

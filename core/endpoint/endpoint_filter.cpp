@@ -51,7 +51,8 @@ status endpoint::attach_filter(engine::turn& t, std::span<const std::byte> value
     engine_.stop_counting(*this);
     return kernels.set_option(SOL_SOCKET, SO_ATTACH_FILTER, value);
   }
-  engine_.work(t);  // what came until now came without it
+  engine_.work(t);
+  engine_.take_all_in();  // what came until now came without it
   engine_.stop_counting(*this);
   const auto attached = kernels.is_kept_out() ? kernels.keep_out(engine_.device().interface, program->program())
                                               : kernels.set_option(SOL_SOCKET, SO_ATTACH_FILTER, value);

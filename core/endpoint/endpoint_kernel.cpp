@@ -84,7 +84,8 @@ status endpoint::open_companion(engine::turn& t, int adopted) {
   }
   take_settings(t);
   if (auto numbered = number_sends(t); !numbered) return numbered;
-  engine_.work(t);  // what came before isn't its
+  engine_.work(t);
+  engine_.take_all_in();  // what came before isn't its
   if (auto prepared = prepare_to_divert(t); !prepared) return prepared;
   if (is_fast()) settle(t);
   return {};
@@ -238,8 +239,9 @@ kernel_reason endpoint::why_not_fast(const endpoint_address& local) const {
 
 // Brings the stack's socket to where the kernel's is by now, and its datagrams to the link.
 void endpoint::settle(engine::turn& t) {
-  engine_.work(t);  // what came until now went to both
+  engine_.work(t);
   undivert();
+  engine_.take_all_in();  // what came until now went to both
   const auto local = kernel_->socket().local();
   const auto peer = kernel_->socket().peer();
   if (!local) return;
@@ -293,6 +295,8 @@ status endpoint::hand_over(engine::turn& t, kernel_reason why) {
   if (!kernel_ || is_refused_to_kernel(why)) return error{EOPNOTSUPP};
   if (!is_fast()) return {};
   engine_.work(t);
+  if (engine_.is_steered()) stop_diverting();  // first: nothing comes in any more once all is in that has come
+  engine_.take_all_in();
   leave_to_kernel(why);
   return {};
 }
@@ -308,6 +312,7 @@ void endpoint::move_input_to_kernel() {
   while (packet* first = socket_.front()) {
     if (!engine_.give_to_kernel(*first)) return;
     release(socket_.pop());
+    engine_.count().rx_datagrams.take_back(1);  // the program sees it once
   }
 }
 

@@ -1,8 +1,11 @@
 """Programs whose reading no call of libc's shows: they get every datagram all the same, and it is said that the kernel
 carries them."""
 
+import pathlib
+import subprocess
+
 import pytest
-from net import HOST, HOST6
+from net import HOST, HOST6, until
 from private_network import run
 from test_processes import check_service, end
 from test_programs import PYTHON
@@ -168,6 +171,37 @@ def test_a_reader_that_no_call_shows(under, source, libraries):
         end(server)
     if under.uri is not None:
         assert under.stats()["kernel_by"]["unseen_reader"] > 0
+
+
+BEGINS_LATE = """
+import socket, sys
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 7000))
+print("ready", flush=True)
+sys.stdin.readline()
+server.settimeout(20)
+print("all", sorted(server.recv(100) for _ in range(200)) == sorted(b"%d" % i for i in range(200)), flush=True)
+"""
+MANY_AT_ONCE = "import socket; s = socket.socket(type=socket.SOCK_DGRAM); [s.sendto(b'%d' % i, ('HOST', 7000)) for i in range(200)]"
+
+
+def waits_in_kernel(port):
+    lines = pathlib.Path("/proc/self/net/udp").read_text().splitlines()[1:]
+    return any(int(line.split()[1].split(":")[1], 16) == port and line.split()[4].split(":")[1] != "00000000" for line in lines)
+
+
+@pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter", "packet-plain", "packet-blocks", "xdp", "xdp-generic"], indirect=True)
+def test_who_begins_to_read_late_gets_what_came_before(under):
+    with under.start(PYTHON, "-c", BEGINS_LATE, stdin=subprocess.PIPE) as server:
+        server.says("ready")
+        run(*under.net.peer.command(PYTHON, "-c", MANY_AT_ONCE.replace("HOST", HOST)))
+        until(lambda: waits_in_kernel(7000), "the first datagram in the kernel's half")
+        server.process.stdin.write(b"\n")
+        server.process.stdin.flush()
+        server.says("all True")
+        assert server.process.wait(20) == 0
+    if under.uri is not None:
+        assert under.stats()["rx"] == {"fast": 0, "kernel": 200}
 
 
 FIRST_BORN = """
