@@ -33,7 +33,7 @@ result<interface_statistics> interface_statistics::open(int interface) {
   return out;
 }
 
-// The kernel answers within the call that asks, so nothing is waited for.
+// The kernel answers within the call that asks, so nothing is waited for: a relative of ours may have read the answer.
 result<rtnl_link_stats64> interface_statistics::read() {
   if_stats_msg about{};
   about.ifindex = static_cast<std::uint32_t>(interface_);
@@ -43,7 +43,7 @@ result<rtnl_link_stats64> interface_statistics::read() {
   if (!asked) return asked.failure();
   for (;;) {
     alignas(nlmsghdr) std::byte buffer[1024];
-    const ssize_t size = ::recv(questions_.number(), buffer, sizeof buffer, 0);
+    const ssize_t size = ::recv(questions_.number(), buffer, sizeof buffer, MSG_DONTWAIT);
     if (size <= 0) return error{size < 0 ? errno : EIO};
     std::span<const std::byte> rest(buffer, static_cast<std::size_t>(size));
     netlink::message answer;

@@ -73,12 +73,12 @@ TEST_P(xdp_link, what_is_to_another_mac_address_is_nobodys) {
   EXPECT_TRUE(subject()->arm());
 }
 
-TEST_P(xdp_link, what_is_longer_than_a_chunk_is_the_kernels) {
+TEST_P(xdp_link, what_is_longer_than_the_mtu_is_the_kernels) {
   ASSERT_NO_FATAL_FAILURE(open("&mtu=1400"));
   ASSERT_EQ(run("ip link set near mtu 3000 && ip link set far mtu 3000"), 0);
   ASSERT_TRUE(claims().add(ours(), 0));
-  EXPECT_EQ(who_gets(datagram(2000)), "kernel");
-  EXPECT_EQ(who_gets(datagram(1700)), "link");
+  EXPECT_EQ(who_gets(datagram(1373)), "kernel");
+  EXPECT_EQ(who_gets(datagram(1372)), "link");
 }
 
 TEST_P(xdp_link, icmp_errors_are_heard_and_stay_the_kernels) {
