@@ -198,7 +198,7 @@ status engine::add_gateway(std::string_view text, reason& why) {
 
 engine::~engine() {
   forget(*this);
-  if (owner_.is_ours() && stack_) count_losses();
+  if (stack_) count_last_losses();  // the helper may be at work
   if (owner_.is_ours()) family_.end(end_).holder.store(0, std::memory_order_release);
   if (!helper_runs_) return;
   lock_.acquire();
