@@ -45,8 +45,10 @@ bool join_the_same(int fd) {
   return true;
 }
 
-// Once per number: what was inherited, or came by a way that can't be seen.
+// Once per number: what was inherited, or came by a way that can't be seen. The library's threads leave that to the
+// program's, which may be waiting for them with what it takes.
 void look_at(int fd) {
+  if (thread_is_opening()) return;
   const int error = errno;
   inside outermost(nullptr);
   if (outermost) {

@@ -18,9 +18,8 @@
 // - admit_group asks the device for frames to a group's address, or no longer; as often as it was asked to, it has to
 // be
 //   told that it needn't. More may come in: a device that filters nothing ignores it.
-// - Losses on the link itself (receive ring full, device errors) are counted in the counters given at open, some of
-// them
-//   only when count_losses asks for them; what the kernel counts for the interface is its user's to ask for (lost).
+// - Losses on the link itself (receive ring full, device errors) are counted in the counters given at open, some only
+//   when count_losses asks for them; what the kernel counts for the interface is its user's to ask for (lost).
 
 #include <cerrno>
 #include <cstddef>

@@ -2,7 +2,6 @@
 #include "memif.h"
 
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <rte_dev.h>
@@ -78,38 +77,21 @@ static int has_another(uint16_t port, const struct socket_name* name) {
   return 0;
 }
 
-/* The C library's own: our interposer's would look at each socket of the program's, and wait for a lock of the thread that
- * waits for us. */
-struct plain_calls {
-  int (*getsockname)(int, struct sockaddr*, socklen_t*);
-  int (*dup3)(int, int, int);
-};
-
-static int find_plain_calls(struct plain_calls* out) {
-  void* libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
-  if (!libc) return 0;
-  *(void**)&out->getsockname = dlsym(libc, "getsockname");
-  *(void**)&out->dup3 = dlsym(libc, "dup3");
-  dlclose(libc);
-  return out->getsockname && out->dup3;
-}
-
 /* A listening one has it, and those that it has accepted. An abstract name begins behind a 0. */
-static int is_named(const struct plain_calls* by, int fd, const struct socket_name* name) {
+static int is_named(int fd, const struct socket_name* name) {
   struct sockaddr_un at = {0};
   socklen_t size = sizeof at - 1;
-  if (by->getsockname(fd, (struct sockaddr*)&at, &size) != 0 || at.sun_family != AF_UNIX) return 0;
+  if (getsockname(fd, (struct sockaddr*)&at, &size) != 0 || at.sun_family != AF_UNIX) return 0;
   return strncmp(at.sun_path + (at.sun_path[0] == '\0'), name->text, sizeof name->text - 2) == 0;
 }
 
 /* DPDK goes on watching a descriptor whose callback nobody takes back: it is replaced by one that is never ready. */
 static void replace_named(const struct socket_name* name, int by) {
-  struct plain_calls plain;
-  DIR* descriptors = find_plain_calls(&plain) ? opendir("/proc/self/fd") : NULL;
+  DIR* descriptors = opendir("/proc/self/fd");
   if (!descriptors) return;
   for (const struct dirent* each = readdir(descriptors); each; each = readdir(descriptors)) {
     const int fd = atoi(each->d_name);
-    if (each->d_name[0] != '.' && is_named(&plain, fd, name)) plain.dup3(by, fd, O_CLOEXEC);
+    if (each->d_name[0] != '.' && is_named(fd, name)) dup3(by, fd, O_CLOEXEC);
   }
   closedir(descriptors);
 }
