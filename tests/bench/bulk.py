@@ -8,7 +8,7 @@ import itertools
 import statistics
 import subprocess
 
-from round_trip import FAR, by, cable, ended, options_parser, private_network
+from round_trip import FAR, by, cable, ended, private_network, read_options
 
 # The link, and how the program sends.
 WAYS = {"kernel, sendmmsg": (None, "many"), "kernel, UDP_SEGMENT": (None, "segments"), "packet, sendmmsg": ("packet:near", "many"),
@@ -31,7 +31,7 @@ def measure(build, far, way, size, milliseconds):
 
 
 def main():
-    options = options_parser(5).parse_args()
+    options = read_options(5)
     milliseconds = 50 if options.quick else 500
     print(f"\nequal datagrams to one peer, up to 64 in one call, {options.rounds} rounds in turns: median ns of the sender's for each, the")
     print("median share that came, and the medians of the ratios to the kernel's in the same round, from least to most")

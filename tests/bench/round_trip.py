@@ -71,16 +71,16 @@ def measure(build, far, ends, count):
                                        *under(build, client_link, 1, "ask", NEAR, port, str(count))))
 
 
-def options_parser(rounds):
+def read_options(rounds):
     parser = argparse.ArgumentParser()
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--quick", action="store_true", help="a look, not a measurement")
     parser.add_argument("--rounds", type=int, default=rounds)
-    return parser
+    return parser.parse_args()
 
 
 def main():
-    options = options_parser(7).parse_args()
+    options = read_options(7)
     count = 200 if options.quick else 3000
     seen = {name: [] for name in ENDS}
     with cable() as far:

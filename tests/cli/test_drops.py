@@ -1,8 +1,6 @@
 """Losses in the statistics of a run, those of its last moment too: as many as the kernel counts itself, once, by layer."""
 
 import contextlib
-import json
-import pathlib
 import socket
 import subprocess
 
@@ -54,12 +52,11 @@ def flood(address):
 
 
 def dropped_by_interface(device):
-    return json.loads(private_network.run("ip", "-json", "-s", "link", "show", device))[0]["stats64"]["tx"]["dropped"]
+    return private_network.link_statistics(device)["tx"]["dropped"]
 
 
 def dropped_by_socket(port):
-    lines = [line.split() for line in pathlib.Path("/proc/net/udp").read_text().splitlines()[1:]]
-    return sum(int(line[-1]) for line in lines if line[1].endswith(f":{port:04X}"))
+    return sum(lost for each, _, lost in private_network.udp_sockets() if each == port)
 
 
 def test_the_queue_of_a_tap_interface(tmp_path, script):

@@ -1,6 +1,5 @@
 """What a link loses while nobody reads it: each frame that the kernel had for us is received, or counted where it was lost."""
 
-import json
 import re
 import socket
 import struct
@@ -29,14 +28,10 @@ def cable():
     private_network.ip("link delete near")
 
 
-def statistics(device):
-    return json.loads(private_network.run("ip", "-json", "-s", "link", "show", device))[0]["stats64"]
-
-
 def told_by_kernel(keys):
     """What the kernel says by another way that it couldn't give to our socket; None: nothing does."""
     if keys == "&mode=copy":
-        return statistics("near")["rx"]["dropped"]
+        return private_network.link_statistics("near")["rx"]["dropped"]
     if keys == "&ring=off":
         return max(map(int, re.findall(r"near.*?,d(\d+)\)", private_network.run("ss", "--packet", "--memory", "--all"))))
     return None
@@ -83,7 +78,7 @@ def take_all(stack):
 def test_a_ring_that_nobody_reads(cable, link, keys):
     stack, bound = opened(link, keys)
     with stack, socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
-        before, one = statistics("near")["rx"]["packets"], frame()
+        before, one = private_network.link_statistics("near")["rx"]["packets"], frame()
         wire.bind(("far", 0))
         for _ in range(MANY):
             wire.send(one)
@@ -96,7 +91,7 @@ def test_a_ring_that_nobody_reads(cable, link, keys):
         until(lambda: take_all(stack) or stack.stats().dropped == MANY - kept, "all frames to be accounted for")
         assert by_layer(stack.drops()) == {"link": lost, "socket": MANY - lost - kept}
         assert stack.drops()["queue_full"] == MANY - lost - kept
-        assert statistics("near")["rx"]["packets"] - before == MANY
+        assert private_network.link_statistics("near")["rx"]["packets"] - before == MANY
 
 
 def test_the_queue_of_a_tap_interface_that_nobody_reads():
@@ -105,10 +100,10 @@ def test_the_queue_of_a_tap_interface_that_nobody_reads():
     with stack, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as kernel:
         take_all(stack)
         kernel.bind((THEIRS, 0))
-        before, counted = statistics("fu0")["tx"]["dropped"], stack.drops()["tap_queue_full"]
+        before, counted = private_network.link_statistics("fu0")["tx"]["dropped"], stack.drops()["tap_queue_full"]
         for _ in range(MANY):
             kernel.sendto(b"x", (OURS, PORT))
-        lost = statistics("fu0")["tx"]["dropped"] - before
+        lost = private_network.link_statistics("fu0")["tx"]["dropped"] - before
         assert lost > 0
         assert stack.drops()["tap_queue_full"] - counted == lost
         take_all(stack)

@@ -41,8 +41,7 @@ TAPS = [link for link in ("tap", "dpdk") if link in LINKS]
 
 
 def udp_ports(namespace="self", table="udp"):
-    lines = pathlib.Path(f"/proc/{namespace}/net/{table}").read_text().splitlines()[1:]
-    return {int(line.split()[1].split(":")[1], 16) for line in lines}
+    return {port for port, _, _ in private_network.udp_sockets(namespace, table)}
 
 
 def link_local_address():

@@ -1,12 +1,11 @@
 """Programs whose reading no call of libc's shows: they get every datagram all the same, and it is said that the kernel
 carries them."""
 
-import pathlib
 import subprocess
 
 import pytest
 from net import HOST, HOST6, until
-from private_network import run
+from private_network import run, udp_sockets
 from test_processes import check_service, end
 from test_programs import PYTHON
 
@@ -186,8 +185,7 @@ MANY_AT_ONCE = "import socket; s = socket.socket(type=socket.SOCK_DGRAM); [s.sen
 
 
 def waits_in_kernel(port):
-    lines = pathlib.Path("/proc/self/net/udp").read_text().splitlines()[1:]
-    return any(int(line.split()[1].split(":")[1], 16) == port and line.split()[4].split(":")[1] != "00000000" for line in lines)
+    return any(waiting != 0 for each, waiting, _ in udp_sockets() if each == port)
 
 
 @pytest.mark.parametrize("under", ["kernel", "packet", "packet-filter", "packet-plain", "packet-blocks", "xdp", "xdp-generic"], indirect=True)

@@ -2,6 +2,7 @@
 
 import ctypes
 import fcntl
+import json
 import os
 import pathlib
 import struct
@@ -83,3 +84,13 @@ def kernel_counts():
 
 def sysctl(name, value):
     pathlib.Path("/proc/sys", *name.split("/")).write_text(str(value))
+
+
+def link_statistics(device):
+    return json.loads(run("ip", "-json", "-s", "link", "show", device))[0]["stats64"]
+
+
+def udp_sockets(namespace="self", table="udp"):
+    """Of each socket its port, the bytes that wait in its queue, and how many datagrams it has lost."""
+    rows = [line.split() for line in pathlib.Path(f"/proc/{namespace}/net/{table}").read_text().splitlines()[1:]]
+    return [(int(row[1].split(":")[1], 16), int(row[4].split(":")[1], 16), int(row[-1])) for row in rows]

@@ -86,6 +86,16 @@ class host {
     for (packet* p : in.packets()) out.push_back(text_of(*p));
     return out;
   }
+  // Of so many frames on their way, how many come; the others are counted as lost for that reason.
+  std::uint64_t receive_or_lose(std::uint64_t many, drop reason) {
+    std::uint64_t got = 0;
+    for (int look = 0; got + dropped(reason) != many && look < 10'000'000; ++look) {
+      burst in;
+      got += link_->rx_burst(in);
+      link_->count_losses();
+    }
+    return got;
+  }
   static frame text_of(packet& p) { return {reinterpret_cast<char*>(p.data()), p.length}; }
 
  private:
